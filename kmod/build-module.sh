@@ -1,0 +1,13 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Build daxfs.ko: build-module.sh SOURCE_DIR KERNEL_DIR OUTPUT_DIR STAMP
+# The kernel's makefiles build beside the sources, so they get a copy.
+set -eu
+source=$1 kernel=$2 output=$3 stamp=$4
+mkdir -p "$output"
+cp -u "$source"/*.c "$source"/*.h "$source"/Kbuild "$output"/
+make -s -C "$kernel" M="$(realpath "$output")" modules >"$output/build.log" 2>&1 || {
+	cat "$output/build.log" >&2
+	exit 1
+}
+touch "$stamp"

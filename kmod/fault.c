@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Page faults: map ahead.
+ *
+ * The image is contiguous and does not change its place, so one fault can map
+ * all that a page table holds: 2 MiB by one entry where file, address and
+ * memory are aligned alike, else by as many 4 KiB entries as the mapping and
+ * the file have in that window. Only a private write takes one page, since it
+ * is the one that copies.
+ *
+ * A 2 MiB entry and a page table never compete for a window: which of the two
+ * it gets follows from mapping, file and image alone (see can_map_huge()).
+ */
+#include <linux/mm.h>
+#include <linux/pagemap.h>
+
+#include "daxfs.h"
+
+/* What one fault looks at. */
+struct daxfs_fault {
+	struct vm_fault *vmf;
+	struct inode *inode;
+	struct daxfs_sb_info *sbi;
+	const struct daxfs_node *node;
+	struct daxfs_err err;
+};
+
+/* A run of page table entries to be filled. */
+struct daxfs_fill {
+	struct mm_struct *mm;
+	unsigned long pfn;
+	unsigned long step;	/* 1, or 0 for the zero page of a hole */
+	pgprot_t prot;
+	bool has_pages;
+};
+
+static int fill_pte(pte_t *ptep, unsigned long addr, void *data)
+{
+	struct daxfs_fill *fill = data;
+	pte_t pte;
+
+	if (pte_none(*ptep)) {
+		pte = pfn_pte(fill->pfn, fill->prot);
+		/* A device's page is found by get_user_pages, the others are not. */
+		pte = fill->has_pages ? pte_mkdevmap(pte) : pte_mkspecial(pte);
+		set_pte_at(fill->mm, addr, ptep, pte);
+	}
+	fill->pfn += fill->step;
+	return 0;
+}
+
+static pgoff_t file_pages(const struct daxfs_node *node)
+{
+	return DIV_ROUND_UP(node->size, PAGE_SIZE);
+}
+
+static vm_fault_t bad_image(struct daxfs_fault *fault, int ret)
+{
+	if (ret == -EUCLEAN)
+		daxfs_report(fault->inode->i_sb, &fault->err);
+	return ret == -ENOMEM ? VM_FAULT_OOM : VM_FAULT_SIGBUS;
+}
+
+/* Fill the entries of [start, end), file page first at address start. */
+static vm_fault_t map_range(struct daxfs_fault *fault, unsigned long start,
+			    unsigned long end, pgoff_t first)
+{
+	struct vm_area_struct *vma = fault->vmf->vma;
+	const struct daxfs_region *region = &fault->sbi->region;
+	struct daxfs_map map;
+	int ret;
+
+	while (start < end) {
+		struct daxfs_fill fill = {
+			.mm = vma->vm_mm,
+			.prot = vma->vm_page_prot,
+		};
+		unsigned long bytes;
+
+		ret = daxfs_file_map(&fault->sbi->image, fault->node,
+				     (u64)first << PAGE_SHIFT, &map, &fault->err);
+		if (ret)
+			return bad_image(fault, ret);
+		bytes = min_t(u64, PAGE_ALIGN(map.len), end - start);
+		if (map.hole) {
+			fill.pfn = my_zero_pfn(start);
+		} else {
+			fill.pfn = region->pfn + (map.off >> PAGE_SHIFT);
+			fill.step = 1;
+			fill.has_pages = region->has_pages;
+		}
+		ret = apply_to_page_range(fill.mm, start, bytes, fill_pte, &fill);
+		if (ret)
+			return bad_image(fault, ret);
+		start += bytes;
+		first += bytes >> PAGE_SHIFT;
+	}
+	return VM_FAULT_NOPAGE;
+}
+
+/* All of the fault's 2 MiB window that the mapping and the file have. */
+static vm_fault_t map_window(struct daxfs_fault *fault)
+{
+	struct vm_fault *vmf = fault->vmf;
+	struct vm_area_struct *vma = vmf->vma;
+	unsigned long start = max(vmf->address & PMD_MASK, vma->vm_start);
+	unsigned long end = min((vmf->address | ~PMD_MASK) + 1, vma->vm_end);
+	pgoff_t first = linear_page_index(vma, start);
+	pgoff_t left = file_pages(fault->node) - first;
+
+	if (end - start > left << PAGE_SHIFT)
+		end = start + (left << PAGE_SHIFT);
+	return map_range(fault, start, end, first);
+}
+
+/*
+ * Can the fault's window be one 2 MiB entry? The answer is the same for every
+ * fault in it while the mapping stays as it is.
+ */
+static bool can_map_huge(struct daxfs_fault *fault, unsigned long *pfn)
+{
+	struct vm_fault *vmf = fault->vmf;
+	struct vm_area_struct *vma = vmf->vma;
+	unsigned long start = vmf->address & PMD_MASK;
+	struct daxfs_map map;
+	pgoff_t first;
+
+	if (start < vma->vm_start || start + PMD_SIZE > vma->vm_end)
+		return false;
+	first = linear_page_index(vma, start);
+	if (first + (PMD_SIZE >> PAGE_SHIFT) > file_pages(fault->node))
+		return false;
+	if (daxfs_file_map(&fault->sbi->image, fault->node, (u64)first << PAGE_SHIFT,
+			   &map, &fault->err))
+		return false;
+	if (map.hole || PAGE_ALIGN(map.len) < PMD_SIZE)
+		return false;
+	*pfn = fault->sbi->region.pfn + (map.off >> PAGE_SHIFT);
+	return IS_ALIGNED(*pfn, PMD_SIZE >> PAGE_SHIFT);
+}
+
+static bool begin_fault(struct daxfs_fault *fault, struct vm_fault *vmf, int *id)
+{
+	fault->vmf = vmf;
+	fault->inode = file_inode(vmf->vma->vm_file);
+	fault->sbi = DAXFS_SB(fault->inode->i_sb);
+	fault->node = &DAXFS_I(fault->inode)->node;
+	return vmf->pgoff < file_pages(fault->node) && daxfs_enter(fault->sbi, id);
+}
+
+static pfn_t region_pfn(const struct daxfs_region *region, unsigned long pfn)
+{
+	return __pfn_to_pfn_t(pfn, region->has_pages ? PFN_DEV | PFN_MAP : PFN_DEV);
+}
+
+/*
+ * The first fault in an empty window comes here, also when no 2 MiB entry will
+ * do: filling the entries now saves the core a preallocated page table.
+ */
+static vm_fault_t daxfs_huge_fault(struct vm_fault *vmf, daxfs_fault_order order)
+{
+	struct daxfs_fault fault;
+	unsigned long pfn;
+	vm_fault_t ret;
+	int id;
+
+	/* A write to a private mapping copies one page: not here. */
+	if (order != DAXFS_FAULT_PMD || (vmf->flags & FAULT_FLAG_WRITE))
+		return VM_FAULT_FALLBACK;
+	if (!begin_fault(&fault, vmf, &id))
+		return VM_FAULT_SIGBUS;
+	if (can_map_huge(&fault, &pfn))
+		ret = vmf_insert_pfn_pmd(vmf, region_pfn(&fault.sbi->region, pfn), false);
+	else
+		ret = map_window(&fault);
+	daxfs_exit(fault.sbi, id);
+	return ret;
+}
+
+/* Copy one page of the file for a write to a private mapping. */
+static vm_fault_t copy_page_for_write(struct daxfs_fault *fault)
+{
+	struct vm_fault *vmf = fault->vmf;
+	const struct daxfs_region *region = &fault->sbi->region;
+	struct daxfs_map map;
+	int ret;
+
+	ret = daxfs_file_map(&fault->sbi->image, fault->node,
+			     (u64)vmf->pgoff << PAGE_SHIFT, &map, &fault->err);
+	if (ret)
+		return bad_image(fault, ret);
+	if (!map.hole && region->has_pages) {
+		/* The core copies from it, then drops this reference. */
+		vmf->page = pfn_to_page(region->pfn + (map.off >> PAGE_SHIFT));
+		get_page(vmf->page);
+		return 0;
+	}
+	/*
+	 * Without a struct page the core copies through the mapping itself:
+	 * map the page read-only, and the write faults again.
+	 */
+	return map_range(fault, vmf->address & PAGE_MASK,
+			 (vmf->address & PAGE_MASK) + PAGE_SIZE, vmf->pgoff);
+}
+
+static vm_fault_t daxfs_fault(struct vm_fault *vmf)
+{
+	struct daxfs_fault fault;
+	vm_fault_t ret;
+	int id;
+
+	if (!begin_fault(&fault, vmf, &id))
+		return VM_FAULT_SIGBUS;
+	if (vmf->cow_page)
+		ret = copy_page_for_write(&fault);
+	else
+		ret = map_window(&fault);
+	daxfs_exit(fault.sbi, id);
+	return ret;
+}
+
+/*
+ * Nothing is in a page cache to be mapped around a fault. That this exists
+ * tells the core that ->fault may run under the lock of one mapping alone.
+ */
+static vm_fault_t daxfs_map_pages(struct vm_fault *vmf, pgoff_t start, pgoff_t end)
+{
+	return 0;
+}
+
+static const struct vm_operations_struct daxfs_vm_ops = {
+	.fault		= daxfs_fault,
+	.huge_fault	= daxfs_huge_fault,
+	.map_pages	= daxfs_map_pages,
+};
+
+/**
+ * daxfs_file_mmap - map a file straight from the region
+ * @file: a regular file, opened for reading as all are
+ * @vma: shared without write, or private
+ *
+ * The core has cleared VM_MAYWRITE for shared mappings of a file that is not
+ * open for writing, so only a private mapping can become writable.
+ *
+ * Return: 0
+ */
+int daxfs_file_mmap(struct file *file, struct vm_area_struct *vma)
+{
+	const struct daxfs_sb_info *sbi = DAXFS_SB(file_inode(file)->i_sb);
+
+	vma->vm_ops = &daxfs_vm_ops;
+	vm_flags_set(vma, VM_HUGEPAGE);
+	if (!sbi->region.has_pages)
+		vm_flags_set(vma, VM_MIXEDMAP);
+	return 0;
+}

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Regular files: reads are loads from the region. */
+#include <linux/fs.h>
+#include <linux/splice.h>
+#include <linux/uio.h>
+
+#include "daxfs.h"
+
+/* Copy what of the file lies at pos, up to want bytes; short on a fault. */
+static ssize_t copy_run(struct daxfs_sb_info *sbi, const struct daxfs_node *node,
+			u64 pos, u64 want, struct iov_iter *to,
+			struct daxfs_err *err)
+{
+	struct daxfs_map map;
+	int ret;
+
+	ret = daxfs_file_map(&sbi->image, node, pos, &map, err);
+	if (unlikely(ret))
+		return ret;
+	want = min(want, map.len);
+	if (unlikely(map.hole))
+		return iov_iter_zero(want, to);
+	return _copy_mc_to_iter(sbi->image.base + map.off, want, to);
+}
+
+static ssize_t daxfs_read_iter(struct kiocb *iocb, struct iov_iter *to)
+{
+	struct inode *inode = file_inode(iocb->ki_filp);
+	struct daxfs_sb_info *sbi = DAXFS_SB(inode->i_sb);
+	const struct daxfs_node *node = &DAXFS_I(inode)->node;
+	u64 pos = iocb->ki_pos, left = iov_iter_count(to);
+	struct daxfs_err err;
+	ssize_t ret = 0;
+	int id;
+
+	if (!left || pos >= node->size)
+		return 0;
+	left = min(left, node->size - pos);
+	if (unlikely(!daxfs_enter(sbi, &id)))
+		return -EIO;
+	while (left) {
+		ret = copy_run(sbi, node, pos, left, to, &err);
+		if (unlikely(ret <= 0))
+			break;
+		pos += ret;
+		left -= ret;
+	}
+	daxfs_exit(sbi, id);
+
+	if (unlikely(ret == -EUCLEAN))
+		daxfs_report(inode->i_sb, &err);
+	if (unlikely(pos == iocb->ki_pos))
+		return ret ? ret : -EFAULT;
+	ret = pos - iocb->ki_pos;
+	iocb->ki_pos = pos;
+	return ret;
+}
+
+/* The next byte from pos on that is (or is not) in a hole; the size at the end. */
+static loff_t seek_data(struct super_block *sb, const struct daxfs_node *node,
+			loff_t pos, bool hole)
+{
+	struct daxfs_sb_info *sbi = DAXFS_SB(sb);
+	struct daxfs_err err;
+	struct daxfs_map map;
+	int ret, id;
+
+	if (pos < 0 || pos >= node->size)
+		return -ENXIO;
+	while (pos < node->size) {
+		if (!daxfs_enter(sbi, &id))
+			return -EIO;
+		ret = daxfs_file_map(&sbi->image, node, pos, &map, &err);
+		daxfs_exit(sbi, id);
+		if (ret == -EUCLEAN)
+			daxfs_report(sb, &err);
+		if (ret)
+			return ret;
+		if (map.hole == hole)
+			return pos;
+		pos += map.len;
+	}
+	return hole ? pos : -ENXIO;
+}
+
+static loff_t daxfs_llseek(struct file *file, loff_t offset, int whence)
+{
+	struct inode *inode = file_inode(file);
+
+	if (whence != SEEK_DATA && whence != SEEK_HOLE)
+		return generic_file_llseek(file, offset, whence);
+	offset = seek_data(inode->i_sb, &DAXFS_I(inode)->node, offset,
+			   whence == SEEK_HOLE);
+	if (offset < 0)
+		return offset;
+	return vfs_setpos(file, offset, inode->i_sb->s_maxbytes);
+}
+
+const struct file_operations daxfs_file_operations = {
+	.llseek			= daxfs_llseek,
+	.read_iter		= daxfs_read_iter,
+	.splice_read		= copy_splice_read,
+	.mmap			= daxfs_file_mmap,
+	.get_unmapped_area	= thp_get_unmapped_area,
+};

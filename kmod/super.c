@@ -1,0 +1,339 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/* Mounting, unmounting, and what a mount says of itself. */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/blkdev.h>
+#include <linux/fs_parser.h>
+#include <linux/module.h>
+#include <linux/seq_file.h>
+#include <linux/slab.h>
+#include <linux/statfs.h>
+
+#include "daxfs.h"
+
+static struct kmem_cache *daxfs_inode_cache;
+
+/**
+ * daxfs_report - one line on a value that breaks the format
+ * @sb: the mount
+ * @err: what the reader found
+ */
+void daxfs_report(const struct super_block *sb, const struct daxfs_err *err)
+{
+	pr_err_ratelimited("%s: inode %llu: bad %s 0x%llx, the image is corrupt\n",
+			   sb->s_id, err->ino, err->field, err->value);
+}
+
+static struct inode *daxfs_alloc_inode(struct super_block *sb)
+{
+	struct daxfs_inode_info *info =
+		alloc_inode_sb(sb, daxfs_inode_cache, GFP_KERNEL);
+
+	return info ? &info->vfs_inode : NULL;
+}
+
+static void daxfs_free_inode(struct inode *inode)
+{
+	if (S_ISLNK(inode->i_mode))
+		kfree(inode->i_link);
+	kmem_cache_free(daxfs_inode_cache, DAXFS_I(inode));
+}
+
+static int daxfs_statfs(struct dentry *dentry, struct kstatfs *buf)
+{
+	const struct daxfs_image *image = &DAXFS_SB(dentry->d_sb)->image;
+
+	buf->f_type = DAXFS_SUPER_MAGIC;
+	buf->f_bsize = DAXFS_BLOCK_SIZE;
+	buf->f_blocks = image->size >> DAXFS_BLOCK_SHIFT;
+	buf->f_files = image->inode_count;
+	buf->f_namelen = DAXFS_NAME_MAX;
+	buf->f_fsid = uuid_to_fsid((__u8 *)image->uuid);
+	return 0;
+}
+
+static int daxfs_show_options(struct seq_file *seq, struct dentry *root)
+{
+	const struct daxfs_options *options = &DAXFS_SB(root->d_sb)->options;
+
+	if (options->has_phys)
+		seq_printf(seq, ",phys=%pa,size=%llu", &options->phys, options->size);
+	return 0;
+}
+
+static const struct super_operations daxfs_super_operations = {
+	.alloc_inode	= daxfs_alloc_inode,
+	.free_inode	= daxfs_free_inode,
+	.statfs		= daxfs_statfs,
+	.show_options	= daxfs_show_options,
+};
+
+/* Say in the mount's own log why the image was not taken. */
+static int refuse_image(struct fs_context *fc, const struct daxfs_region *region,
+			int ret, const struct daxfs_err *err)
+{
+	if (ret == -EINVAL)
+		errorf(fc, "daxfs: no DAXFS image here: %s is 0x%llx", err->field,
+		       err->value);
+	else if (ret == -EOPNOTSUPP)
+		errorf(fc, "daxfs: %s 0x%llx is not known to this module: a later one is needed",
+		       err->field, err->value);
+	else if (ret == -EUCLEAN)
+		errorf(fc, "daxfs: bad superblock: %s is 0x%llx in a region of %llu bytes: truncated or corrupt",
+		       err->field, err->value, region->size);
+	else
+		errorf(fc, "daxfs: the region cannot be read (%d)", ret);
+	return ret;
+}
+
+static int open_image(struct super_block *sb, struct fs_context *fc)
+{
+	struct daxfs_sb_info *sbi = DAXFS_SB(sb);
+	struct daxfs_region *region = &sbi->region;
+	struct daxfs_err err = {};
+	int ret = -EIO, id;
+
+	if (daxfs_enter(sbi, &id)) {
+		ret = daxfs_image_open(&sbi->image, region->base, region->size, &err);
+		daxfs_exit(sbi, id);
+	}
+	return ret ? refuse_image(fc, region, ret, &err) : 0;
+}
+
+static int daxfs_fill_super(struct super_block *sb, struct fs_context *fc)
+{
+	struct daxfs_sb_info *sbi = DAXFS_SB(sb);
+	struct inode *root;
+	int ret;
+
+	sb->s_magic = DAXFS_SUPER_MAGIC;
+	sb->s_maxbytes = MAX_LFS_FILESIZE;
+	sb->s_flags |= SB_RDONLY | SB_NOATIME;
+	sb->s_op = &daxfs_super_operations;
+	sb->s_xattr = daxfs_xattr_handlers;
+	sb->s_time_gran = 1;
+	sb->s_time_min = S64_MIN;
+	sb->s_time_max = S64_MAX;
+
+	if (sb->s_bdev) {
+		if (!sb_set_blocksize(sb, DAXFS_BLOCK_SIZE)) {
+			errorf(fc, "daxfs: %pg has no blocks of %u bytes", sb->s_bdev,
+			       DAXFS_BLOCK_SIZE);
+			return -EINVAL;
+		}
+		ret = daxfs_region_open_bdev(&sbi->region, fc, sb->s_bdev);
+	} else {
+		sb->s_blocksize = DAXFS_BLOCK_SIZE;
+		sb->s_blocksize_bits = DAXFS_BLOCK_SHIFT;
+		ret = daxfs_region_open_phys(&sbi->region, fc, sbi->options.phys,
+					     sbi->options.size);
+	}
+	if (ret)
+		return ret;
+	ret = open_image(sb, fc);
+	if (ret)
+		return ret;
+	memcpy(&sb->s_uuid, sbi->image.uuid, sizeof(sb->s_uuid));
+
+	root = daxfs_iget(sb, DAXFS_ROOT_INO);
+	if (IS_ERR(root))
+		return PTR_ERR(root);
+	if (!S_ISDIR(root->i_mode)) {
+		struct daxfs_err err = {
+			.ino = DAXFS_ROOT_INO, .field = "mode", .value = root->i_mode,
+		};
+
+		daxfs_report(sb, &err);
+		iput(root);
+		return -EUCLEAN;
+	}
+	sb->s_root = d_make_root(root);
+	if (!sb->s_root)
+		return -ENOMEM;
+	pr_info("%s: mounted, %llu inodes, %llu bytes\n", sb->s_id,
+		sbi->image.inode_count, sbi->image.size);
+	return 0;
+}
+
+/* Mounts of one physical range share a super block, as those of a device do. */
+static int same_range(struct super_block *sb, struct fs_context *fc)
+{
+	const struct daxfs_sb_info *want = fc->s_fs_info;
+	const struct daxfs_options *have = &DAXFS_SB(sb)->options;
+
+	return have->has_phys && have->phys == want->options.phys &&
+	       have->size == want->options.size;
+}
+
+static int get_tree_phys(struct fs_context *fc)
+{
+	struct super_block *sb = sget_fc(fc, same_range, set_anon_super_fc);
+	int ret;
+
+	if (IS_ERR(sb))
+		return PTR_ERR(sb);
+	if (!sb->s_root) {
+		ret = daxfs_fill_super(sb, fc);
+		if (ret) {
+			deactivate_locked_super(sb);
+			return ret;
+		}
+		sb->s_flags |= SB_ACTIVE;
+	}
+	fc->root = dget(sb->s_root);
+	return 0;
+}
+
+static int daxfs_get_tree(struct fs_context *fc)
+{
+	const struct daxfs_sb_info *sbi = fc->s_fs_info;
+
+	fc->sb_flags |= SB_RDONLY;
+	if (sbi->options.has_phys)
+		return get_tree_phys(fc);
+	if (sbi->options.has_size)
+		return invalf(fc, "daxfs: size= belongs to phys=ADDR");
+	return get_tree_bdev(fc, daxfs_fill_super);
+}
+
+static int daxfs_reconfigure(struct fs_context *fc)
+{
+	if (!(fc->sb_flags & SB_RDONLY)) {
+		errorf(fc, "daxfs: an image is never writable");
+		return -EROFS;
+	}
+	return 0;
+}
+
+enum { DAXFS_OPT_PHYS, DAXFS_OPT_SIZE };
+
+static const struct fs_parameter_spec daxfs_parameters[] = {
+	fsparam_string("phys", DAXFS_OPT_PHYS),
+	fsparam_string("size", DAXFS_OPT_SIZE),
+	{}
+};
+
+/* A number of bytes: decimal or 0x, with K, M, G, T. */
+static int parse_bytes(struct fs_context *fc, struct fs_parameter *param, u64 *to)
+{
+	char *end;
+
+	*to = memparse(param->string, &end);
+	if (end == param->string || *end)
+		return invalf(fc, "daxfs: %s=%s: wanted bytes, such as 0x100000000 or 256M",
+			      param->key, param->string);
+	return 0;
+}
+
+static int daxfs_parse_param(struct fs_context *fc, struct fs_parameter *param)
+{
+	struct daxfs_sb_info *sbi = fc->s_fs_info;
+	struct fs_parse_result result;
+	u64 value;
+	int opt, ret;
+
+	opt = fs_parse(fc, daxfs_parameters, param, &result);
+	if (opt < 0)
+		return opt;
+	ret = parse_bytes(fc, param, &value);
+	if (ret)
+		return ret;
+	if (fc->purpose == FS_CONTEXT_FOR_RECONFIGURE)
+		return 0;
+	if (opt == DAXFS_OPT_PHYS) {
+		sbi->options.phys = value;
+		sbi->options.has_phys = true;
+	} else {
+		sbi->options.size = value;
+		sbi->options.has_size = true;
+	}
+	return 0;
+}
+
+static void free_sb_info(struct daxfs_sb_info *sbi)
+{
+	if (!sbi)
+		return;
+	daxfs_region_close(&sbi->region);
+	kfree(sbi);
+}
+
+static void daxfs_free_fc(struct fs_context *fc)
+{
+	free_sb_info(fc->s_fs_info);
+}
+
+static const struct fs_context_operations daxfs_context_ops = {
+	.parse_param	= daxfs_parse_param,
+	.get_tree	= daxfs_get_tree,
+	.reconfigure	= daxfs_reconfigure,
+	.free		= daxfs_free_fc,
+};
+
+static int daxfs_init_fs_context(struct fs_context *fc)
+{
+	struct daxfs_sb_info *sbi = kzalloc(sizeof(*sbi), GFP_KERNEL);
+
+	if (!sbi)
+		return -ENOMEM;
+	fc->s_fs_info = sbi;
+	fc->ops = &daxfs_context_ops;
+	return 0;
+}
+
+static void daxfs_kill_sb(struct super_block *sb)
+{
+	struct daxfs_sb_info *sbi = DAXFS_SB(sb);
+
+	if (sb->s_bdev)
+		kill_block_super(sb);
+	else
+		kill_anon_super(sb);
+	free_sb_info(sbi);
+}
+
+static struct file_system_type daxfs_type = {
+	.owner			= THIS_MODULE,
+	.name			= "daxfs",
+	.init_fs_context	= daxfs_init_fs_context,
+	.parameters		= daxfs_parameters,
+	.kill_sb		= daxfs_kill_sb,
+	.fs_flags		= FS_ALLOW_IDMAP,
+};
+MODULE_ALIAS_FS("daxfs");
+
+static void init_inode_once(void *object)
+{
+	struct daxfs_inode_info *info = object;
+
+	inode_init_once(&info->vfs_inode);
+}
+
+static int __init daxfs_init(void)
+{
+	int ret;
+
+	daxfs_inode_cache = kmem_cache_create("daxfs_inode",
+					      sizeof(struct daxfs_inode_info), 0,
+					      SLAB_RECLAIM_ACCOUNT | SLAB_ACCOUNT,
+					      init_inode_once);
+	if (!daxfs_inode_cache)
+		return -ENOMEM;
+	ret = register_filesystem(&daxfs_type);
+	if (ret)
+		kmem_cache_destroy(daxfs_inode_cache);
+	return ret;
+}
+
+static void __exit daxfs_exit_module(void)
+{
+	unregister_filesystem(&daxfs_type);
+	/* Inodes are freed after a grace period. */
+	rcu_barrier();
+	kmem_cache_destroy(daxfs_inode_cache);
+}
+
+module_init(daxfs_init);
+module_exit(daxfs_exit_module);
+MODULE_DESCRIPTION("Read-only filesystem on shared, byte-addressable memory");
+MODULE_LICENSE("GPL");
