@@ -9,17 +9,12 @@
 #ifndef DAXFS_FORMAT_H
 #define DAXFS_FORMAT_H
 
+#include <linux/types.h>
 #ifdef __KERNEL__
 #include <linux/build_bug.h>
-#include <linux/types.h>
 #define DAXFS_ASSERT_SIZE(type, bytes) \
 	static_assert(sizeof(type) == (bytes))
 #else
-#include <stdint.h>
-typedef uint16_t __le16;
-typedef uint32_t __le32;
-typedef uint64_t __le64;
-typedef uint8_t __u8;
 #ifdef __cplusplus
 #define DAXFS_ASSERT_SIZE(type, bytes) \
 	static_assert(sizeof(type) == (bytes), #type)

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+// From a tree source to an image file.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "source.hpp"
+
+namespace daxfs {
+
+using Uuid = std::array<std::uint8_t, 16>;
+
+struct BuildOptions {
+    std::string label;                        // at most 32 bytes
+    std::optional<Uuid> uuid;                 // else made from the content
+    std::optional<std::int64_t> build_time;   // else the newest mtime, whole seconds
+    std::optional<std::int64_t> mtime;        // of everything; else the source's
+    std::optional<std::uint32_t> uid;         // of everything; else the source's
+    std::optional<std::uint32_t> gid;
+    std::uint64_t align = 2 << 20;            // power of two, 4 KiB ... 1 GiB
+    bool dedupe = true;
+};
+
+// Sizes in bytes.
+struct BuildSummary {
+    std::uint64_t inodes = 0;
+    std::uint64_t files = 0;
+    std::uint64_t directories = 0;
+    std::uint64_t symlinks = 0;
+    std::uint64_t image_bytes = 0;
+    std::uint64_t metadata_bytes = 0;
+    std::uint64_t file_bytes = 0;     // Σ of file sizes
+    std::uint64_t data_bytes = 0;     // Σ of file sizes in 4 KiB blocks, without holes
+    std::uint64_t shared_bytes = 0;   // saved by storing equal files once
+    std::uint64_t hole_bytes = 0;     // saved by holes
+    std::uint64_t padding_bytes = 0;  // lost to alignment
+    Uuid uuid = {};
+};
+
+// Writes the image aside and renames it to path. On any failure path is untouched.
+BuildSummary build_image(TreeSource& source, const std::string& path, const BuildOptions& options,
+                         const Workers& workers);
+
+}  // namespace daxfs

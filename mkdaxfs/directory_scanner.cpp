@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "directory_scanner.hpp"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <fnmatch.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <condition_variable>
+#include <map>
+#include <mutex>
+#include <optional>
+
+#include "daxfs_format.h"
+#include "directory_source.hpp"
+#include "disk_xattrs.hpp"
+#include "error.hpp"
+
+namespace daxfs {
+
+namespace {
+
+struct Directory {
+    NodeId node = 0;
+    std::string path;
+};
+
+// What one directory holds, collected before the tree is locked.
+struct Found {
+    Node node;                // data of a symlink: position in Listing::text
+    std::uint64_t name = 0;   // position in Listing::text
+    std::size_t name_len = 0;
+    dev_t dev = 0;            // 0 unless it may have other names
+    ino_t ino = 0;
+};
+
+struct Listing {
+    std::string text;
+    std::vector<Found> found;
+
+    std::string_view part(std::uint64_t at, std::uint64_t len) const
+    {
+        return std::string_view(text).substr(at, len);
+    }
+};
+
+std::string join(const std::string& dir, std::string_view name)
+{
+    std::string path = dir;
+    if (!path.empty())
+        path += '/';
+    return path += name;
+}
+
+Node to_node(const struct stat& st)
+{
+    Node node;
+    node.mode = st.st_mode;
+    node.uid = st.st_uid;
+    node.gid = st.st_gid;
+    node.mtime_sec = st.st_mtim.tv_sec;
+    node.mtime_nsec = static_cast<std::uint32_t>(st.st_mtim.tv_nsec);
+    if (S_ISREG(st.st_mode))
+        node.size = static_cast<std::uint64_t>(st.st_size);
+    if (S_ISCHR(st.st_mode) || S_ISBLK(st.st_mode))
+        node.data = static_cast<std::uint64_t>(major(st.st_rdev)) << 32 | minor(st.st_rdev);
+    return node;
+}
+
+class Scanner {
+public:
+    Scanner(int root, const std::vector<std::string>& exclude, const Workers& workers)
+        : root_(root), exclude_(exclude), workers_(workers)
+    {
+    }
+
+    std::unique_ptr<Tree> run()
+    {
+        add_root();
+        workers_.run(
+            [this](unsigned) {
+                DiskXattrs xattrs(tree_->xattrs);
+                while (const auto dir = next())
+                    scan(*dir, xattrs);
+            },
+            [this] { fail(); });
+        return std::move(tree_);
+    }
+
+private:
+    void add_root()
+    {
+        struct stat st = {};
+        if (fstat(root_, &st) != 0)
+            throw system_failure(errno, "cannot stat the source directory");
+        Node node = to_node(st);
+        node.xattrs = DiskXattrs(tree_->xattrs).read(root_, ".", "");
+        pending_.push_back({tree_->add_node(node), ""});
+    }
+
+    // The next directory to read; none once all are. One being read may add others.
+    std::optional<Directory> next()
+    {
+        workers_.check_stop();
+        std::unique_lock lock(mutex_);
+        changed_.wait(lock, [this] { return !pending_.empty() || busy_ == 0 || failed_; });
+        if (pending_.empty() || failed_)
+            return std::nullopt;
+        ++busy_;
+        Directory dir = std::move(pending_.back());
+        pending_.pop_back();
+        return dir;
+    }
+
+    void scan(const Directory& dir, DiskXattrs& xattrs)
+    {
+        const Listing listing = list(dir, xattrs);
+        const std::lock_guard lock(mutex_);
+        for (const Found& found : listing.found)
+            add(dir, listing, found);
+        --busy_;
+        changed_.notify_all();
+    }
+
+    void fail()
+    {
+        const std::lock_guard lock(mutex_);
+        failed_ = true;
+        changed_.notify_all();
+    }
+
+    Listing list(const Directory& dir, DiskXattrs& xattrs) const
+    {
+        const int fd = open_beneath(root_, dir.path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+        const std::unique_ptr<DIR, int (*)(DIR*)> stream(fd < 0 ? nullptr : fdopendir(fd), closedir);
+        if (!stream)
+            throw system_failure(errno, "cannot read the directory /" + printable(dir.path));
+        Listing listing;
+        for (;;) {
+            errno = 0;
+            const dirent* entry = readdir(stream.get());
+            if (!entry && errno != 0)
+                throw system_failure(errno, "cannot read the directory /" + printable(dir.path));
+            if (!entry)
+                return listing;
+            const std::string_view name = entry->d_name;
+            if (name != "." && name != ".." && !excluded(dir.path, name))
+                listing.found.push_back(look(fd, dir.path, entry->d_name, listing.text, xattrs));
+        }
+    }
+
+    bool excluded(const std::string& dir, std::string_view name) const
+    {
+        if (exclude_.empty())
+            return false;
+        const std::string path = join(dir, name);
+        const char* last = path.c_str() + path.size() - name.size();
+        for (const std::string& glob : exclude_) {
+            const bool whole = glob.find('/') != std::string::npos;
+            const char* pattern = glob.c_str() + (glob.starts_with('/') ? 1 : 0);
+            if (fnmatch(pattern, whole ? path.c_str() : last, whole ? FNM_PATHNAME : 0) == 0)
+                return true;
+        }
+        return false;
+    }
+
+    Found look(int dir, const std::string& dir_path, const char* name, std::string& text,
+               DiskXattrs& xattrs) const
+    {
+        struct stat st = {};
+        if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
+            throw system_failure(errno, "cannot stat /" + printable(join(dir_path, name)));
+        Found found;
+        found.node = to_node(st);
+        found.name = text.size();
+        text += name;
+        found.name_len = text.size() - found.name;
+        if (S_ISLNK(st.st_mode))
+            read_target(dir, dir_path, name, found.node, text);
+        if (!S_ISDIR(st.st_mode) && st.st_nlink > 1) {
+            found.dev = st.st_dev;
+            found.ino = st.st_ino;
+        }
+        found.node.xattrs = xattrs.read(dir, name, dir_path);
+        return found;
+    }
+
+    void read_target(int dir, const std::string& dir_path, const char* name, Node& node,
+                     std::string& text) const
+    {
+        char target[DAXFS_SYMLINK_MAX + 1];
+        const ssize_t len = readlinkat(dir, name, target, sizeof(target));
+        if (len < 0)
+            throw system_failure(errno, "cannot read the link /" + printable(join(dir_path, name)));
+        if (len == 0 || len > DAXFS_SYMLINK_MAX)
+            throw std::runtime_error("target of /" + printable(join(dir_path, name)) +
+                                     " is not 1 to 4095 bytes long, an image holds no other");
+        node.data = text.size();
+        node.size = static_cast<std::uint64_t>(len);
+        text.append(target, node.size);
+    }
+
+    // With the lock held.
+    void add(const Directory& dir, const Listing& listing, const Found& found)
+    {
+        const std::string_view name = listing.part(found.name, found.name_len);
+        if (found.ino != 0) {
+            const auto known = links_.find({found.dev, found.ino});
+            if (known != links_.end()) {
+                tree_->add_entry(dir.node, name, known->second);
+                return;
+            }
+        }
+        Node node = found.node;
+        if (S_ISLNK(node.mode))
+            node.data = tree_->add_text(listing.part(node.data, node.size));
+        const NodeId id = tree_->add_node(node);
+        tree_->add_entry(dir.node, name, id);
+        if (found.ino != 0)
+            links_.emplace(std::pair{found.dev, found.ino}, id);
+        if (S_ISDIR(node.mode))
+            pending_.push_back({id, join(dir.path, name)});
+    }
+
+    int root_;
+    const std::vector<std::string>& exclude_;
+    const Workers& workers_;
+
+    std::mutex mutex_;  // guards all below
+    std::condition_variable changed_;
+    std::unique_ptr<Tree> tree_ = std::make_unique<Tree>();
+    std::map<std::pair<dev_t, ino_t>, NodeId> links_;
+    std::vector<Directory> pending_;
+    unsigned busy_ = 0;
+    bool failed_ = false;
+};
+
+}  // namespace
+
+std::unique_ptr<Tree> scan_directory(int root, const std::vector<std::string>& exclude,
+                                     const Workers& workers)
+{
+    return Scanner(root, exclude, workers).run();
+}
+
+}  // namespace daxfs

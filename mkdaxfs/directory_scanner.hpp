@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "tree.hpp"
+
+namespace daxfs {
+
+// Read everything but file contents below the directory `root`, several directories
+// at a time. Throws for the first thing that cannot be read.
+std::unique_ptr<Tree> scan_directory(int root, const std::vector<std::string>& exclude,
+                                     const Workers& workers);
+
+}  // namespace daxfs

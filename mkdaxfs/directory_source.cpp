@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "directory_source.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+#include <fmt/core.h>
+
+#include "directory_scanner.hpp"
+#include "error.hpp"
+
+namespace daxfs {
+
+namespace {
+
+class DiskFile : public FileContent {
+public:
+    DiskFile(UniqueFd fd, const Tree& tree, NodeId node) : fd_(std::move(fd)), tree_(tree), node_(node)
+    {
+    }
+
+    void read(std::uint64_t offset, std::span<std::byte> to) override
+    {
+        while (!to.empty()) {
+            const ssize_t got = pread(fd_.get(), to.data(), to.size(), static_cast<off_t>(offset));
+            if (got < 0 && errno == EINTR)
+                continue;
+            if (got < 0)
+                throw system_failure(errno, "cannot read " + tree_.shown_path(node_));
+            if (got == 0)
+                throw changed();
+            offset += static_cast<std::uint64_t>(got);
+            to = to.subspan(static_cast<std::size_t>(got));
+        }
+    }
+
+    std::vector<ByteRange> data_ranges() override
+    {
+        const auto size = static_cast<off_t>(tree_.nodes[node_].size);
+        std::vector<ByteRange> ranges;
+        for (off_t at = 0; at < size;) {
+            const off_t begin = lseek(fd_.get(), at, SEEK_DATA);
+            if (begin < 0 && errno == ENXIO)
+                break;
+            const off_t end = begin < 0 ? begin : lseek(fd_.get(), begin, SEEK_HOLE);
+            if (end < 0)
+                return {{0, tree_.nodes[node_].size}};  // not every filesystem can tell
+            ranges.push_back({static_cast<std::uint64_t>(begin),
+                              static_cast<std::uint64_t>(std::min(end, size))});
+            at = end;
+        }
+        return ranges;
+    }
+
+    void check_unchanged() override
+    {
+        struct stat now = {};
+        if (fstat(fd_.get(), &now) != 0)
+            throw system_failure(errno, "cannot stat " + tree_.shown_path(node_));
+        const Node& node = tree_.nodes[node_];
+        if (!S_ISREG(now.st_mode) || static_cast<std::uint64_t>(now.st_size) != node.size)
+            throw changed();
+    }
+
+private:
+    std::runtime_error changed() const
+    {
+        return std::runtime_error(fmt::format(
+            "{} changed while it was read, it had {} bytes: use a source that is at rest",
+            tree_.shown_path(node_), tree_.nodes[node_].size));
+    }
+
+    UniqueFd fd_;
+    const Tree& tree_;
+    NodeId node_;
+};
+
+}  // namespace
+
+int open_beneath(int dir, const std::string& path, int flags)
+{
+    constexpr std::size_t longest = 4000;  // below PATH_MAX
+    std::string rest = path.empty() ? "." : path;
+    UniqueFd at;
+    while (rest.size() > longest) {
+        const std::size_t cut = rest.rfind('/', longest);
+        const std::string front = rest.substr(0, cut);
+        UniqueFd next(openat(dir, front.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+        if (!next.valid())
+            return -1;
+        at = std::move(next);
+        dir = at.get();
+        rest.erase(0, cut + 1);
+    }
+    return openat(dir, rest.c_str(), flags | O_CLOEXEC);
+}
+
+DirectorySource::DirectorySource(std::string path, std::vector<std::string> exclude)
+    : path_(std::move(path)), exclude_(std::move(exclude))
+{
+    root_.reset(::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!root_.valid())
+        throw system_failure(errno, fmt::format("cannot read the source directory {}",
+                                                printable(path_)));
+}
+
+std::unique_ptr<Tree> DirectorySource::scan(const Workers& workers)
+{
+    return scan_directory(root_.get(), exclude_, workers);
+}
+
+std::unique_ptr<FileContent> DirectorySource::open(const Tree& tree, NodeId node) const
+{
+    UniqueFd fd(open_beneath(root_.get(), tree.path(node), O_RDONLY | O_NOFOLLOW | O_NONBLOCK));
+    if (!fd.valid())
+        throw system_failure(errno, "cannot open " + tree.shown_path(node));
+    return std::make_unique<DiskFile>(std::move(fd), tree, node);
+}
+
+}  // namespace daxfs

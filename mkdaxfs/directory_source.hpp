@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+// A tree source that reads a directory of the machine it runs on.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "source.hpp"
+#include "unique_fd.hpp"
+
+namespace daxfs {
+
+class DirectorySource : public TreeSource {
+public:
+    // Globs as in fnmatch(3): one without a slash is matched against each name, one
+    // with a slash against the path from the root. An excluded directory is left out
+    // with all that is in it. Throws when path is not a directory that can be read.
+    DirectorySource(std::string path, std::vector<std::string> exclude);
+
+    std::unique_ptr<Tree> scan(const Workers& workers) override;
+    std::unique_ptr<FileContent> open(const Tree& tree, NodeId node) const override;
+
+private:
+    std::string path_;
+    std::vector<std::string> exclude_;
+    UniqueFd root_;
+};
+
+// openat(2) below a directory for a path of any length ("" is the directory itself).
+// -1 and errno on failure.
+int open_beneath(int dir, const std::string& path, int flags);
+
+}  // namespace daxfs

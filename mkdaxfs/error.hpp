@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+// Failures are exceptions whose text is the one line the user reads.
+#pragma once
+
+#include <stdexcept>
+#include <string>
+#include <string_view>
+
+namespace daxfs {
+
+// The user (or a signal) asked to stop.
+struct Interrupted : std::runtime_error {
+    Interrupted() : std::runtime_error("interrupted, nothing was written") {}
+};
+
+// A path as part of one line: bytes a line of text cannot carry become \xNN.
+std::string printable(std::string_view bytes);
+
+// "WHAT: strerror(code)", to be thrown.
+std::runtime_error system_failure(int code, std::string_view what);
+
+}  // namespace daxfs

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <csignal>
+#include <iostream>
+
+#include "mkdaxfs.hpp"
+
+namespace {
+
+std::atomic<bool> stop = false;
+static_assert(std::atomic<bool>::is_always_lock_free, "set by a signal handler");
+
+void on_signal(int)
+{
+    stop = true;
+}
+
+}  // namespace
+
+int main(int argc, char** argv)
+{
+    struct sigaction action = {};
+    action.sa_handler = on_signal;
+    for (const int signal : {SIGINT, SIGTERM, SIGHUP})
+        sigaction(signal, &action, nullptr);
+    return daxfs::mkdaxfs_main({argv + 1, argv + argc}, std::cout, std::cerr, &stop);
+}

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+// Everything of an image but file data: first its sizes, then its bytes.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "content_hash.hpp"
+#include "daxfs_format.h"
+#include "output_file.hpp"
+#include "sparse.hpp"
+#include "tree.hpp"
+
+namespace daxfs {
+
+struct Range {
+    std::uint64_t off = 0;
+    std::uint64_t len = 0;
+};
+
+// Where each part goes.
+struct MetadataPlan {
+    Range all;
+    Range inodes;
+    Range dirs;
+    Range extents;
+    Range symlinks;
+    Range xattrs;
+    std::vector<std::uint64_t> xattr_offsets;  // in xattrs, by set id - 1
+};
+
+struct MetadataResult {
+    std::uint32_t crc = 0;  // CRC32C of the region
+    Hash128 hash;
+};
+
+// Lay out the metadata of a finished tree. Sets Node::data of directories and of files
+// with holes, and Node::size of directories.
+MetadataPlan plan_metadata(Tree& tree, const std::vector<SparseFile>& sparse);
+
+// Write it, once all file data has its place.
+MetadataResult write_metadata(const Tree& tree, const std::vector<SparseFile>& sparse,
+                              const MetadataPlan& plan, OutputFile& output);
+
+}  // namespace daxfs

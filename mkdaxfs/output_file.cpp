@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "output_file.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <filesystem>
+
+#include <fmt/core.h>
+
+#include "error.hpp"
+
+namespace daxfs {
+
+namespace {
+
+// A name that is taken (by a run that was killed) is left alone.
+UniqueFd open_new(const std::string& base, std::string& name)
+{
+    for (int attempt = 0;; ++attempt) {
+        name = fmt::format("{}.{}-{}", base, getpid(), attempt);
+        UniqueFd fd(open(name.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
+        if (fd.valid() || errno != EEXIST || attempt == 1000)
+            return fd;
+    }
+}
+
+}  // namespace
+
+OutputFile::OutputFile(const std::string& target)
+{
+    std::error_code ignored;
+    const auto resolved = std::filesystem::weakly_canonical(target, ignored);
+    target_ = ignored ? target : resolved.string();
+    struct stat st = {};
+    if (stat(target_.c_str(), &st) == 0 && !S_ISREG(st.st_mode))
+        throw std::runtime_error(fmt::format(
+            "cannot write the image {}: it is there and is no regular file", printable(target)));
+    const std::filesystem::path path(target_);
+    const auto base = path.parent_path() / ("." + path.filename().string());
+    fd_ = open_new(base.string(), temporary_);
+    if (!fd_.valid())
+        throw system_failure(errno, "cannot write the image " + printable(target));
+}
+
+OutputFile::~OutputFile()
+{
+    if (!temporary_.empty())
+        unlink(temporary_.c_str());
+}
+
+void OutputFile::write(std::uint64_t offset, std::span<const std::byte> bytes)
+{
+    while (!bytes.empty()) {
+        const ssize_t put =
+            pwrite(fd_.get(), bytes.data(), bytes.size(), static_cast<off_t>(offset));
+        if (put < 0 && errno == EINTR)
+            continue;
+        if (put < 0)
+            throw system_failure(errno, "cannot write the image " + printable(target_));
+        offset += static_cast<std::uint64_t>(put);
+        bytes = bytes.subspan(static_cast<std::size_t>(put));
+    }
+}
+
+void OutputFile::commit(std::uint64_t size)
+{
+    if (ftruncate(fd_.get(), static_cast<off_t>(size)) != 0 || fsync(fd_.get()) != 0 ||
+        rename(temporary_.c_str(), target_.c_str()) != 0)
+        throw system_failure(errno, "cannot write the image " + printable(target_));
+    temporary_.clear();
+    const auto dir = std::filesystem::path(target_).parent_path();
+    const UniqueFd parent(open(dir.empty() ? "." : dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (parent.valid())
+        fsync(parent.get());
+}
+
+}  // namespace daxfs

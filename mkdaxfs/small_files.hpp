@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+// The small files: read, hashed and written in batches by all threads, placed in
+// inode order so that the image does not depend on how many there are.
+#pragma once
+
+#include <unordered_map>
+#include <vector>
+
+#include "content.hpp"
+
+namespace daxfs {
+
+class SmallFiles {
+public:
+    SmallFiles(Tree& tree, const TreeSource& source, const Workers& workers,
+               const ContentOptions& options, const std::vector<NodeId>& files);
+
+    // Place and copy all. Returns the bytes that storing equal files once saved.
+    std::uint64_t write(OutputFile& output, Placer& placer, ContentSum& sum);
+
+private:
+    // A file of the batch: its bytes in the buffer, zero-padded to whole blocks.
+    struct Item {
+        NodeId node = 0;
+        std::uint64_t at = 0;   // in the buffer
+        std::uint64_t len = 0;  // multiple of 4096
+        Hash128 hash;
+        bool stored = false;  // false: the data of an equal file is used
+    };
+    struct Batch {
+        std::vector<Item> items;
+        std::vector<std::byte> buffer;
+    };
+
+    std::vector<std::size_t> split() const;
+    void read(std::size_t begin, std::size_t end, Batch& batch) const;
+    void place(Batch& batch, Placer& placer, ContentSum& sum);
+    bool equal(NodeId known, const Item& item, const Batch& batch) const;
+    void copy(const Batch& batch, OutputFile& output) const;
+
+    Tree& tree_;
+    const TreeSource& source_;
+    const Workers& workers_;
+    const ContentOptions& options_;
+    const std::vector<NodeId>& files_;
+    std::unordered_map<Hash128, NodeId, HashOfHash> known_;
+    std::uint64_t shared_bytes_ = 0;
+};
+
+}  // namespace daxfs

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+// Threads for work whose result must not depend on how many there are.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstddef>
+#include <functional>
+#include <mutex>
+
+namespace daxfs {
+
+// How many threads may run, and the flag that ends all work early.
+struct Workers {
+    unsigned threads = 1;
+    const std::atomic<bool>* stop = nullptr;
+
+    // Throws Interrupted once the flag is set.
+    void check_stop() const;
+
+    // Run job(worker) on each thread, the caller's being worker 0. When one
+    // throws, on_failure is called at once (it must release the others), and the
+    // first exception is rethrown after all have ended.
+    void run(const std::function<void(unsigned)>& job,
+             const std::function<void()>& on_failure = {}) const;
+
+    // job(i) for each i below count, in any order, checking the stop flag.
+    void for_each(std::size_t count, const std::function<void(std::size_t)>& job) const;
+};
+
+// Lets pieces of parallel work pass one place in their order: 0, 1, 2, ...
+class Turns {
+public:
+    // Wait for the turn, run step, let the next one in.
+    void take(std::size_t turn, const std::function<void()>& step);
+    // Another worker failed: everyone waiting throws.
+    void abandon();
+
+private:
+    std::mutex mutex_;
+    std::condition_variable changed_;
+    std::size_t next_ = 0;
+    bool abandoned_ = false;
+};
+
+}  // namespace daxfs

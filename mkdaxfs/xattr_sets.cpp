@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "xattr_sets.hpp"
+
+#include <algorithm>
+#include <array>
+#include <tuple>
+
+#include "daxfs_format.h"
+
+namespace daxfs {
+
+namespace {
+
+struct Namespace {
+    std::uint8_t index;
+    std::string_view prefix;
+    bool has_name;
+};
+
+constexpr std::array<Namespace, 5> namespaces = {{
+    {DAXFS_XATTR_USER, "user.", true},
+    {DAXFS_XATTR_TRUSTED, "trusted.", true},
+    {DAXFS_XATTR_SECURITY, "security.", true},
+    {DAXFS_XATTR_ACL_ACCESS, "system.posix_acl_access", false},
+    {DAXFS_XATTR_ACL_DEFAULT, "system.posix_acl_default", false},
+}};
+
+template <typename T>
+void append_raw(std::string& to, const T& value)
+{
+    to.append(reinterpret_cast<const char*>(&value), sizeof(value));
+}
+
+std::string encode(const std::vector<Xattr>& xattrs)
+{
+    std::string set(sizeof(daxfs_xattr_set), '\0');
+    for (const Xattr& xattr : xattrs) {
+        daxfs_xattr head = {};
+        head.index = xattr.index;
+        head.name_len = static_cast<std::uint8_t>(xattr.name.size());
+        head.value_len = static_cast<std::uint32_t>(xattr.value.size());
+        append_raw(set, head);
+        set += xattr.name;
+        set += xattr.value;
+        set.resize((set.size() + 3) / 4 * 4);
+    }
+    daxfs_xattr_set head = {};
+    head.size = static_cast<std::uint32_t>(set.size());
+    head.count = static_cast<std::uint32_t>(xattrs.size());
+    std::copy_n(reinterpret_cast<const char*>(&head), sizeof(head), set.begin());
+    return set;
+}
+
+}  // namespace
+
+bool split_xattr_name(std::string_view full, Xattr& xattr)
+{
+    for (const Namespace& space : namespaces) {
+        if (space.has_name ? !full.starts_with(space.prefix) : full != space.prefix)
+            continue;
+        xattr.index = space.index;
+        xattr.name = full.substr(space.prefix.size());
+        return true;
+    }
+    return false;
+}
+
+std::string join_xattr_name(std::uint8_t index, std::string_view rest)
+{
+    for (const Namespace& space : namespaces) {
+        if (space.index == index)
+            return std::string(space.prefix) + std::string(rest);
+    }
+    return "unknown." + std::string(rest);
+}
+
+std::uint32_t XattrSets::intern(std::vector<Xattr> xattrs)
+{
+    if (xattrs.empty())
+        return 0;
+    std::sort(xattrs.begin(), xattrs.end(), [](const Xattr& a, const Xattr& b) {
+        return std::tie(a.index, a.name) < std::tie(b.index, b.name);
+    });
+    std::string bytes = encode(xattrs);
+    const std::lock_guard lock(mutex_);
+    const auto next = static_cast<std::uint32_t>(sets_.size() + 1);
+    const auto [at, added] = ids_.try_emplace(std::move(bytes), next);
+    if (added)
+        sets_.push_back(&at->first);
+    return at->second;
+}
+
+}  // namespace daxfs
