@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "driver.hpp"
+
+#include <fmt/core.h>
+
+#include <array>
+#include <chrono>
+#include <stdexcept>
+#include <string_view>
+
+namespace daxbench {
+namespace {
+
+using nlohmann::json;
+using std::string;
+
+Seconds limit_of(const CellInput &input)
+{
+    return Seconds(input.cell.timeout_s);
+}
+
+json mount_arguments(const CellInput &input)
+{
+    return {{"type", input.filesystem.type},
+            {"options", input.filesystem.options},
+            {"target", mount_target}};
+}
+
+const string &text_of(const json &line)
+{
+    static const string none;
+    if (line.is_string())
+        return line.get_ref<const string &>();
+    if (line.is_object() && line.contains("text"))
+        return line["text"].get_ref<const string &>();
+    return none;
+}
+
+/// How reports of the kernel's own checkers begin, lockdep's and the sanitizers' included.
+constexpr std::array<std::string_view, 16> complaints{
+    "WARNING: ",
+    "BUG: ",
+    "BUG at ",
+    "kernel BUG",
+    "Oops: ",
+    "Kernel panic",
+    "general protection fault",
+    "KASAN: ",
+    "KCSAN: ",
+    "UBSAN: ",
+    "kmemleak: ",
+    "possible circular locking",
+    "possible recursive locking",
+    "INFO: task ",
+    "detected stall",
+    "self-detected stall",
+};
+
+} // namespace
+
+void load_modules(const CellInput &input, GuestSession &guest)
+{
+    auto modules = input.filesystem.modules;
+    if (!input.filesystem.external_module.empty())
+        modules.push_back(input.filesystem.external_module);
+    if (!modules.empty())
+        guest.call("load", {{"modules", modules}}, limit_of(input));
+}
+
+json mount_and_prove(const CellInput &input, GuestSession &guest)
+{
+    const auto &filesystem = input.filesystem;
+    auto arguments = mount_arguments(input);
+    if (filesystem.medium == "ram") {
+        guest.call("seed", arguments, limit_of(input));
+    } else {
+        arguments["source"] = "pmem";
+        guest.call("mount", arguments, limit_of(input));
+    }
+    return guest.call("prove",
+                      {{"target", mount_target},
+                       {"type", filesystem.type},
+                       {"options", filesystem.prove.options},
+                       {"dax", filesystem.prove.dax},
+                       {"page_cache", filesystem.prove.page_cache}},
+                      limit_of(input));
+}
+
+string kernel_complaint(const json &lines)
+{
+    for (const auto &line : lines)
+        for (const auto complaint : complaints)
+            if (text_of(line).find(complaint) != string::npos)
+                return text_of(line);
+    return "";
+}
+
+void check_kernel_log(const CellInput &input, GuestSession &guest)
+{
+    const auto answer = guest.call("dmesg", json::object(), limit_of(input));
+    const auto line = kernel_complaint(answer.value("lines", json::array()));
+    if (!line.empty())
+        throw std::runtime_error(fmt::format(
+            "wanted a guest kernel without complaints, it printed \"{}\"; see the cell's log",
+            line));
+}
+
+CellResult run_cell(const CellInput &input, GuestHost &host)
+{
+    const auto start = std::chrono::steady_clock::now();
+    CellResult result;
+    try {
+        if (input.cell.driver == Driver::single)
+            run_single(input, host, result);
+        else
+            run_instances(input, host, result);
+    } catch (const Interrupted &stop) {
+        result.status = "interrupted";
+        result.error = stop.what();
+        result.measurements.clear();
+    } catch (const std::exception &error) {
+        // Nothing is published under a name that was not proved or over a kernel that complained.
+        result.status = "failed";
+        result.error = error.what();
+        result.measurements.clear();
+    }
+    result.seconds = Seconds(std::chrono::steady_clock::now() - start).count();
+    return result;
+}
+
+} // namespace daxbench

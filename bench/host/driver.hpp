@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+// Running one cell: boot, mount, prove, measure, check, power off.
+#pragma once
+
+#include "measurement.hpp"
+#include "plan.hpp"
+#include "session.hpp"
+#include "spec.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include <string>
+#include <vector>
+
+namespace daxbench {
+
+struct CellInput {
+    Cell cell;
+    FilesystemSpec filesystem;
+    std::uint64_t data_bytes = 0;        ///< of the dataset, each inode once, whole pages
+    std::string clock = "instructions";  ///< what guest nanoseconds are: "instructions" or "ns"
+};
+
+/// Everything a cell gave. `status`: "ok", "failed", "skipped" or "interrupted".
+struct CellResult {
+    std::string status = "ok";
+    std::string error; ///< first one, one line; "" when ok
+    double seconds = 0;
+    nlohmann::json hello = nullptr; ///< of the first guest
+    nlohmann::json proof = nullptr; ///< what the first guest's mount has shown
+    std::vector<std::string> qemu;  ///< command of the first guest
+    std::vector<Measurement> measurements;
+    nlohmann::json raw = nlohmann::json::array(); ///< the agents' answers as they came
+};
+
+/// Runs the cell with the driver it names. Never throws for what goes wrong in a guest: that is
+/// the result's status and error.
+CellResult run_cell(const CellInput &input, GuestHost &host);
+
+// ---- the steps, public for the drivers and the tests ----
+
+/// Where every filesystem is mounted in a guest.
+inline constexpr const char *mount_target = "/mnt/x";
+
+/// load, for a filesystem that needs modules.
+void load_modules(const CellInput &input, GuestSession &guest);
+/// mount or seed, then prove; returns the proof. Throws where the mount is not what its name says.
+nlohmann::json mount_and_prove(const CellInput &input, GuestSession &guest);
+/// Throws when the guest's kernel has printed a warning, a bug or a sanitizer's report.
+void check_kernel_log(const CellInput &input, GuestSession &guest);
+/// The first line among kernel log entries (strings, or objects with "text") that tells of a bug.
+std::string kernel_complaint(const nlohmann::json &lines);
+
+void run_single(const CellInput &input, GuestHost &host, CellResult &result);
+void run_instances(const CellInput &input, GuestHost &host, CellResult &result);
+
+/// What one guest of the `instances` driver counted, bytes.
+struct InstanceMemory {
+    nlohmann::json before; ///< the agent's `memory` answer before the mount
+    nlohmann::json after;  ///< and after everything was read
+    HostMemory host;       ///< of its QEMU, taken while all guests were alive
+};
+
+/// Rows of the memory metrics. `data_bytes` must not be 0.
+std::vector<Measurement> duplication_measurements(const Cell &cell, const std::string &workload,
+                                                  const std::vector<InstanceMemory> &guests,
+                                                  std::uint64_t data_bytes);
+
+} // namespace daxbench

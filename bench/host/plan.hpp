@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+// From what is declared and what was asked for to the ordered list of cells.
+#pragma once
+
+#include "spec.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include <string>
+#include <vector>
+
+namespace daxbench {
+
+/// One self-contained unit of measuring: it names all that it needs, and runs, fails and is
+/// repeated on its own.
+struct Cell {
+    std::string id; ///< EXPERIMENT/DATASET/FILESYSTEM/nINSTANCES
+    std::string experiment;
+    std::string dataset;
+    std::string filesystem;
+    int instances = 1;
+    Driver driver = Driver::single;
+    ClockKind clock = ClockKind::none;
+    int memory_mib = 0;                    ///< of each guest
+    int timeout_s = 0;                     ///< for each single step
+    double estimate_s = 0;                 ///< of the whole cell, rough
+    std::vector<nlohmann::json> workloads; ///< as the agent gets them, overrides applied
+};
+
+struct PlanRequest {
+    std::string suite;
+    std::string profile = "default";
+    std::vector<std::string> filesystems; ///< empty: all
+    std::string only;                     ///< fnmatch(3) pattern on cell ids, "" for all
+};
+
+/// Cells in declared order: experiment, dataset, instances, filesystem. Throws
+/// std::runtime_error where the request names something that is not declared or nothing is left.
+std::vector<Cell> make_plan(const Catalogue &catalogue, const PlanRequest &request);
+
+/// Seconds for all cells when `jobs` guests run at once.
+double estimate_seconds(const std::vector<Cell> &cells, unsigned jobs);
+
+nlohmann::json to_json(const Cell &cell);
+
+/// The id as a file name: "/" becomes "_".
+std::string file_name_of(const std::string &cell_id);
+
+} // namespace daxbench

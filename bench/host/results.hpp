@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+// From cells' own files to results.json. A cell's file is enough to put the cell into a run again,
+// so that cells measured elsewhere, or before an interruption, can be merged.
+#pragma once
+
+#include "driver.hpp"
+#include "environment.hpp"
+#include "world.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include <chrono>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace daxbench {
+
+struct RunInfo {
+    std::string id;
+    std::string suite;
+    std::string title;
+    std::string profile;
+    std::string started; ///< ISO 8601, UTC
+    std::vector<std::string> command;
+    int seed = 1;
+};
+
+/// "2026-11-22T16:50:00Z" and "20261122-165000".
+std::string iso_time(std::chrono::system_clock::time_point when);
+std::string stamp(std::chrono::system_clock::time_point when);
+
+/// Content of cells/ID.json. `log` is relative to the run's folder.
+nlohmann::json cell_document(const Cell &cell, const CellResult &result, const std::string &log);
+
+/// environment{} of results.json. `world` may be null where the run stopped before there was one;
+/// `cells` are cell documents (for the guest's own words and an example command).
+nlohmann::json environment_document(const HostEnvironment &host, const GitState &git,
+                                    const World *world, const std::vector<nlohmann::json> &cells);
+
+struct Composition {
+    RunInfo run;
+    double seconds = 0;
+    bool interrupted = false;
+    nlohmann::json environment;
+    std::vector<Image> images;
+    std::vector<nlohmann::json> cells; ///< cell documents, in order
+};
+
+/// results.json. Status is complete when every cell is ok.
+nlohmann::json compose(const Composition &parts);
+
+/// Reads the run's cell documents for the cells named, in that order; those without a file are
+/// left out.
+std::vector<nlohmann::json> read_cells(const std::filesystem::path &run_dir,
+                                       const std::vector<Cell> &cells);
+
+/// Writes results.json aside, has `analysis/validate.py` check it against `results/schema.json`,
+/// then gives it its name. Throws what the validator said. An interrupted run is not validated:
+/// Ctrl-C must end, and every wait ends with it.
+void write_results(const std::filesystem::path &run_dir, const nlohmann::json &results,
+                   const Paths &paths);
+
+/// results/latest → the run, replaced in one step.
+void point_latest_at(const std::filesystem::path &run_dir);
+
+} // namespace daxbench

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a driver needs of the world: guests it can talk to, and the host's memory. An interface, so
+// that drivers are tested without QEMU.
+#pragma once
+
+#include "host_memory.hpp"
+#include "plan.hpp"
+#include "process.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include <memory>
+#include <string>
+
+namespace daxbench {
+
+/// One booted guest. It belongs to the thread that made it. Every call throws one line when it
+/// fails, and Interrupted on Ctrl-C.
+class GuestSession {
+public:
+    virtual ~GuestSession() = default; ///< ends the guest, whatever state it is in
+    /// The agent's first message.
+    virtual const nlohmann::json &hello() const = 0;
+    virtual nlohmann::json call(const std::string &op, const nlohmann::json &args,
+                                Seconds timeout) = 0;
+    virtual void shutdown() = 0;
+    /// What the host holds for this guest now.
+    virtual HostMemory host_memory() const = 0;
+    virtual const Argv &command() const = 0;
+};
+
+class GuestHost {
+public:
+    virtual ~GuestHost() = default;
+    /// Boots guest number `instance` (from 0) of a cell; returns after its hello.
+    virtual std::unique_ptr<GuestSession> boot(const Cell &cell, int instance) = 0;
+    /// Called with what a cell is doing now, from any of its threads.
+    virtual void step(const Cell &cell, const std::string &text) = 0;
+};
+
+} // namespace daxbench

@@ -1,0 +1,320 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "spec.hpp"
+
+#include "toml_reader.hpp"
+
+#include <fmt/core.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <limits>
+#include <set>
+#include <stdexcept>
+
+namespace daxbench {
+namespace {
+
+namespace fs = std::filesystem;
+using std::string;
+using std::vector;
+
+constexpr std::int64_t huge = std::numeric_limits<std::int64_t>::max();
+
+vector<fs::path> toml_files(const fs::path &folder)
+{
+    if (!fs::is_directory(folder))
+        throw std::runtime_error(fmt::format(
+            "{}: wanted a folder of .toml files, there is none; check --workloads", folder.string()));
+    vector<fs::path> files;
+    for (const auto &entry : fs::directory_iterator(folder))
+        if (entry.path().extension() == ".toml")
+            files.push_back(entry.path());
+    std::sort(files.begin(), files.end());
+    return files;
+}
+
+string read_id(TomlReader &reader)
+{
+    auto id = reader.text("id");
+    const bool plain = !id.empty() && std::all_of(id.begin(), id.end(), [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
+    });
+    if (!plain)
+        reader.fail("id", "lower case letters, digits and dashes (it becomes part of paths)");
+    return id;
+}
+
+FilesystemSpec read_filesystem(TomlReader &reader)
+{
+    FilesystemSpec spec;
+    spec.id = read_id(reader);
+    spec.label = reader.text_or("label", spec.id);
+    spec.type = reader.text("type");
+    spec.modules = reader.texts_or_none("modules");
+    spec.external_module = reader.text_or("external_module", "");
+    spec.medium = reader.choice("medium", {"pmem", "ram", "nvdimm-nodax"});
+    if (spec.medium == "ram")
+        spec.seed = reader.text("seed");
+    else
+        spec.image = reader.text("image");
+    spec.options = reader.text_or("options", "");
+    auto prove = reader.table("prove");
+    spec.prove.options = prove.texts_or_none("options");
+    spec.prove.dax = prove.flag("dax");
+    spec.prove.page_cache = prove.flag("page_cache");
+    prove.finish();
+    return spec;
+}
+
+ImageSpec read_image(TomlReader &reader)
+{
+    ImageSpec spec;
+    spec.id = read_id(reader);
+    spec.command = reader.texts("command");
+    for (const char *place : {"{out}", "{source}"})
+        if (std::find(spec.command.begin(), spec.command.end(), place) == spec.command.end())
+            reader.fail("command", fmt::format("a command with the argument {}", place));
+    spec.version = reader.texts_or_none("version");
+    spec.align = static_cast<std::uint64_t>(reader.number_if("align", 1, huge).value_or(1));
+    return spec;
+}
+
+DatasetSpec read_dataset(TomlReader &reader, const fs::path &root)
+{
+    DatasetSpec spec;
+    spec.id = read_id(reader);
+    spec.kind = reader.choice("kind", {"debian-rootfs", "random-file", "fio-layout"});
+    if (spec.kind == "debian-rootfs")
+        spec.packages = reader.texts("packages");
+    if (spec.kind == "random-file") {
+        spec.bytes = static_cast<std::uint64_t>(reader.number("bytes", 1, huge));
+        spec.seed = static_cast<std::uint64_t>(reader.number("seed", 0, huge));
+        spec.path = reader.text("path");
+    }
+    if (spec.kind == "fio-layout")
+        spec.job = fs::absolute(root) / reader.text("job");
+    return spec;
+}
+
+/// The agent knows what these mean; here only what a typing error would make of them is caught.
+void check_workload(TomlReader &reader, const string &engine)
+{
+    const auto check_each = [&](const char *key, const vector<string> &allowed) {
+        for (const auto &text : reader.texts_or_none(key))
+            if (std::find(allowed.begin(), allowed.end(), text) == allowed.end())
+                reader.fail(key, fmt::format("only \"{}\"", fmt::join(allowed, "\", \"")));
+    };
+    const auto check = [&](const char *key, const vector<string> &allowed) {
+        if (reader.has(key))
+            reader.choice(key, allowed);
+    };
+    check_each("cache", {"warm", "cold"});
+    check_each("variants", {"shared", "private"});
+    check("pattern", {"random", "sequential"});
+    check("file", {"large", "small", "all"});
+    check("per", {"op", "page", "MiB"});
+    for (const char *key : {"block", "limit", "iterations", "repetitions"})
+        reader.number_if(key, 1, huge);
+    if (engine == "benchmark")
+        reader.choice("op", {"read", "mmap-touch", "open-mmap-touch-close", "open-close", "stat",
+                             "walk"});
+    if (engine == "program") {
+        reader.texts("argv");
+        if (reader.has("env"))
+            reader.table("env");
+    }
+    if (engine == "fio")
+        reader.text("job");
+    reader.finish();
+}
+
+WorkloadSpec read_workload(TomlReader &reader)
+{
+    WorkloadSpec spec;
+    spec.id = read_id(reader);
+    const auto engine =
+        reader.choice("engine", {"benchmark", "fio", "program", "read-all", "map-rss"});
+    check_workload(reader, engine);
+    spec.arguments = reader.json();
+    return spec;
+}
+
+ExperimentSpec read_experiment(TomlReader &reader)
+{
+    ExperimentSpec spec;
+    spec.id = read_id(reader);
+    spec.title = reader.text_or("title", spec.id);
+    spec.driver = reader.choice("driver", {"single", "instances"}) == "single" ? Driver::single
+                                                                               : Driver::instances;
+    spec.clock = reader.choice("clock", {"instructions", "none"}) == "none"
+                     ? ClockKind::none
+                     : ClockKind::instructions;
+    spec.datasets = reader.texts("datasets");
+    spec.filesystems = reader.texts("filesystems");
+    spec.workloads = reader.texts("workloads");
+    if (reader.has("dataset_workloads")) {
+        auto table = reader.table("dataset_workloads");
+        for (const auto &key : table.keys())
+            spec.dataset_workloads[key] = table.texts(key);
+    }
+    if (spec.driver == Driver::instances)
+        spec.instances = reader.numbers_if("instances", 1, 64).value_or(vector<int>{1});
+    spec.memory_mib = static_cast<int>(reader.number("memory", 64, 1 << 20));
+    spec.timeout_s = static_cast<int>(reader.number("timeout", 1, 86400));
+    spec.estimate_s = reader.has("estimate") ? reader.real("estimate") : 15;
+    if (const auto metrics = reader.texts_if("table"))
+        spec.table = *metrics;
+    return spec;
+}
+
+ProfileSpec read_profile(TomlReader reader)
+{
+    ProfileSpec spec;
+    if (const auto value = reader.number_if("repetitions", 1, 10000))
+        spec.repetitions = static_cast<int>(*value);
+    if (const auto value = reader.number_if("limit", 1, 1 << 30))
+        spec.limit = static_cast<int>(*value);
+    spec.experiments = reader.texts_if("experiments");
+    spec.datasets = reader.texts_if("datasets");
+    spec.filesystems = reader.texts_if("filesystems");
+    spec.workloads = reader.texts_if("workloads");
+    spec.instances = reader.numbers_if("instances", 1, 64);
+    reader.finish();
+    return spec;
+}
+
+SuiteSpec read_suite(TomlReader &reader)
+{
+    SuiteSpec spec;
+    spec.id = read_id(reader);
+    spec.title = reader.text_or("title", spec.id);
+    spec.subject = reader.text_or("subject", "");
+    spec.experiments = reader.texts("experiments");
+    auto profiles = reader.table("profile");
+    for (const auto &name : profiles.keys())
+        spec.profiles[name] = read_profile(profiles.table(name));
+    return spec;
+}
+
+/// Reads every file of a folder, one spec each, and hands (spec, reader) on for reference checks.
+template <typename Spec, typename Read, typename Check>
+std::map<string, Spec> read_folder(const fs::path &folder, Read read, Check check)
+{
+    std::map<string, Spec> specs;
+    for (const auto &file : toml_files(folder)) {
+        const auto table = parse_toml(file);
+        TomlReader reader(file, table);
+        auto spec = read(reader);
+        reader.finish();
+        check(spec, reader);
+        const auto id = spec.id;
+        if (!specs.emplace(id, std::move(spec)).second)
+            reader.fail("id", "an id that no other file of the folder has");
+    }
+    return specs;
+}
+
+std::map<string, WorkloadSpec> read_workloads(const fs::path &folder)
+{
+    std::map<string, WorkloadSpec> specs;
+    for (const auto &file : toml_files(folder)) {
+        const auto table = parse_toml(file);
+        TomlReader whole(file, table);
+        const auto *list = table.get_as<toml::array>("workload");
+        if (list == nullptr || table.size() != 1)
+            whole.fail("workload", "nothing but [[workload]] tables");
+        for (const auto &node : *list) {
+            if (!node.is_table())
+                whole.fail("workload", "nothing but [[workload]] tables");
+            TomlReader reader(file, *node.as_table(), "workload.");
+            auto spec = read_workload(reader);
+            const auto id = spec.id;
+            if (!specs.emplace(id, std::move(spec)).second)
+                reader.fail("id", "an id that no other workload has");
+        }
+    }
+    return specs;
+}
+
+/// Checks that every id of a list is declared.
+template <typename Map>
+void check_known(const TomlReader &reader, const char *key, const vector<string> &ids,
+                 const Map &known, const char *folder)
+{
+    for (const auto &id : ids)
+        if (!known.contains(id))
+            reader.fail(key, fmt::format("ids declared in workloads/{}, where there is no {}",
+                                         folder, id));
+}
+
+void check_experiment(const ExperimentSpec &spec, const TomlReader &reader,
+                      const Catalogue &catalogue)
+{
+    check_known(reader, "datasets", spec.datasets, catalogue.datasets, "datasets");
+    check_known(reader, "filesystems", spec.filesystems, catalogue.filesystems, "filesystems");
+    check_known(reader, "workloads", spec.workloads, catalogue.workloads, "workloads");
+    for (const auto &[dataset, workloads] : spec.dataset_workloads) {
+        check_known(reader, "dataset_workloads", {dataset}, catalogue.datasets, "datasets");
+        check_known(reader, "dataset_workloads", workloads, catalogue.workloads, "workloads");
+    }
+}
+
+void check_suite(const SuiteSpec &spec, const TomlReader &reader, const Catalogue &catalogue)
+{
+    const vector<string> none;
+    check_known(reader, "experiments", spec.experiments, catalogue.experiments, "experiments");
+    if (!spec.subject.empty())
+        check_known(reader, "subject", {spec.subject}, catalogue.filesystems, "filesystems");
+    for (const auto &[name, profile] : spec.profiles) {
+        check_known(reader, "profile", profile.experiments.value_or(none), catalogue.experiments,
+                    "experiments");
+        check_known(reader, "profile", profile.datasets.value_or(none), catalogue.datasets,
+                    "datasets");
+        check_known(reader, "profile", profile.filesystems.value_or(none), catalogue.filesystems,
+                    "filesystems");
+        check_known(reader, "profile", profile.workloads.value_or(none), catalogue.workloads,
+                    "workloads");
+    }
+}
+
+} // namespace
+
+Catalogue load_catalogue(const fs::path &root)
+{
+    const auto unchecked = [](const auto &, const TomlReader &) {};
+    Catalogue all;
+    all.root = root;
+    all.images = read_folder<ImageSpec>(root / "images", read_image, unchecked);
+    all.datasets = read_folder<DatasetSpec>(
+        root / "datasets", [&](TomlReader &reader) { return read_dataset(reader, root); },
+        unchecked);
+    all.filesystems = read_folder<FilesystemSpec>(
+        root / "filesystems", read_filesystem,
+        [&](const FilesystemSpec &spec, const TomlReader &reader) {
+            check_known(reader, spec.image.empty() ? "seed" : "image", {spec.needed_image()},
+                        all.images, "images");
+        });
+    all.workloads = read_workloads(root / "workloads");
+    all.experiments = read_folder<ExperimentSpec>(
+        root / "experiments", read_experiment,
+        [&](const ExperimentSpec &spec, const TomlReader &reader) {
+            check_experiment(spec, reader, all);
+        });
+    all.suites = read_folder<SuiteSpec>(
+        root / "suites", read_suite, [&](const SuiteSpec &spec, const TomlReader &reader) {
+            check_suite(spec, reader, all);
+        });
+    return all;
+}
+
+const char *name_of(Driver driver)
+{
+    return driver == Driver::single ? "single" : "instances";
+}
+
+const char *name_of(ClockKind clock)
+{
+    return clock == ClockKind::instructions ? "instructions" : "none";
+}
+
+} // namespace daxbench

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+// What cells need before they can run: kernel, initramfs, accelerator, datasets, images, tools.
+#pragma once
+
+#include "accel.hpp"
+#include "dataset.hpp"
+#include "guest.hpp"
+#include "image.hpp"
+#include "kernel.hpp"
+#include "plan.hpp"
+#include "spec.hpp"
+
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace daxbench {
+
+/// Where the program's own things lie.
+struct Paths {
+    std::filesystem::path source; ///< the repository
+    std::filesystem::path build;  ///< Meson's build folder
+};
+
+/// Source folder as built from; build folder from where the running program lies.
+Paths own_paths();
+
+struct KernelChoice {
+    std::filesystem::path vmlinuz; ///< empty: Debian's
+    std::filesystem::path modules;
+    std::filesystem::path headers;
+};
+
+/// Debian's guest kernel, or the user's.
+Kernel choose_kernel(const KernelChoice &choice, const Progress &progress);
+
+/// Path where Meson puts an external module for a kernel.
+std::filesystem::path module_path(const Paths &paths, const Kernel &kernel,
+                                  const std::string &module);
+
+struct World {
+    Paths paths;
+    Kernel kernel;
+    std::filesystem::path initramfs;
+    std::map<std::string, std::filesystem::path> external_modules;
+    Accel accel;
+    std::map<std::string, Dataset> datasets;
+    std::map<std::pair<std::string, std::string>, Image> images; ///< by image id, dataset id
+    std::optional<ToolsImage> tools;
+    /// Why something is not there: dataset id, "IMAGE/DATASET", module name or "tools" → one line.
+    std::map<std::string, std::string> missing;
+};
+
+/// Kernel, initramfs and a guest known to boot. Throws: without these nothing can be measured.
+World make_base(const Paths &paths, const KernelChoice &choice, const std::string &accel,
+                const Catalogue &catalogue, bool fresh_probe, const Progress &progress);
+
+/// Adds what the cells need. What cannot be made is noted in `missing`; the cells that need it
+/// then fail by name, the others run.
+void add_needs(World &world, const Catalogue &catalogue, const std::vector<Cell> &cells,
+               const Progress &progress);
+
+/// The reason why a cell cannot run in this world, or "".
+std::string why_not(const World &world, const Catalogue &catalogue, const Cell &cell);
+
+bool needs_tools(const Cell &cell);
+
+/// Configuration of one of a cell's guests. `log_dir` is the cell's own.
+GuestConfig guest_config(const World &world, const Catalogue &catalogue, const Cell &cell,
+                         int instance, const std::filesystem::path &log_dir);
+
+/// Whether the cell's guests run on a clock that counts instructions.
+bool counts_instructions(const World &world, const Cell &cell);
+
+} // namespace daxbench
