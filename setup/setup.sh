@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+# Sourced by run-bench and run-tests: packages, build folder, guest kernel, build.
+# Expects $top, the repository. Everything it says goes to standard error.
+
+say() { printf '%s\n' "$*" >&2; }
+die() { say "$(basename "$0"): $*"; exit 1; }
+
+wanted_packages() { sed 's/#.*//; /^ *$/d' "$top/setup/packages.txt"; }
+
+missing_packages() {
+	wanted_packages | while read -r package; do
+		status=$(dpkg-query -W -f '${db:Status-Status}' "$package:*" 2>/dev/null ||
+			dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)
+		case $status in installed*) ;; *) printf '%s ' "$package" ;; esac
+	done
+}
+
+# install_packages PACKAGE…: as root, or through sudo after asking on a terminal.
+install_packages() {
+	run=
+	if [ "$(id -u)" -ne 0 ]; then
+		command -v sudo >/dev/null && [ -t 0 ] ||
+			die "wanted the packages: $*; install them as root: apt-get install $*"
+		printf 'Install these packages with sudo? %s [y/N] ' "$*" >&2
+		read -r answer
+		case $answer in [yY]*) run=sudo ;; *) die "not installed: $*" ;; esac
+	fi
+	say "installing: $*"
+	$run apt-get update -q >&2 || say "apt-get update failed, going on with the lists at hand"
+	$run env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "$@" >&2 ||
+		die "apt-get could not install: $*"
+}
+
+check_packages() {
+	if ! command -v dpkg-query >/dev/null; then
+		say "This is no Debian: the following must be here under your distribution's names:"
+		say "$(wanted_packages | tr '\n' ' ')"
+		return
+	fi
+	missing=$(missing_packages)
+	[ -n "$missing" ] || return 0
+	[ "$1" = install ] || die "wanted these packages, they are missing: $missing"
+	# shellcheck disable=SC2086
+	install_packages $missing
+}
+
+# The build folder's compiler runs are long and dull: shown on a terminal, else only on failure.
+quietly() {
+	if [ -t 2 ]; then
+		"$@" >&2
+	else
+		"$@" >"$top/build/setup.log" 2>&1 || {
+			tail -n 40 "$top/build/setup.log" >&2
+			die "failed: $*; all of it is in $top/build/setup.log"
+		}
+	fi
+}
+
+configure() {
+	mkdir -p "$top/build"
+	[ -e "$top/build/build.ninja" ] || {
+		say "configuring"
+		quietly meson setup "$top/build" "$top"
+	}
+}
+
+# build_module SETUP-OPTION…: the kernel's headers first, then the module against them.
+build_all() {
+	say "building"
+	quietly ninja -C "$top/build" bench/host/daxbench
+	dirs=$("$top/build/bench/host/daxbench" setup "$@" | paste -sd, -) || exit 1
+	if [ "$dirs" != "$(cat "$top/build/kernel_dirs" 2>/dev/null)" ]; then
+		quietly meson configure "$top/build" "-Dkernel_dirs=$dirs"
+		printf '%s' "$dirs" >"$top/build/kernel_dirs"
+	fi
+	quietly ninja -C "$top/build"
+}
