@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <limits>
 
@@ -129,8 +130,11 @@ BuildSummary build_image(TreeSource& source, const std::string& path, const Buil
     const Uuid uuid = options.uuid ? *options.uuid
                                    : derive_uuid(super, metadata.hash, content.totals().sum.value());
     std::memcpy(super.uuid, uuid.data(), uuid.size());
-    super.crc = daxfs_crc32c(0, &super, sizeof(super));
-    output.write(0, std::as_bytes(std::span(&super, 1)));
+    std::array<std::byte, DAXFS_SUPER_SIZE> block{};
+    std::memcpy(block.data(), &super, sizeof(super));
+    super.crc = daxfs_crc32c(0, block.data(), block.size());
+    std::memcpy(block.data(), &super, sizeof(super));
+    output.write(0, block);
     workers.check_stop();
     output.commit(super.image_size);
     return summarize(*tree, content.totals(), placer, super);

@@ -8,11 +8,8 @@ die() { say "$(basename "$0"): $*"; exit 1; }
 wanted_packages() { sed 's/#.*//; /^ *$/d' "$top/setup/packages.txt"; }
 
 missing_packages() {
-	wanted_packages | while read -r package; do
-		status=$(dpkg-query -W -f '${db:Status-Status}' "$package:*" 2>/dev/null ||
-			dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)
-		case $status in installed*) ;; *) printf '%s ' "$package" ;; esac
-	done
+	installed=$(dpkg-query -W -f '${db:Status-Status} ${Package}\n' | sed -n 's/^installed //p')
+	wanted_packages | grep -vxF "$installed" | tr '\n' ' '
 }
 
 # install_packages PACKAGE…: as root, or through sudo after asking on a terminal.

@@ -161,12 +161,27 @@ private:
     {
         try {
             const auto name = file_name_of(cell.id);
-            const auto document = cell_document(cell, result, "logs/" + name);
+            auto document = cell_document(cell, result, "logs/" + name);
+            document["inputs"] = inputs_of(cell);
             write_file(dir_ / "cells" / (name + ".json"), document.dump(1) + "\n");
         } catch (const std::exception &error) {
             display_.say(fmt::format("{}: {}", cell.id, error.what()));
         }
         display_.end(cell.id, cell.estimate_s, result.seconds, result.status, result.error);
+    }
+
+    /// What a cell measured elsewhere must have in common with this run to be merged into it.
+    nlohmann::json inputs_of(const Cell &cell) const
+    {
+        nlohmann::json inputs = {{"kernel", world_->kernel.release},
+                                 {"accelerator", world_->accel.name},
+                                 {"git", git_.commit},
+                                 {"image", nullptr}};
+        const auto &id = catalogue_.filesystems.at(cell.filesystem).needed_image();
+        if (const auto image = world_->images.find({id, cell.dataset});
+            image != world_->images.end())
+            inputs["image"] = image->second.xxh3;
+        return inputs;
     }
 
     /// Every cell has a document: those that were not reached get one that says so.
