@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+// The image reader of kmod/image.h with files, exceptions and strings around it.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <span>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "image.h"
+#include "xattr_sets.hpp"
+
+namespace daxfs {
+
+// The image breaks the format, or is none, or is too new; says where and what.
+struct ImageError : std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
+
+class ImageReader {
+public:
+    // Maps the file (or device) and opens the image at its start.
+    explicit ImageReader(const std::string& path);
+    ImageReader(const ImageReader&) = delete;
+    ImageReader& operator=(const ImageReader&) = delete;
+    ~ImageReader();
+
+    const daxfs_image& image() const { return image_; }
+
+    // All of these throw ImageError.
+    daxfs_attr inode(std::uint64_t ino) const;
+    daxfs_entry entry(const daxfs_node& dir, std::uint32_t index) const;
+    std::optional<std::uint32_t> lookup(const daxfs_node& dir, std::string_view name) const;
+    daxfs_map map(const daxfs_node& file, std::uint64_t pos) const;
+    std::string target(const daxfs_node& symlink) const;
+    std::vector<Xattr> xattrs(const daxfs_node& node) const;
+    // Bytes at an image offset.
+    std::span<const std::uint8_t> bytes(std::uint64_t off, std::uint64_t len) const;
+    // The file's bytes in pieces, in order; a hole's piece has no bytes but a length.
+    void for_each_piece(const daxfs_node& file,
+                        const std::function<void(std::span<const std::uint8_t> data,
+                                                 std::uint64_t len)>& piece) const;
+    // Inode of a path from the root; symlinks are not followed.
+    std::optional<std::uint32_t> find(std::string_view path) const;
+    // CRC32C of the metadata region as it is now.
+    std::uint32_t metadata_crc() const;
+
+private:
+    void check(int result, const daxfs_err& err) const;
+
+    void* base_ = nullptr;
+    std::uint64_t mapped_ = 0;
+    daxfs_image image_ = {};
+};
+
+}  // namespace daxfs

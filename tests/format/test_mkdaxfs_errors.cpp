@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+// What mkdaxfs says, and leaves, when it cannot do what it was asked.
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <sstream>
+
+#include <nlohmann/json.hpp>
+
+#include "directory_source.hpp"
+#include "mkdaxfs.hpp"
+#include "build_image.hpp"
+#include "tree_fixture.hpp"
+
+namespace daxfs::test {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+class MkdaxfsErrors : public TreeTest {
+protected:
+    ToolResult run(const std::vector<std::string>& args, const std::atomic<bool>* stop = nullptr) const
+    {
+        std::ostringstream out;
+        std::ostringstream err;
+        const int status = mkdaxfs_main(args, out, err, stop);
+        return {status, out.str(), err.str()};
+    }
+
+    void expect_failure(const ToolResult& result, int status, const std::string& part) const
+    {
+        EXPECT_EQ(result.status, status);
+        EXPECT_EQ(result.out, "");
+        EXPECT_NE(result.err.find(part), std::string::npos) << result.err;
+        EXPECT_EQ(result.err.find("mkdaxfs: "), 0u) << result.err;
+        EXPECT_EQ(std::count(result.err.begin(), result.err.end(), '\n'), 1) << result.err;
+        expect_only_source();
+    }
+
+    // Not even a temporary file is left.
+    void expect_only_source() const
+    {
+        for (const auto& entry : fs::directory_iterator(root()))
+            EXPECT_EQ(entry.path().filename(), "source");
+    }
+};
+
+TEST_F(MkdaxfsErrors, Usage)
+{
+    EXPECT_EQ(run({}).status, 2);
+    EXPECT_EQ(run({"only-one"}).status, 2);
+    expect_failure(mkdaxfs({"--no-such-option"}), 2, "--no-such-option");
+    expect_failure(mkdaxfs({"--align", "3000"}), 2, "power of 2");
+    expect_failure(mkdaxfs({"--label", std::string(33, 'l')}), 2, "at most 32");
+    expect_failure(mkdaxfs({"--uuid", "xyz"}), 2, "32 hexadecimal");
+    EXPECT_EQ(run({"--help"}).status, 0);
+    EXPECT_NE(run({"--version"}).out.find("format version 1"), std::string::npos);
+}
+
+TEST_F(MkdaxfsErrors, SourceMissing)
+{
+    expect_failure(run({image(), root() / "nothing"}), 1, "No such file");
+    expect_failure(run({image(), add_file("file", "x")}), 1, "Not a directory");
+}
+
+TEST_F(MkdaxfsErrors, TargetImpossible)
+{
+    fs::create_directory(image());
+    const ToolResult result = mkdaxfs();
+    EXPECT_EQ(result.status, 1);
+    EXPECT_NE(result.err.find("no regular file"), std::string::npos) << result.err;
+    fs::remove(image());
+    expect_failure(run({root() / "no" / "image", source()}), 1, "No such file");
+    expect_failure(run({source() / "image", source()}), 1, "inside its source");
+}
+
+TEST_F(MkdaxfsErrors, Unreadable)
+{
+    add_file("dir/secret", "x");
+    ASSERT_EQ(chmod((source() / "dir/secret").c_str(), 0), 0);
+    // Root reads everything, so a child gives its rights up for this.
+    const pid_t child = fork();
+    if (child == 0) {
+        if (geteuid() == 0 && (chown(root().c_str(), 65534, 65534) != 0 || setgid(65534) != 0 ||
+                               setuid(65534) != 0))
+            _exit(77);
+        const ToolResult result = mkdaxfs({"--threads", "4"});
+        const bool named = result.err.find("/dir/secret: Permission denied") != std::string::npos;
+        _exit(result.status == 1 && named ? 0 : 1);
+    }
+    int status = 0;
+    ASSERT_EQ(waitpid(child, &status, 0), child);
+    EXPECT_EQ(WEXITSTATUS(status), 0);
+    expect_only_source();
+}
+
+TEST_F(MkdaxfsErrors, StoppedLeavesNothing)
+{
+    for (int i = 0; i < 100; ++i)
+        add_file(std::to_string(i), noise(1000, i));
+    const std::atomic<bool> stop = true;
+    expect_failure(run({image(), source()}, &stop), 130, "interrupted");
+}
+
+// Hands out one file shorter than it said.
+class ShrinkingSource : public DirectorySource {
+public:
+    using DirectorySource::DirectorySource;
+
+    std::unique_ptr<FileContent> open(const Tree& tree, NodeId node) const override
+    {
+        if (tree.path(node) == "victim")
+            fs::resize_file(victim, 10);
+        return DirectorySource::open(tree, node);
+    }
+
+    fs::path victim;
+};
+
+TEST_F(MkdaxfsErrors, SourceChangesWhileItIsRead)
+{
+    for (const std::size_t size : {1000, 100000, 5000000}) {
+        for (int i = 0; i < 50; ++i)
+            add_file("f" + std::to_string(i), noise(1000, i));
+        ShrinkingSource shrinking(source(), {});
+        shrinking.victim = add_file("victim", noise(size, 1));
+        try {
+            build_image(shrinking, image(), {}, {4, nullptr});
+            ADD_FAILURE() << "no error";
+        } catch (const std::runtime_error& error) {
+            EXPECT_NE(std::string(error.what()).find("/victim changed"), std::string::npos)
+                << error.what();
+        }
+        expect_only_source();
+    }
+}
+
+TEST_F(MkdaxfsErrors, FailureKeepsTheOldImage)
+{
+    add_file("file", "x");
+    make();
+    const std::string before = read_file(image());
+    const std::atomic<bool> stop = true;
+    EXPECT_EQ(run({image(), source()}, &stop).status, 130);
+    EXPECT_EQ(read_file(image()), before);
+    fs::remove(image());
+}
+
+TEST_F(MkdaxfsErrors, SummaryAsJson)
+{
+    add_file("a", noise(5000, 1));
+    add_file("b", noise(5000, 1));
+    const ToolResult result = mkdaxfs({"--json"});
+    ASSERT_EQ(result.status, 0) << result.err;
+    const auto summary = nlohmann::json::parse(result.out);
+    EXPECT_EQ(summary["inodes"], 3);
+    EXPECT_EQ(summary["shared_bytes"], 8192);
+    EXPECT_EQ(summary["image_bytes"], fs::file_size(image()));
+    EXPECT_EQ(mkdaxfs({"--quiet"}).out, "");
+}
+
+}  // namespace
+
+}  // namespace daxfs::test

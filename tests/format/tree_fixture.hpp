@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+// A temporary folder with a source tree, and images made of it.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "image_reader.hpp"
+
+namespace daxfs::test {
+
+struct ToolResult {
+    int status = 0;
+    std::string out;
+    std::string err;
+};
+
+class TreeTest : public testing::Test {
+protected:
+    void SetUp() override;
+    void TearDown() override;
+
+    std::filesystem::path source() const { return root_ / "source"; }
+    std::filesystem::path image(std::string_view name = "image") const { return root_ / name; }
+    const std::filesystem::path& root() const { return root_; }
+
+    // A file in the source tree; its directories are made where missing.
+    std::filesystem::path add_file(const std::string& path, std::string_view content) const;
+    void set_mtime(const std::string& path, std::int64_t sec, long nsec) const;
+
+    // Run mkdaxfs with these options on image(name) and the source.
+    ToolResult mkdaxfs(std::vector<std::string> options = {}, std::string_view name = "image") const;
+    // The same, expected to succeed.
+    void make(std::vector<std::string> options = {}, std::string_view name = "image") const;
+
+private:
+    std::filesystem::path root_;
+};
+
+// Bytes that look random, the same for the same seed.
+std::string noise(std::size_t bytes, std::uint64_t seed);
+std::string read_file(const std::filesystem::path& path);
+// All of a regular file in an image.
+std::string content_of(const ImageReader& reader, std::string_view path);
+// Attributes of what path names; a test failure when it is not there.
+daxfs_attr attr_of(const ImageReader& reader, std::string_view path);
+
+}  // namespace daxfs::test
