@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+// Serves the protocol's operations over any descriptor: a virtio-serial port in a guest, a socket
+// in a test.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <string>
+
+#include "engines.hpp"
+#include "init.hpp"
+#include "kernel_log.hpp"
+#include "protocol.hpp"
+
+namespace daxbench {
+
+class Agent {
+public:
+    explicit Agent(GuestConfigFile config);
+
+    /// One operation's value; throws std::runtime_error with the line the host is to show.
+    json handle(const std::string& op, const json& args, const Progress& progress);
+
+    /// Says hello, then answers requests from FD until it is closed or "poweroff" was answered.
+    void serve(int fd);
+
+private:
+    using Handler = std::function<json(const json& args, const Progress& progress)>;
+
+    json load(const json& args);
+    json seed(const json& args);
+    json dmesg();
+    json answer(const json& request, const Progress& progress);
+
+    GuestConfigFile config_;
+    KernelLog log_;
+    std::map<std::string, Handler> handlers_;
+};
+
+}  // namespace daxbench

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+// Google Benchmark around the operations: it repeats, counts and reports; the clock is read by us,
+// right at the edges of a pass, so that opening, mapping and dropping caches stay outside.
+#include <benchmark/benchmark.h>
+
+#include <algorithm>
+#include <cmath>
+#include <exception>
+#include <memory>
+#include <sstream>
+
+#include <fmt/format.h>
+
+#include "engines.hpp"
+#include "operations.hpp"
+#include "perf_counters.hpp"
+#include "system.hpp"
+
+namespace daxbench {
+
+namespace {
+
+struct Case {
+    std::string variant;
+    Cache cache = Cache::warm;
+    std::unique_ptr<Operation> operation;
+    std::int64_t passes = 1;
+    bool count_events = true;
+    json counters = json::object();
+    std::exception_ptr error;
+};
+
+const char* cache_name(Cache cache) {
+    return cache == Cache::warm ? "warm" : "cold";
+}
+
+void prepare(const Case& item) {
+    if (item.cache == Cache::cold)
+        drop_caches();
+    item.operation->before();
+    settle();
+}
+
+double timed_pass(const Case& item) {
+    prepare(item);
+    const std::uint64_t start = now_ns();
+    item.operation->pass();
+    const std::uint64_t end = now_ns();
+    item.operation->after();
+    return static_cast<double>(end - start) * 1e-9;
+}
+
+// A pass of its own: open events make each fault dearer by some hundred instructions.
+void counted_pass(Case& item) {
+    PerfCounters counters;
+    prepare(item);
+    counters.start();
+    item.operation->pass();
+    counters.stop();
+    item.operation->after();
+    counters.add_to(item.counters);
+}
+
+void repetition(benchmark::State& state, Case& item) {
+    if (item.cache == Cache::warm)
+        timed_pass(item);  // its time is not used
+    for (auto iteration : state) {
+        (void)iteration;
+        state.SetIterationTime(timed_pass(item));
+    }
+    const double passes = static_cast<double>(state.iterations());
+    state.SetItemsProcessed(static_cast<std::int64_t>(item.operation->operations()) *
+                            state.iterations());
+    state.counters["operations"] = static_cast<double>(item.operation->operations()) * passes;
+    if (item.count_events)
+        counted_pass(item);
+}
+
+// How much work a sample has to be, so that one timer tick more or less does not show. Enough for
+// 30 million instructions at this estimate of what an operation costs; the same on every file
+// system, or they would not be comparable.
+std::int64_t default_passes(const std::string& op, std::uint64_t operations) {
+    double estimate = 1000;
+    if (op == "open-close" || op == "stat")
+        estimate = 6000;
+    else if (op == "open-mmap-touch-close" || op == "walk")
+        estimate = 30000;
+    else if (op == "read")
+        estimate = 2000;
+    const double wanted = 30e6 / (estimate * static_cast<double>(operations));
+    return std::max<std::int64_t>(1, static_cast<std::int64_t>(std::ceil(wanted)));
+}
+
+std::vector<std::string> strings(const json& workload, const char* key, const char* otherwise) {
+    if (workload.contains(key))
+        return workload.at(key).get<std::vector<std::string>>();
+    return {otherwise};
+}
+
+std::vector<std::unique_ptr<Case>> make_cases(const RunRequest& request) {
+    std::vector<std::unique_ptr<Case>> cases;
+    for (const std::string& variant : strings(request.workload, "variants", ""))
+        for (const std::string& cache : strings(request.workload, "cache", "warm")) {
+            auto item = std::make_unique<Case>();
+            item->variant = variant;
+            item->cache = parse_cache(cache);
+            item->count_events = request.workload.value("count_events", true);
+            item->operation =
+                make_operation(request.target, request.workload, variant, request.seed);
+            item->passes = request.workload.value(
+                "passes", default_passes(request.workload.at("op"), item->operation->operations()));
+            cases.push_back(std::move(item));
+        }
+    return cases;
+}
+
+void register_case(const RunRequest& request, Case& item) {
+    const std::string id = request.workload.value("id", "workload");
+    const std::string name =
+        fmt::format("{}{}{}/{}", id, item.variant.empty() ? "" : "/", item.variant,
+                    cache_name(item.cache));
+    const auto body = [&request, &item, name](benchmark::State& state) {
+        try {
+            request.progress(name);
+            repetition(state, item);
+        } catch (const std::exception& error) {
+            item.error = std::current_exception();
+            state.SkipWithError(error.what());
+        }
+    };
+    benchmark::RegisterBenchmark(name.c_str(), body)
+        ->Iterations(item.passes)
+        ->Repetitions(request.workload.value("repetitions", 3))
+        ->UseManualTime()
+        ->Unit(benchmark::kNanosecond);
+}
+
+// What Google Benchmark reports, as JSON.
+json run_registered() {
+    std::ostringstream report;
+    std::ostringstream errors;
+    benchmark::JSONReporter reporter;
+    reporter.SetOutputStream(&report);
+    reporter.SetErrorStream(&errors);
+    benchmark::RunSpecifiedBenchmarks(&reporter);
+    benchmark::ClearRegisteredBenchmarks();
+    return json::parse(report.str());
+}
+
+// Time of a pass in ns, of each repetition.
+std::vector<double> pass_times(const json& raw, std::size_t family) {
+    std::vector<double> times;
+    for (const json& entry : raw.at("benchmarks"))
+        if (entry.at("family_index") == family && entry.at("run_type") == "iteration")
+            times.push_back(entry.at("real_time"));
+    return times;
+}
+
+json to_result(const RunRequest& request, const Case& item, const json& raw, std::size_t family) {
+    json samples = json::array();
+    for (const double time : pass_times(raw, family))
+        samples.push_back(time / item.operation->units());
+    return {{"variant", item.variant},
+            {"cache", cache_name(item.cache)},
+            {"metric", "cost_per_op"},
+            {"per", request.workload.value("per", "op")},
+            {"unit", "ns"},
+            {"samples", samples},
+            {"operations",
+             item.operation->operations() * static_cast<std::uint64_t>(item.passes)},
+            {"counters", item.counters}};
+}
+
+}  // namespace
+
+json run_benchmark_engine(const RunRequest& request) {
+    const auto cases = make_cases(request);
+    json results = json::array();
+    json raw = json::array();
+    // One at a time: a warm benchmark warms up right before it runs.
+    for (const auto& item : cases) {
+        if (item->cache == Cache::warm)
+            item->operation->warm_up();
+        register_case(request, *item);
+        raw.push_back(run_registered());
+        if (item->error)
+            std::rethrow_exception(item->error);
+        results.push_back(to_result(request, *item, raw.back(), 0));
+    }
+    return {{"results", results}, {"raw", raw}};
+}
+
+}  // namespace daxbench

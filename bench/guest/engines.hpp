@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+// One function for each engine a workload can name. Each returns the protocol's answer to "run":
+// {"results": [{"variant", "cache", "metric", "per", "unit", "samples": [one for each repetition],
+// "operations", "counters", "extra"}…], "raw": …}. Durations are in ns of CLOCK_MONOTONIC.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "protocol.hpp"
+
+namespace daxbench {
+
+/// Told to the host between measurements.
+using Progress = std::function<void(const std::string&)>;
+
+struct RunRequest {
+    std::string target;  // where the file system is mounted
+    json workload;
+    std::uint64_t seed = 1;
+    Progress progress;
+    /// Loads a file system's modules, when they are not there yet.
+    std::function<void(const std::string&)> load;
+};
+
+json run_benchmark_engine(const RunRequest& request);
+json run_program_engine(const RunRequest& request);
+json run_map_rss_engine(const RunRequest& request);
+json run_fio_engine(const RunRequest& request);
+json run_read_all_engine(const RunRequest& request);
+
+/// By WORKLOAD's "engine"; throws naming those there are.
+json run_workload(const RunRequest& request);
+
+}  // namespace daxbench

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a process's pages really are: frames counted by address and kind, which RSS does not tell
+// (a DAX mapping is in it on some kernels and not on others).
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "protocol.hpp"
+
+namespace daxbench {
+
+/// Bytes; every frame counted once, however often it is mapped.
+struct Frames {
+    std::uint64_t pmem = 0;        // persistent memory or another region that is no system RAM
+    std::uint64_t page_cache = 0;  // pages of files
+    std::uint64_t anonymous = 0;
+    std::uint64_t zero = 0;   // the shared zero page
+    std::uint64_t other = 0;  // vdso and what is none of these
+};
+
+/// Physical addresses, [start, end).
+using PhysicalRange = std::pair<std::uint64_t, std::uint64_t>;
+
+/// Ranges of persistent memory in the text of /proc/iomem (read as root).
+std::vector<PhysicalRange> parse_pmem_ranges(std::string_view iomem);
+
+/// From /proc/iomem, or "pmem_ranges": [["0x100000000", "0x110000000"], …] of WORKLOAD.
+std::vector<PhysicalRange> pmem_ranges(const json& workload);
+
+/// Frames behind [start, end) of process PID, which must not run meanwhile; start = end = 0: all
+/// of its mappings. Sources: /proc/PID/pagemap, /proc/kpageflags; needs root.
+Frames count_frames(pid_t pid, const std::vector<PhysicalRange>& pmem, std::uint64_t start = 0,
+                    std::uint64_t end = 0);
+
+}  // namespace daxbench

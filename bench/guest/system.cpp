@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "system.hpp"
+
+#include <sys/utsname.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <map>
+#include <sstream>
+
+#include "io.hpp"
+
+namespace daxbench {
+
+namespace {
+
+// Field → bytes.
+std::map<std::string, std::uint64_t> read_meminfo() {
+    std::map<std::string, std::uint64_t> fields;
+    std::istringstream text(read_file("/proc/meminfo"));
+    std::string line;
+    while (std::getline(text, line)) {
+        const auto colon = line.find(':');
+        if (colon != std::string::npos)
+            fields[line.substr(0, colon)] = std::stoull(line.substr(colon + 1)) * 1024;
+    }
+    return fields;
+}
+
+std::string cpu_model() {
+    std::istringstream text(read_file("/proc/cpuinfo"));
+    std::string line;
+    while (std::getline(text, line))
+        if (line.starts_with("model name"))
+            return std::string(trim(line.substr(line.find(':') + 1)));
+    return "unknown";
+}
+
+void try_write(const char* path, const char* value) {
+    try {
+        write_file(path, value);
+    } catch (const std::exception&) {
+        // Not every kernel has every switch.
+    }
+}
+
+}  // namespace
+
+std::uint64_t now_ns() {
+    timespec now{};
+    ::clock_gettime(CLOCK_MONOTONIC, &now);
+    return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000U +
+           static_cast<std::uint64_t>(now.tv_nsec);
+}
+
+void drop_caches() {
+    ::sync();
+    write_file("/proc/sys/vm/drop_caches", "3");
+}
+
+void settle() {
+    constexpr std::uint64_t step = 50'000'000;
+    const std::uint64_t until = (now_ns() / step + 2) * step;
+    const timespec deadline{static_cast<time_t>(until / 1'000'000'000U),
+                            static_cast<long>(until % 1'000'000'000U)};
+    while (::clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &deadline, nullptr) == EINTR) {
+    }
+}
+
+void quiet_kernel() {
+    try_write("/sys/kernel/mm/transparent_hugepage/khugepaged/scan_sleep_millisecs", "3600000");
+    try_write("/proc/sys/vm/stat_interval", "3600");
+    try_write("/proc/sys/vm/dirty_writeback_centisecs", "0");
+    try_write("/proc/sys/kernel/watchdog", "0");
+}
+
+json memory_by_kind() {
+    ::sync();
+    const auto fields = read_meminfo();
+    const auto get = [&](const char* name) {
+        const auto found = fields.find(name);
+        return found == fields.end() ? std::uint64_t{0} : found->second;
+    };
+    return {{"mem_total", get("MemTotal")},   {"mem_free", get("MemFree")},
+            {"page_cache", get("Cached")},    {"buffers", get("Buffers")},
+            {"slab", get("Slab")},            {"slab_reclaimable", get("SReclaimable")},
+            {"anonymous", get("AnonPages")},  {"page_tables", get("PageTables")},
+            {"shmem", get("Shmem")}};
+}
+
+std::uint64_t page_cache_bytes() {
+    const auto fields = read_meminfo();
+    return fields.at("Cached") + fields.at("Buffers");
+}
+
+json hello() {
+    utsname names{};
+    ::uname(&names);
+    return {{"type", "hello"},
+            {"protocol", protocol_version},
+            {"kernel", names.release},
+            {"cpu_model", cpu_model()},
+            {"cpus", ::sysconf(_SC_NPROCESSORS_ONLN)},
+            {"mem_bytes", read_meminfo().at("MemTotal")},
+            {"clocksource",
+             trim(read_file("/sys/devices/system/clocksource/clocksource0/current_clocksource"))},
+            {"uptime_ns", now_ns()},
+            {"cmdline", trim(read_file("/proc/cmdline"))}};
+}
+
+}  // namespace daxbench

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the agent asks of its kernel outside any measurement.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "protocol.hpp"
+
+namespace daxbench {
+
+/// CLOCK_MONOTONIC in ns. Under QEMU's -icount shift=0 that is a count of guest instructions.
+std::uint64_t now_ns();
+
+/// Writes back and drops page cache, dentries and inodes that nobody uses.
+void drop_caches();
+
+/// Sleeps to a multiple of 50 ms at least 50 ms away: work that earlier steps left to the kernel
+/// (RCU callbacks, workers) is done, and the timer tick is at the same place for every sample.
+void settle();
+
+/// Stops periodic work of the kernel that would land in some samples and not in others.
+void quiet_kernel();
+
+/// Bytes by kind after sync(2): mem_total, mem_free, page_cache (Cached), buffers, slab,
+/// slab_reclaimable, anonymous, page_tables, shmem. Source: /proc/meminfo.
+json memory_by_kind();
+
+/// Cached + Buffers in bytes, without sync.
+std::uint64_t page_cache_bytes();
+
+/// The first message of the protocol.
+json hello();
+
+}  // namespace daxbench
