@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""All figures of a run, drawn into one folder."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+import figure_cost
+import figure_frames
+import figure_lines
+import style
+from results import Results
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A figure on disk: `name`.svg and `name`.png."""
+
+    name: str
+    title: str
+    experiment: str
+
+
+def _name(*parts: str) -> str:
+    return re.sub(r"[^A-Za-z0-9.]+", "-", "-".join(p for p in parts if p)).strip("-")
+
+
+def _guests(instances: int) -> str:
+    return f"n{instances}" if instances != 1 else ""
+
+
+def draw_all(run: Results, folder: Path) -> list[Drawn]:
+    """Draw what the run has measurements for; older figures in `folder` are removed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in [*folder.glob("*.svg"), *folder.glob("*.png")]:
+        old.unlink()
+    with style.context():
+        return list(_draw(run, folder))
+
+
+def _draw(run: Results, folder: Path) -> Iterator[Drawn]:
+    looks = style.looks(run.filesystems)
+
+    def keep(figure: Figure, name: str, title: str, experiment: str) -> Drawn:
+        style.save(figure, folder / name)
+        return Drawn(name, title, experiment)
+
+    for (experiment, dataset, instances, cache), keys in figure_cost.groups(run).items():
+        name = _name("cost", experiment, dataset, cache, _guests(instances))
+        figure = figure_cost.draw(run, keys, looks)
+        yield keep(figure, name, figure_cost.title(run, keys), experiment)
+    for experiment, keys in figure_lines.groups(run).items():
+        figure = figure_lines.draw(run, keys, looks)
+        yield keep(figure, _name("copies", experiment), figure_lines.title(keys[0]), experiment)
+    for group, panels in figure_frames.groups(run).items():
+        experiment, dataset, instances, cache = group
+        name = _name("frames", experiment, dataset, cache, _guests(instances))
+        figure = figure_frames.draw(run, group, panels, looks)
+        yield keep(figure, name, figure_frames.title(group), experiment)

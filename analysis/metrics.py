@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the metrics mean: which are costs, which are only descriptions, what they are called."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+COST = "cost_per_op"
+DUPLICATION = "duplication_factor"
+RSS = "rss_bytes"
+FAULTS_COUNTER = "page-faults"
+# Kinds of page frames, in the order in which they are stacked.
+FRAMES = {
+    "frames_pmem_bytes": "pmem",
+    "frames_page_cache_bytes": "page cache",
+    "frames_anonymous_bytes": "anonymous",
+    "frames_other_bytes": "other",
+}
+
+
+@dataclass(frozen=True)
+class Metric:
+    """`better`: -1 lower, +1 higher, 0 neither (a description)."""
+
+    label: str
+    better: int
+
+
+_KNOWN = {
+    COST: Metric("cost per operation", -1),
+    DUPLICATION: Metric("duplication factor", -1),
+    "page_cache_bytes": Metric("page cache per guest", -1),
+    "buffers_bytes": Metric("of it buffers", 0),
+    "slab_bytes": Metric("slab per guest", -1),
+    "anonymous_bytes": Metric("anonymous", 0),
+    "guest_memory_bytes": Metric("memory per guest", -1),
+    "host_pss_bytes": Metric("host PSS", -1),
+    "host_pss_image_bytes": Metric("host PSS, image", 0),
+    "host_pss_ram_bytes": Metric("host PSS, guest RAM", 0),
+    "host_rss_bytes": Metric("host RSS", 0),
+    "host_rss_image_bytes": Metric("host RSS, image", 0),
+    "host_rss_ram_bytes": Metric("host RSS, guest RAM", 0),
+    RSS: Metric("smaps Rss", 0),
+    "pss_bytes": Metric("smaps Pss", 0),
+    "shared_bytes": Metric("smaps Shared", 0),
+    "private_bytes": Metric("smaps Private", 0),
+    "page_faults": Metric("page faults", -1),
+    "minor_faults": Metric("minor faults", 0),
+    "major_faults": Metric("major faults", 0),
+    "iops": Metric("operations per second", 1),
+    **{metric: Metric(f"frames: {kind}", 0) for metric, kind in FRAMES.items()},
+}
+
+
+def of(metric: str) -> Metric:
+    """A metric that is not known is shown and not judged."""
+    return _KNOWN.get(metric) or Metric(metric.replace("_", " "), 0)
+
+
+def clock_words(clock: str, unit: str) -> str:
+    """What a figure counts: "guest instructions (icount clock)", "ns (guest CLOCK_MONOTONIC)"."""
+    if clock == "instructions":
+        return "guest instructions (icount clock)"
+    if clock == "ns":
+        return "ns (guest CLOCK_MONOTONIC)"
+    if clock == "host-wall":
+        return f"{unit} (host wall clock)"
+    return unit

@@ -1,0 +1,244 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Write report.md and figures/*.svg, *.png beside a run's results.json.
+
+Usage: report.py RESULTS_DIR. The same results give the same bytes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+import figures
+import metrics
+import results
+import stats
+import tables
+import units
+
+REPORT = "report.md"
+FIGURES = "figures"
+
+
+def _environment(run: results.Results) -> list[str]:
+    env = run.environment
+    host, qemu, guest = env.get("host") or {}, env.get("qemu") or {}, env.get("guest") or {}
+    module, git = env.get("module") or {}, env.get("git") or {}
+    accelerator = str(env.get("accelerator", ""))
+    if env.get("accelerator_reason"):
+        accelerator += f" ({env['accelerator_reason']})"
+    commit = str(git.get("commit", ""))
+    if git.get("dirty"):
+        commit += ", with uncommitted changes"
+    memory = host.get("memory_bytes")
+    processor = f"{host.get('cpu', '')}, {host.get('cores', '?')} cores"
+    rows: list[tuple[str, Any]] = [
+        ("host", f"{processor}, {units.size(memory)}" if memory else processor),
+        ("host system", f"{host.get('os', '')}, kernel {host.get('kernel', '')}"),
+        ("QEMU", f"{qemu.get('version', '')}, machine {qemu.get('machine', '')}"),
+        ("accelerator", accelerator),
+        ("clock", metrics.clock_words(str(env.get("clock", "")), str(env.get("clock", "")))),
+        ("guest kernel", _with(guest.get("kernel"), guest.get("kernel_package"))),
+        ("guest CPU", _with(guest.get("cpu_model"), guest.get("clocksource"))),
+        ("module (SHA-256)", module.get("sha256", "")),
+        ("commit", commit),
+    ]
+    rows += [(name, version) for name, version in (env.get("tools") or {}).items()]
+    return tables.markdown(["", ""], [(name, str(value)) for name, value in rows if value])
+
+
+def _with(value: Any, detail: Any) -> str:
+    return f"{value or ''} ({detail})" if detail else str(value or "")
+
+
+def _verdicts(run: results.Results) -> list[str]:
+    found = tables.verdicts(run)
+    lost = [v for v in found if v.rival_wins]
+    won = [v for v in found if not v.rival_wins]
+    subject = run.subject
+    lines = [
+        f"Of {len(found)} rows that {subject} and at least one rival were measured in, a rival"
+        f" wins {len(lost)}, and {subject} wins or ties {len(won)}. Ratio: best rival ÷ {subject}."
+        f" Interval of the ratio: {stats.CONFIDENCE:.0%} bootstrap from"
+        f" {stats.FEWEST_FOR_BOOTSTRAP} samples on, with fewer the range that the samples span.",
+        "",
+        "## Rows where a rival wins",
+        "",
+    ]
+    shown = tables.columns_that_say_something([v.key for v in found])
+    lines += tables.verdict_table(subject, lost, shown) if lost else ["None."]
+    lines += ["", f"## Rows where {subject} wins or ties", ""]
+    lines += tables.verdict_table(subject, won, shown) if won else ["None."]
+    return lines
+
+
+def _experiment(run: results.Results, name: str, drawn: list[figures.Drawn]) -> list[str]:
+    keys = [key for key in run.guest_rows if key.experiment == name]
+    datasets = dict.fromkeys(key.dataset for key in keys)
+    planned = {f for dataset in datasets for f in run.filesystems_of(name, dataset)}
+    names = [f for f in run.filesystems if f in planned]
+    lines = [f"## {name}", ""]
+    for figure in drawn:
+        if figure.experiment == name:
+            lines += [f"![{figure.title}]({FIGURES}/{figure.name}.svg)", ""]
+    costs = [key for key in keys if key.metric == metrics.COST]
+    if costs:
+        lines += tables.by_filesystem(run, costs, names, named_metric=False) + [""]
+        faults = tables.faults_per_operation(run, costs, names)
+        if faults:
+            lines += ["Page faults per operation:", "", *faults, ""]
+    others = [key for key in keys if key.metric != metrics.COST]
+    if others:
+        lines += tables.by_filesystem(run, others, names, named_metric=True) + [""]
+    return lines
+
+
+def _images(run: results.Results) -> list[str]:
+    least: dict[str, int] = {}
+    for image in run.images:
+        least[image["dataset"]] = min(image["bytes"], least.get(image["dataset"], image["bytes"]))
+    rows = []
+    for image in run.images:
+        smallest = least[image["dataset"]]
+        seconds = image.get("build_seconds")
+        rows.append([
+            image["dataset"], image["id"], f"{image['bytes']:,}",
+            units.times(image["bytes"] / smallest) if smallest else "–",
+            "not measured" if seconds is None else units.duration(seconds),
+            str(image.get("tool_version", "")),
+        ])  # fmt: skip
+    heads = ["dataset", "image", "bytes", "of the smallest", "build time (host wall clock)", "tool"]
+    return tables.markdown(heads, rows) if rows else ["None."]
+
+
+def _failures(run: results.Results) -> list[str]:
+    lines = []
+    cells = [cell for cell in run.cells if cell.status != "ok"]
+    if cells:
+        rows = [(cell.id, cell.status, cell.why or "no reason given") for cell in cells]
+        lines += tables.markdown(["cell", "status", "reason"], rows) + [""]
+    told = {cell.why for cell in cells}
+    rest = [e for e in run.errors if " ".join(str(e.get("error", "")).split()) not in told]
+    lines += [f"- {tables.escape(str(e.get('cell', '')))}: {tables.escape(str(e.get('error', '')))}"
+              for e in rest]  # fmt: skip
+    lines += [f"- {u.cell}, {u.workload}: {tables.escape(u.error)}"
+              for u in run.unmeasured if f"{u.workload}: {u.error}" not in told]  # fmt: skip
+    lines += [f"- {tables.escape(doubt)}" for doubt in run.doubts]
+    reasons: dict[str, list[str]] = {}
+    for m in run.measurements:
+        for name, counter in m.counters.items():
+            if counter.unavailable and name not in reasons.setdefault(counter.unavailable, []):
+                reasons[counter.unavailable].append(name)
+    lines += [f"- counters {', '.join(sorted(names))}: {tables.escape(reason)}"
+              for reason, names in reasons.items()]  # fmt: skip
+    return lines or ["Nothing: every planned cell was measured."]
+
+
+def _method(run: results.Results) -> list[str]:
+    env = run.environment
+    counts = sorted({len(m.samples) for m in run.measurements if m.key.metric == metrics.COST})
+    lines = [
+        "- A figure is the median of its samples"
+        + (f" ({', '.join(map(str, counts))} for each cost)" if counts else "")
+        + "; in parentheses their smallest and largest, `exact` where all are equal, nothing where"
+        " there is only one.",
+        f"- The ratio after a figure is relative to {run.subject} in the same row.",
+        "- `not measured` marks a figure that is missing; it is never counted as 0.",
+    ]
+    if env.get("clock") == "instructions":
+        lines.append(
+            "- Costs are instructions executed by the guest: QEMU's TCG with `-icount shift=0`"
+            " advances the guest's clock by 1 ns for each instruction, and"
+            " CLOCK_MONOTONIC is read around the loop (one vCPU, one fixed seed; CPU model in the"
+            " command below). They leave out what caches, TLBs and the memory itself cost."
+        )
+    if env.get("accelerator") == "tcg":
+        lines.append(
+            "- The CPU was emulated. Wall-clock times under emulation, fio's rates among them,"
+            " say nothing about speed on hardware."
+        )
+    lines.append(
+        "- Page cache, slab and anonymous memory are growth between the mount and the end of the"
+        " reads, one sample for each guest; host PSS is summed over the QEMU processes."
+        " Duplication factor: page cache of all guests and host PSS of the image, divided by the"
+        " data once."
+    )
+    return lines
+
+
+def _commands(run: results.Results) -> list[str]:
+    lines = []
+    if run.command:
+        lines += ["```sh", shlex.join(map(str, run.command)), "```"]
+    qemu = (run.environment.get("qemu") or {}).get("command")
+    if qemu:
+        text = qemu if isinstance(qemu, str) else shlex.join(map(str, qemu))
+        lines += ["", "One guest of it:", "", "```sh", text, "```"]
+    return lines
+
+
+def compose(run: results.Results, drawn: list[figures.Drawn]) -> str:
+    """The text of report.md."""
+    about = run.run
+    cells = sum(cell.status == "ok" for cell in run.cells)
+    lines = [
+        f"# {about.get('title') or about.get('suite', 'Run')}",
+        "",
+        f"Run `{about.get('id', '')}`: suite {about.get('suite', '')}, profile"
+        f" {about.get('profile', '')}, {about.get('status', '')}; {cells} of {len(run.cells)} cells"
+        f" measured in {units.duration(float(about.get('seconds') or 0))}, started"
+        f" {about.get('started', '')}.",
+        "",
+        *_verdicts(run),
+        "",
+    ]
+    lines += ["## Images", "", *_images(run), ""]
+    for name in run.experiments:
+        lines += _experiment(run, name, drawn)
+    lines += ["## Not measured", "", *_failures(run), ""]
+    lines += ["## How it was measured", "", *_method(run), ""]
+    lines += ["## Environment", "", *_environment(run), "", *_commands(run)]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def write_aside(path: Path, text: str) -> None:
+    """Replace `path` in one step."""
+    aside = path.with_name(f".{path.name}.new")
+    with aside.open("w", encoding="utf-8") as stream:
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())
+    aside.replace(path)
+
+
+def report(folder: Path) -> results.Results:
+    """Write figures and report into `folder`."""
+    run = results.load(folder)
+    drawn = figures.draw_all(run, folder / FIGURES)
+    write_aside(folder / REPORT, compose(run, drawn))
+    return run
+
+
+def main(argv: list[str]) -> int:
+    """0: written, 1: not."""
+    parser = argparse.ArgumentParser(description="Write report.md and figures of a run.")
+    parser.add_argument("folder", type=Path, metavar="RESULTS_DIR")
+    args = parser.parse_args(argv)
+    if not args.folder.is_dir():
+        parser.error(f"{args.folder}: wanted the directory of a run, which holds results.json")
+    try:
+        report(args.folder)
+    except (results.ResultsError, OSError) as error:
+        print(f"report.py: {error}", file=sys.stderr)
+        return 1
+    print(args.folder / REPORT)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

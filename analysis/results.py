@@ -1,0 +1,250 @@
+# SPDX-License-Identifier: Apache-2.0
+"""results.json as typed rows.
+
+Nothing here knows a filesystem, dataset, experiment or workload by name: order and identity come
+from the file. The first filesystem among the cells is the subject; the others are its rivals.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import stats
+import validate
+
+SCHEMA_VERSION = 1
+FILE_NAME = "results.json"
+# A value is the median of its samples; writers round in decimal, hence not exactly equal.
+MEDIAN_TOLERANCE = 1e-6
+
+
+class ResultsError(RuntimeError):
+    """One line: what was wanted, what came, what to do."""
+
+
+@dataclass(frozen=True)
+class Counter:
+    """A perf event around the measured loop: a count for each sample, or why there is none."""
+
+    values: tuple[float, ...]
+    unavailable: str
+
+
+@dataclass(frozen=True)
+class Key:
+    """What two filesystems, or two runs, share when they can be compared."""
+
+    experiment: str
+    workload: str
+    dataset: str
+    instances: int
+    variant: str
+    cache: str
+    metric: str
+    per: str
+    unit: str
+
+    def __str__(self) -> str:
+        parts = [self.experiment, self.workload, self.variant, self.cache, self.dataset]
+        parts += [f"n{self.instances}", self.metric]
+        return "/".join(part for part in parts if part)
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One figure of one filesystem; `value` is the median of `samples`, both in `key.unit`."""
+
+    key: Key
+    filesystem: str
+    clock: str
+    value: float
+    samples: tuple[float, ...]
+    operations: float
+    counters: dict[str, Counter]
+
+    @property
+    def spread(self) -> stats.Spread:
+        return stats.spread(self.samples)
+
+
+@dataclass(frozen=True)
+class Unmeasured:
+    """A workload that was tried in a cell and gave no figure; `error` is one line."""
+
+    cell: str
+    workload: str
+    error: str
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One experiment on one filesystem and dataset; `why` says what kept it from "ok"."""
+
+    id: str
+    experiment: str
+    dataset: str
+    filesystem: str
+    instances: int
+    status: str
+    why: str
+    seconds: float
+
+
+Row = dict[str, Measurement]
+
+
+def _counter(raw: Any) -> Counter:
+    if isinstance(raw, dict):
+        return Counter((), str(raw.get("unavailable", "no reason given")))
+    return Counter(tuple(float(v) for v in raw), "")
+
+
+def _measurement(raw: dict[str, Any]) -> Measurement:
+    key = Key(
+        experiment=raw["experiment"],
+        workload=raw["workload"],
+        dataset=raw.get("dataset", ""),
+        instances=int(raw.get("instances", 1)),
+        variant=raw.get("variant", ""),
+        cache=raw.get("cache", ""),
+        metric=raw["metric"],
+        per=raw.get("per", ""),
+        unit=raw["unit"],
+    )
+    value = float(raw["value"])
+    samples = tuple(float(s) for s in raw.get("samples", [])) or (value,)
+    counters = {name: _counter(c) for name, c in (raw.get("counters") or {}).items()}
+    operations = float(raw.get("operations") or 0)
+    clock = raw.get("clock", "")
+    return Measurement(key, raw["filesystem"], clock, value, samples, operations, counters)
+
+
+def _cell(raw: dict[str, Any]) -> Cell:
+    return Cell(
+        id=raw["id"],
+        experiment=raw["experiment"],
+        dataset=raw.get("dataset", ""),
+        filesystem=raw["filesystem"],
+        instances=int(raw.get("instances", 1)),
+        status=raw["status"],
+        why=" ".join(str(raw.get("error") or raw.get("reason") or "").split()),
+        seconds=float(raw.get("seconds") or 0),
+    )
+
+
+def _unmeasured(raw: dict[str, Any]) -> Unmeasured:
+    cell = f"{raw['experiment']}/{raw['dataset']}/{raw['filesystem']}/n{raw['instances']}"
+    return Unmeasured(cell, raw["workload"], " ".join(str(raw.get("error", "")).split()))
+
+
+def _unique(items: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(items))
+
+
+class Results:
+    """One run. `document` is the parsed results.json."""
+
+    def __init__(self, document: dict[str, Any], path: Path):
+        self.path = path
+        self.document = document
+        self.run: dict[str, Any] = document["run"]
+        self.environment: dict[str, Any] = document.get("environment") or {}
+        self.command: list[str] = document.get("command") or []
+        self.images: list[dict[str, Any]] = document.get("images") or []
+        self.cells = [_cell(raw) for raw in document.get("cells") or []]
+        rows = document.get("measurements") or []
+        self.measurements = [_measurement(raw) for raw in rows if raw["value"] is not None]
+        self.unmeasured = [_unmeasured(raw) for raw in rows if raw["value"] is None]
+        self.errors: list[dict[str, Any]] = document.get("errors") or []
+
+    @cached_property
+    def filesystems(self) -> list[str]:
+        """In the order of the cells."""
+        return _unique(cell.filesystem for cell in self.cells)
+
+    @property
+    def subject(self) -> str:
+        """The filesystem that the run is about: the first one; "" in an empty run."""
+        return self.filesystems[0] if self.filesystems else ""
+
+    @cached_property
+    def rows(self) -> dict[Key, Row]:
+        """Filesystem → measurement for each key, in file order; of duplicates the first counts."""
+        rows: dict[Key, Row] = {}
+        for m in self.measurements:
+            rows.setdefault(m.key, {}).setdefault(m.filesystem, m)
+        return rows
+
+    @cached_property
+    def guest_rows(self) -> dict[Key, Row]:
+        """The rows of the cells' experiments: images, whose ids may be equal to those of
+        filesystems, are measured outside of cells."""
+        known = {cell.experiment for cell in self.cells}
+        return {key: row for key, row in self.rows.items() if key.experiment in known}
+
+    @cached_property
+    def experiments(self) -> list[str]:
+        return _unique(key.experiment for key in self.guest_rows)
+
+    def filesystems_of(self, experiment: str, dataset: str) -> list[str]:
+        """Those that were to be measured there, whether or not they were."""
+        planned = {
+            c.filesystem for c in self.cells if (c.experiment, c.dataset) == (experiment, dataset)
+        }
+        for key, row in self.guest_rows.items():
+            if (key.experiment, key.dataset) == (experiment, dataset):
+                planned |= row.keys()
+        return [f for f in self.filesystems if f in planned]
+
+    def missing_because(self, key: Key, filesystem: str) -> str:
+        """Why `filesystem` has no figure for `key`, in two or three words."""
+        for cell in self.cells:
+            if cell.filesystem != filesystem or cell.instances != key.instances:
+                continue
+            if (cell.experiment, cell.dataset) == (key.experiment, key.dataset):
+                return "not measured" if cell.status == "ok" else f"not measured: {cell.status}"
+        return "not measured"
+
+    @cached_property
+    def doubts(self) -> list[str]:
+        """What in the file contradicts itself, one line each."""
+        lines = []
+        seen: set[tuple[Key, str]] = set()
+        for m in self.measurements:
+            if (m.key, m.filesystem) in seen:
+                lines.append(f"{m.key} {m.filesystem}: measured twice, the first figure is used")
+            seen.add((m.key, m.filesystem))
+            middle = stats.median(m.samples)
+            if not math.isclose(m.value, middle, rel_tol=MEDIAN_TOLERANCE, abs_tol=1e-9):
+                lines.append(
+                    f"{m.key} {m.filesystem}: value {m.value} is not the median of its samples,"
+                    f" {middle}"
+                )
+        return lines
+
+
+def load(where: Path) -> Results:
+    """The run in a results directory or file; ResultsError in one line."""
+    path = where / FILE_NAME if where.is_dir() else where
+    try:
+        document = validate.load_json(path)
+    except (OSError, ValueError) as error:
+        raise ResultsError(f"{path}: wanted the results of a run: {error}") from error
+    version = document.get("schema_version") if isinstance(document, dict) else None
+    if version != SCHEMA_VERSION:
+        raise ResultsError(
+            f"{path}: wanted schema_version {SCHEMA_VERSION}, got {version};"
+            " use the analysis of the version that wrote it"
+        )
+    try:
+        return Results(document, path)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ResultsError(
+            f"{path}: not as results/schema.json has it ({type(error).__name__}: {error});"
+            " run analysis/validate.py on it"
+        ) from error

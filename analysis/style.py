@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How figures look: colours, sizes, and saving them so that equal input gives equal bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import text_to_path
+
+# One column of a two-column paper, in inches: figures are drawn at the size they are read at.
+COLUMN = 3.45
+TALLEST = 9.0
+TEXT = 6.5
+TITLE = 8.0
+# Heights of a line of text and of the title, and the margin of a figure, in inches.
+LINE = 0.125
+TITLE_LINE = 0.145
+MARGIN = 0.06
+FONT = "DejaVu Sans"
+INK = "#222222"
+QUIET = "#666666"
+
+# Okabe and Ito: eight colours that the common colour blindnesses tell apart.
+_COLOURS = (
+    "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442",
+)  # fmt: skip
+_MARKERS = "osD^vPX*"
+_HATCHES = ("", "////", "....", "xxxx")
+
+PARAMETERS = {
+    "font.family": FONT,
+    "font.size": TEXT,
+    "axes.labelsize": TEXT,
+    "axes.edgecolor": QUIET,
+    "axes.linewidth": 0.6,
+    "xtick.labelsize": TEXT,
+    "ytick.labelsize": TEXT,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "hatch.linewidth": 0.5,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "svg.hashsalt": "daxbench",
+    "figure.dpi": 100,
+    "savefig.dpi": 300,
+}
+
+
+@contextmanager
+def context() -> Iterator[None]:
+    """Everything that is drawn or saved must be so in here: texts take their size from it."""
+    with matplotlib.rc_context(PARAMETERS):
+        yield
+
+
+@dataclass(frozen=True)
+class Look:
+    """What one filesystem looks like in every figure of a run."""
+
+    colour: str
+    marker: str
+    hatch: str
+
+
+def looks(filesystems: Sequence[str]) -> dict[str, Look]:
+    """By position alone; beyond eight, hatch and marker tell equal colours apart."""
+    return {
+        name: Look(
+            _COLOURS[i % len(_COLOURS)],
+            _MARKERS[(i + i // len(_COLOURS)) % len(_MARKERS)],
+            _HATCHES[i // len(_COLOURS) % len(_HATCHES)],
+        )
+        for i, name in enumerate(filesystems)
+    }
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One set of axes: its heading ("" for none) and its height in inches."""
+
+    title: str
+    height: float
+
+
+@cache
+def width(text: str, points: float = TEXT, weight: str = "normal", slant: str = "normal") -> float:
+    """Inches that `text` takes."""
+    font = FontProperties(family=FONT, weight=weight, style=slant)
+    font.set_size(points)
+    across, _, _ = text_to_path.get_text_width_height_descent(text, font, ismath=False)
+    return across / 72
+
+
+def _wrapped(text: str, room: float, points: float, weight: str = "normal") -> list[str]:
+    """`text` in lines of at most `room` inches; a word that is longer stands alone."""
+    lines = [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}".strip()
+        if lines[-1] and width(longer, points, weight) > room:
+            lines.append(word)
+        else:
+            lines[-1] = longer
+    return lines
+
+
+def page(
+    title: str, notes: Sequence[str], panels: Sequence[Panel], left: float, bottom: float = 0.0
+) -> tuple[Figure, list[Axes]]:
+    """A figure with a title, notes below it, and panels in one column, or two when too tall.
+
+    `left` is the room for labels left of each panel, `bottom` for those below it, in inches.
+    """
+    gap = 0.10 + bottom
+    heights = [p.height + gap + (LINE + 0.03 if p.title else 0) for p in panels]
+    columns = 1 if sum(heights) < TALLEST - 0.7 else 2
+    across = COLUMN * columns
+    titles = _wrapped(title, across - 2 * MARGIN, TITLE, "bold")
+    lines = [line for note in notes for line in _wrapped(note, across - 2 * MARGIN, TEXT)]
+    top = MARGIN + len(titles) * TITLE_LINE + len(lines) * LINE + 0.12
+    split = _split(heights, columns)
+    down = top + max(sum(heights[:split]), sum(heights[split:]))
+    figure = Figure(figsize=(across, down), facecolor="white")
+
+    def write(x: float, y: float, text: str, **how) -> None:
+        figure.text(x / across, y / down, text, va="top", **how)
+
+    y = down - MARGIN
+    for line in titles:
+        write(MARGIN, y, line, size=TITLE, weight="bold")
+        y -= TITLE_LINE
+    y -= 0.02
+    for line in lines:
+        write(MARGIN, y, line, color=QUIET)
+        y -= LINE
+
+    axes = []
+    for column, shown in enumerate((panels[:split], panels[split:])):
+        start, y = column * COLUMN, down - top
+        for panel in shown:
+            if panel.title:
+                write(start + MARGIN, y, panel.title, weight="bold")
+                y -= LINE + 0.03
+            y -= panel.height
+            box = (start + left, y, COLUMN - left - MARGIN, panel.height)
+            axes.append(figure.add_axes((
+                box[0] / across, box[1] / down, box[2] / across, box[3] / down
+            )))  # fmt: skip
+            y -= gap
+    return figure, axes
+
+
+def _split(heights: Sequence[float], columns: int) -> int:
+    if columns == 1:
+        return len(heights)
+    return min(
+        range(1, len(heights) + 1), key=lambda i: max(sum(heights[:i]), sum(heights[i:]))
+    )
+
+
+def label_room(names: Sequence[str]) -> float:
+    """Inches for the longest of `names` left of an axis."""
+    return 0.12 + max((width(name) for name in names), default=0.0)
+
+
+def bare(axes: Axes) -> None:
+    """Only the line that bars stand on: their figures are written at them."""
+    axes.spines[["top", "right", "bottom"]].set_visible(False)
+    axes.set_xticks([])
+    axes.tick_params(axis="y", length=0, pad=2)
+
+
+def save(figure: Figure, stem: Path) -> None:
+    """`stem`.svg and `stem`.png, without dates or versions in them."""
+    figure.savefig(stem.with_name(stem.name + ".svg"), metadata={"Date": None, "Creator": None})
+    figure.savefig(stem.with_name(stem.name + ".png"), metadata={"Software": None})

@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Markdown tables, and rows of a run as such."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import metrics
+import stats
+import units
+from results import Key, Measurement, Results, Row
+
+
+def escape(text: str) -> str:
+    """Text that stays in its table cell."""
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def markdown(heads: Sequence[str], rows: Iterable[Sequence[str]], right: int = 0) -> list[str]:
+    """Lines of a table; the last `right` columns are set flush right."""
+    plain = len(heads) - right
+    lines = ["| " + " | ".join(heads) + " |"]
+    lines.append("|" + "".join(" --- |" if i < plain else " ---: |" for i in range(len(heads))))
+    lines += ["| " + " | ".join(escape(cell) for cell in row) + " |" for row in rows]
+    return lines
+
+
+def spread_words(m: Measurement) -> str:
+    """`exact`, `1,990–2,004`, or "" for a single sample, which says nothing about spread."""
+    seen = m.spread
+    if seen.exact:
+        return "exact"
+    if seen.count == 1:
+        return ""
+    unit = m.key.unit
+    return f"{units.quantity(seen.low, unit)}–{units.quantity(seen.high, unit)}"
+
+
+def figure(m: Measurement, base: Measurement | None) -> str:
+    """`4,974 (4,970–4,981), 71.1×`: median, spread, ratio against `base`.
+
+    No ratio against itself, 0, or a figure that is neither better high nor low.
+    """
+    text = units.quantity(m.value, m.key.unit)
+    spread = spread_words(m)
+    if spread:
+        text += f" ({spread})"
+    if metrics.of(m.key.metric).better and base not in (None, m) and base.value > 0:
+        text += f", {units.times(m.value / base.value)}"
+    return text
+
+
+def columns_that_say_something(keys: Sequence[Key]) -> list[tuple[str, str]]:
+    """(heading, field of Key) for the parts of a key that a table of `keys` has to show."""
+    shown = [("workload", "workload")]
+    for head, field in (("variant", "variant"), ("cache", "cache")):
+        if any(getattr(key, field) for key in keys):
+            shown.append((head, field))
+    shown.append(("dataset", "dataset"))
+    if any(key.instances != 1 for key in keys):
+        shown.append(("guests", "instances"))
+    return shown
+
+
+def by_filesystem(
+    run: Results, keys: Sequence[Key], names: Sequence[str], named_metric: bool
+) -> list[str]:
+    """Rows `keys`, a column for each of `names`; `named_metric` puts the metric into the row."""
+    shown = columns_that_say_something(keys)
+    heads = [head for head, _ in shown] + (["metric"] if named_metric else []) + ["unit", *names]
+    rows = []
+    for key in keys:
+        row = run.guest_rows[key]
+        cells = [str(getattr(key, field)) for _, field in shown]
+        if named_metric:
+            cells.append(metrics.of(key.metric).label)
+        cells.append(units.per(key.unit, key.per))
+        base = row.get(run.subject)
+        for name in names:
+            cells.append(figure(row[name], base) if name in row else run.missing_because(key, name))
+        rows.append(cells)
+    return markdown(heads, rows, len(names))
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The subject against its best rival in one row; `ratio` is rival ÷ subject, or None."""
+
+    key: Key
+    subject: Measurement
+    rival: Measurement
+    rival_wins: bool
+    ratio: float | None
+    interval: stats.Interval | None
+
+
+def _verdict(key: Key, row: Row, subject: str, rivals: Sequence[str]) -> Verdict | None:
+    better = metrics.of(key.metric).better
+    present = [row[name] for name in rivals if name in row]
+    if not better or subject not in row or not present:
+        return None
+    mine = row[subject]
+    best = max(present, key=lambda m: better * m.value)
+    return Verdict(
+        key=key,
+        subject=mine,
+        rival=best,
+        rival_wins=better * best.value > better * mine.value,
+        ratio=best.value / mine.value if mine.value > 0 else None,
+        interval=stats.ratio_interval(best.samples, mine.samples),
+    )
+
+
+def verdicts(run: Results) -> list[Verdict]:
+    """One for each row whose metric is better low or high and that subject and a rival have."""
+    rivals = run.filesystems[1:]
+    found = (_verdict(key, row, run.subject, rivals) for key, row in run.guest_rows.items())
+    return [v for v in found if v]
+
+
+def _interval_words(interval: stats.Interval | None) -> str:
+    if interval is None:
+        return "–"
+    if interval.method == "exact":
+        return "exact"
+    return f"{units.times(interval.low)}–{units.times(interval.high)}, {interval.method}"
+
+
+def verdict_table(
+    subject: str, found: Sequence[Verdict], shown: Sequence[tuple[str, str]]
+) -> list[str]:
+    """The same table for the rows that the subject wins and for those that it does not.
+
+    `shown`: (heading, field of Key), as columns_that_say_something() gives them.
+    """
+    heads = ["experiment", *(head for head, _ in shown), "metric", "unit", subject, "best rival",
+             "its figure", "ratio", "interval of the ratio"]  # fmt: skip
+    rows = [
+        [v.key.experiment, *(str(getattr(v.key, field)) for _, field in shown),
+         metrics.of(v.key.metric).label, units.per(v.key.unit, v.key.per),
+         units.quantity(v.subject.value, v.key.unit), v.rival.filesystem,
+         units.quantity(v.rival.value, v.key.unit),
+         "–" if v.ratio is None else units.times(v.ratio), _interval_words(v.interval)]
+        for v in found
+    ]  # fmt: skip
+    return markdown(heads, rows)
+
+
+def faults_per_operation(run: Results, keys: Sequence[Key], names: Sequence[str]) -> list[str]:
+    """Page faults around the measured loop: median of samples ÷ operations; [] if none counted."""
+    keys = [key for key in keys if any(_faults(m) for m in run.guest_rows[key].values())]
+    if not keys:
+        return []
+    shown = columns_that_say_something(keys)
+    rows = []
+    for key in keys:
+        row = run.guest_rows[key]
+        cells = [str(getattr(key, field)) for _, field in shown]
+        cells += [(_faults(row[n]) or "not counted") if n in row else run.missing_because(key, n)
+                  for n in names]  # fmt: skip
+        rows.append(cells)
+    return markdown([head for head, _ in shown] + list(names), rows, len(names))
+
+
+def _faults(m: Measurement) -> str:
+    counter = m.counters.get(metrics.FAULTS_COUNTER)
+    if counter is None or not counter.values or m.operations <= 0:
+        return ""
+    return units.number(stats.median(counter.values) / m.operations)
