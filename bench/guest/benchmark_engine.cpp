@@ -156,6 +156,15 @@ std::vector<double> pass_times(const json& raw, std::size_t family) {
     return times;
 }
 
+// Counts of one pass, on the base of the cost: for each operation, page or MiB.
+json per_unit(json counters, double units) {
+    for (json& counts : counters)
+        if (counts.is_array())
+            for (json& count : counts)
+                count = count.get<double>() / units;
+    return counters;
+}
+
 json to_result(const RunRequest& request, const Case& item, const json& raw, std::size_t family) {
     json samples = json::array();
     for (const double time : pass_times(raw, family))
@@ -168,7 +177,7 @@ json to_result(const RunRequest& request, const Case& item, const json& raw, std
             {"samples", samples},
             {"operations",
              item.operation->operations() * static_cast<std::uint64_t>(item.passes)},
-            {"counters", item.counters}};
+            {"counters", per_unit(item.counters, item.operation->units())}};
 }
 
 }  // namespace
