@@ -21,6 +21,7 @@ _KINDS = {
     "frames_pmem_bytes": ("#333333", ""),
     "frames_page_cache_bytes": ("#8c8c8c", "/////"),
     "frames_anonymous_bytes": ("#c4c4c4", "....."),
+    "frames_zero_bytes": ("#d4d4d4", "-----"),
     "frames_other_bytes": ("#e4e4e4", "xxxxx"),
 }
 # Face and edge.
@@ -102,11 +103,11 @@ def _legend(axes: Axes, kinds: Sequence[str], smaps: bool) -> None:
     ]  # fmt: skip
     if smaps:
         patches.append(Patch(facecolor=_SMAPS[0], edgecolor=_SMAPS[1], lw=0.5, label="smaps Rss"))
-    # Anchored at the figure's left edge: five entries need the whole column.
+    # Anchored at the figure's left edge: six entries need the whole column.
     left = axes.get_position().x0 / axes.get_position().width
-    axes.legend(handles=patches, loc="center left", bbox_to_anchor=(-left, 0.5), ncol=len(patches),
-                frameon=False, fontsize=style.TEXT - 0.5, handlelength=1.2, handletextpad=0.4,
-                columnspacing=0.8, borderpad=0.2)  # fmt: skip
+    axes.legend(handles=patches, loc="center left", bbox_to_anchor=(-left, 0.5),
+                ncol=len(patches), frameon=False, fontsize=style.TEXT - 0.5,
+                handlelength=1.0, handletextpad=0.4, columnspacing=0.55, borderpad=0.2)  # fmt: skip
 
 
 def _frames(

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 COST = "cost_per_op"
 DUPLICATION = "duplication_factor"
 RSS = "rss_bytes"
+FAULTS = "page_faults"
 FAULTS_COUNTER = "page-faults"
 # Kinds of page frames, in the order in which they are stacked.
 FRAMES = {
     "frames_pmem_bytes": "pmem",
     "frames_page_cache_bytes": "page cache",
     "frames_anonymous_bytes": "anonymous",
+    "frames_zero_bytes": "zero page",
     "frames_other_bytes": "other",
 }
 
@@ -44,7 +46,8 @@ _KNOWN = {
     "pss_bytes": Metric("smaps Pss", 0),
     "shared_bytes": Metric("smaps Shared", 0),
     "private_bytes": Metric("smaps Private", 0),
-    "page_faults": Metric("page faults", -1),
+    "mapped_bytes": Metric("mapped", 0),
+    FAULTS: Metric("page faults", -1),
     "minor_faults": Metric("minor faults", 0),
     "major_faults": Metric("major faults", 0),
     "iops": Metric("operations per second", 1),

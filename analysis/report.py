@@ -91,7 +91,7 @@ def _experiment(run: results.Results, name: str, drawn: list[figures.Drawn]) -> 
         lines += tables.by_filesystem(run, costs, names, named_metric=False) + [""]
         faults = tables.faults_per_operation(run, costs, names)
         if faults:
-            lines += ["Page faults per operation:", "", *faults, ""]
+            lines += ["Page faults, on the base of the cost:", "", *faults, ""]
     others = [key for key in keys if key.metric != metrics.COST]
     if others:
         lines += tables.by_filesystem(run, others, names, named_metric=True) + [""]

@@ -29,7 +29,10 @@ class ResultsError(RuntimeError):
 
 @dataclass(frozen=True)
 class Counter:
-    """A perf event around the measured loop: a count for each sample, or why there is none."""
+    """A perf event around the measured loop: a count for each sample, or why there is none.
+
+    Counts are on the base of the cost they belong to: for each operation, page or MiB.
+    """
 
     values: tuple[float, ...]
     unavailable: str

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import metrics
 import stats
@@ -148,23 +148,31 @@ def verdict_table(
 
 
 def faults_per_operation(run: Results, keys: Sequence[Key], names: Sequence[str]) -> list[str]:
-    """Page faults around the measured loop: median of samples ÷ operations; [] if none counted."""
-    keys = [key for key in keys if any(_faults(m) for m in run.guest_rows[key].values())]
+    """Medians of the page faults counted around the measured loop; [] where none were."""
+    # Where faults are a metric of their own they need no second table.
+    told = {_place(key) for key in run.guest_rows if key.metric == metrics.FAULTS}
+    keys = [key for key in keys if _place(key) not in told
+            and any(_faults(m) for m in run.guest_rows[key].values())]  # fmt: skip
     if not keys:
         return []
     shown = columns_that_say_something(keys)
     rows = []
     for key in keys:
         row = run.guest_rows[key]
-        cells = [str(getattr(key, field)) for _, field in shown]
+        cells = [*(str(getattr(key, field)) for _, field in shown), key.per]
         cells += [(_faults(row[n]) or "not counted") if n in row else run.missing_because(key, n)
                   for n in names]  # fmt: skip
         rows.append(cells)
-    return markdown([head for head, _ in shown] + list(names), rows, len(names))
+    return markdown([*(head for head, _ in shown), "per", *names], rows, len(names))
+
+
+def _place(key: Key) -> Key:
+    """What rows of one workload share whatever they measure."""
+    return replace(key, metric="", per="", unit="")
 
 
 def _faults(m: Measurement) -> str:
     counter = m.counters.get(metrics.FAULTS_COUNTER)
-    if counter is None or not counter.values or m.operations <= 0:
+    if counter is None or not counter.values:
         return ""
-    return units.number(stats.median(counter.values) / m.operations)
+    return units.number(stats.median(counter.values))

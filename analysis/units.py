@@ -42,6 +42,8 @@ def sizes(values: Sequence[float]) -> str:
 def _digits(value: float) -> str:
     if value == round(value) and abs(value) < 10:
         return f"{value:.0f}"
+    if 0 < value < 0.005:
+        return "<0.01"
     digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2
     return f"{value:,.{digits}f}"
 

@@ -70,7 +70,7 @@ def _latency(out: _Writer, dataset: str) -> None:
     for i, filesystem in enumerate(FILESYSTEMS):
         if (dataset, filesystem) == ("weights", "ramfs"):
             out.cell("latency", dataset, filesystem, status="failed",
-                     error="wanted hello within 30 s, got nothing; see the console log")  # fmt: skip
+                     error="wanted hello within 30 s, got nothing; see its log")  # fmt: skip
             continue
         where = out.cell("latency", dataset, filesystem)
         for workload, variants, per, caches, costs in LATENCY:
@@ -89,7 +89,7 @@ def _latency(out: _Writer, dataset: str) -> None:
                         {**where, "workload": workload, "variant": variant, "cache": cache},
                         "cost_per_op", "instructions", out.samples(cost), per=per,
                         clock="instructions", operations=12000,
-                        counters={"page-faults": [faults * 12000] * out.repetitions,
+                        counters={"page-faults": [faults] * out.repetitions,
                                   "cycles": {"unavailable": "the guest has no PMU"}},
                     )  # fmt: skip
 
