@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+// The parts mkdaxfs is made of.
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cstring>
+#include <random>
+
+#include "error.hpp"
+#include "placer.hpp"
+#include "sparse.hpp"
+#include "tree.hpp"
+#include "workers.hpp"
+#include "xattr_sets.hpp"
+
+namespace daxfs {
+namespace {
+
+constexpr std::uint64_t huge = 2 << 20;
+
+TEST(Printable, EscapesWhatALineCannotHold)
+{
+    EXPECT_EQ(printable("a b/\xc3\xa9"), "a b/\xc3\xa9");
+    EXPECT_EQ(printable("new\nline\\"), "new\\x0aline\\x5c");
+}
+
+TEST(Placer, FillsGapsFirstFit)
+{
+    Placer placer(8192);
+    EXPECT_EQ(placer.aligned(huge + 4096, huge, 0), huge);
+    EXPECT_EQ(placer.aligned(huge, huge, 0), 3 * huge);
+    EXPECT_EQ(placer.packed(4096), 8192u);
+    EXPECT_EQ(placer.packed(huge - 8192), 2 * huge + 4096);  // the first gap is too short by now
+    EXPECT_EQ(placer.packed(huge - 16384), 12288u);
+    EXPECT_EQ(placer.packed(8192), 4 * huge);
+    EXPECT_EQ(placer.packed(4096), huge - 4096);
+    EXPECT_EQ(placer.unused(), 4096u);
+    EXPECT_EQ(placer.end(), 4 * huge + 8192);
+}
+
+TEST(Placer, KeepsThePhase)
+{
+    Placer placer(4096);
+    EXPECT_EQ(placer.aligned(huge, huge, 5 * 4096) % huge, 5u * 4096);
+    EXPECT_EQ(placer.aligned(huge, huge, 0) % huge, 0u);
+}
+
+TEST(Placer, NothingOverlaps)
+{
+    std::mt19937_64 random(1);
+    Placer placer(0);
+    std::vector<std::pair<std::uint64_t, std::uint64_t>> runs;
+    for (int i = 0; i < 3000; ++i) {
+        const std::uint64_t len = (random() % 600 + 1) * 4096;
+        runs.emplace_back(i % 7 == 0 ? placer.aligned(len, huge, 0) : placer.packed(len), len);
+    }
+    std::sort(runs.begin(), runs.end());
+    std::uint64_t end = 0;
+    std::uint64_t used = 0;
+    for (const auto& [off, len] : runs) {
+        ASSERT_GE(off, end);
+        end = off + len;
+        used += len;
+    }
+    EXPECT_EQ(end, placer.end());
+    EXPECT_EQ(used + placer.unused(), placer.end());
+}
+
+// A file in memory, from a source that knows of no holes.
+class MemoryFile : public FileContent {
+public:
+    explicit MemoryFile(std::string bytes) : bytes_(std::move(bytes)), ranges_{{0, bytes_.size()}} {}
+    void read(std::uint64_t offset, std::span<std::byte> to) override
+    {
+        ASSERT_LE(offset + to.size(), bytes_.size());
+        std::memcpy(to.data(), bytes_.data() + offset, to.size());
+    }
+    std::vector<ByteRange> data_ranges() override { return ranges_; }
+    void check_unchanged() override {}
+
+private:
+    std::string bytes_;
+    std::vector<ByteRange> ranges_;
+};
+
+TEST(Sparse, FindsExactlyTheLongRuns)
+{
+    // Every start and length around the threshold, in a file of 64 blocks and a bit.
+    constexpr std::uint64_t block = 4096;
+    for (std::uint64_t start = 0; start < 40; ++start) {
+        for (std::uint64_t len = 15; len < 25; ++len) {
+            std::string bytes(64 * block + 100, 'x');
+            bytes.replace(start * block, len * block, len * block, '\0');
+            MemoryFile file(bytes);
+            std::vector<Extent> extents;
+            ASSERT_EQ(find_extents(file, bytes.size(), extents), len >= 16) << start << " " << len;
+            std::uint64_t covered = 0;
+            for (const Extent& extent : extents)
+                covered += extent.len;
+            ASSERT_EQ(covered, len >= 16 ? (65 - len) * block : 0) << start << " " << len;
+        }
+    }
+}
+
+TEST(Sparse, ZeroTailOfAPartialBlock)
+{
+    std::string bytes(4096 + 70000, '\0');
+    bytes[0] = 'x';
+    MemoryFile file(bytes);
+    std::vector<Extent> extents;
+    ASSERT_TRUE(find_extents(file, bytes.size(), extents));
+    ASSERT_EQ(extents.size(), 1u);
+    EXPECT_EQ(extents[0].len, 4096u);
+}
+
+TEST(XattrSets, EqualSetsHaveOneId)
+{
+    XattrSets sets;
+    EXPECT_EQ(sets.intern({}), 0u);
+    const auto first = sets.intern({{1, "b", "2"}, {1, "a", "1"}});
+    EXPECT_EQ(sets.intern({{1, "a", "1"}, {1, "b", "2"}}), first);
+    EXPECT_NE(sets.intern({{2, "a", "1"}, {1, "b", "2"}}), first);
+    EXPECT_EQ(sets.bytes(first).size() % 4, 0u);
+}
+
+TEST(XattrSets, Names)
+{
+    Xattr xattr;
+    for (const std::string name : {"user.a", "trusted.b.c", "security.capability",
+                                   "system.posix_acl_access", "system.posix_acl_default"}) {
+        ASSERT_TRUE(split_xattr_name(name, xattr));
+        EXPECT_EQ(join_xattr_name(xattr.index, xattr.name), name);
+    }
+    EXPECT_FALSE(split_xattr_name("system.nfs4_acl", xattr));
+    EXPECT_FALSE(split_xattr_name("btrfs.compression", xattr));
+}
+
+TEST(Tree, NumbersDoNotDependOnTheOrderOfAdding)
+{
+    Tree tree;
+    Node dir;
+    dir.mode = S_IFDIR | 0755;
+    Node file;
+    file.mode = S_IFREG | 0644;
+    tree.add_node(dir);
+    const NodeId z = tree.add_node(dir);
+    const NodeId a = tree.add_node(file);
+    const NodeId inner = tree.add_node(file);
+    tree.add_entry(z, "inner", inner);
+    tree.add_entry(0, "z", z);
+    tree.add_entry(z, "also-a", a);
+    tree.add_entry(0, "a", a);
+    tree.finish({2, nullptr});
+    EXPECT_EQ(tree.by_ino, (std::vector<NodeId>{0, a, z, inner}));
+    EXPECT_EQ(tree.nodes[0].nlink, 3u);
+    EXPECT_EQ(tree.nodes[a].nlink, 2u);
+    EXPECT_EQ(tree.path(a), "a");
+    EXPECT_EQ(tree.path(inner), "z/inner");
+    EXPECT_THROW(tree.add_entry(0, std::string(256, 'n'), a), std::runtime_error);
+}
+
+TEST(Workers, FirstFailureEndsAll)
+{
+    const Workers workers = {4, nullptr};
+    std::atomic<int> ran = 0;
+    EXPECT_THROW(workers.for_each(1000000,
+                                  [&](std::size_t i) {
+                                      ++ran;
+                                      if (i == 10)
+                                          throw std::runtime_error("ten");
+                                  }),
+                 std::runtime_error);
+    EXPECT_LT(ran, 1000000);
+    const std::atomic<bool> stop = true;
+    EXPECT_THROW((Workers{2, &stop}.for_each(10, [](std::size_t) {})), Interrupted);
+}
+
+TEST(Turns, PassInOrder)
+{
+    std::vector<std::size_t> order;
+    std::atomic<std::size_t> next = 0;
+    Turns turns;
+    const Workers workers = {4, nullptr};
+    workers.run([&](unsigned) {
+        for (std::size_t i = next++; i < 1000; i = next++)
+            turns.take(i, [&] { order.push_back(i); });
+    });
+    ASSERT_EQ(order.size(), 1000u);
+    EXPECT_TRUE(std::is_sorted(order.begin(), order.end()));
+}
+
+}  // namespace
+}  // namespace daxfs
