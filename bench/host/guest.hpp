@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+// One virtual machine: QEMU, its QMP socket, the agent's channel, its console.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "kernel.hpp"
+#include "process.hpp"
+
+namespace daxbench {
+
+struct GuestConfig {
+    std::string name;                 // for messages, e.g. the cell's id and the instance
+    Kernel kernel;
+    std::filesystem::path initramfs;
+    std::string accel = "tcg";        // "tcg" | "kvm"
+    bool icount = false;              // TCG only: 1 ns of guest time per instruction, cpus = 1
+    unsigned cpus = 1;
+    std::uint64_t memory_mib = 512;
+    std::string medium = "none";      // "pmem" | "nvdimm-nodax" | "ram" (no device) | "none"
+    std::filesystem::path image;      // behind pmem/nvdimm; size a multiple of 2 MiB
+    std::filesystem::path seed;       // read-only disk with serial "seed", or empty
+    std::filesystem::path tools;      // read-only disk with serial "tools", or empty
+    std::filesystem::path log_dir;    // console.log and qemu.log are written here; is created
+    std::string extra_cmdline;        // appended to the kernel's command line
+    bool keep = false;                // keep() may be called: QEMU does not die with the bench
+};
+
+// The command line `start` would use, for --dry-run and for results. `run_dir` is where the
+// sockets are; it need not exist.
+Argv qemu_command(const GuestConfig &config, const std::filesystem::path &run_dir);
+std::string kernel_cmdline(const GuestConfig &config);
+
+// Everything that goes wrong throws one line naming what was waited for, what came, and the log.
+// A guest that dies, panics or misses a deadline is an error, never a hang. A guest belongs to the
+// thread that started it and dies with that thread.
+struct AgentError : std::runtime_error {  // the agent answered, with an error
+    using std::runtime_error::runtime_error;
+};
+
+class Guest {
+  public:
+    explicit Guest(GuestConfig config);
+    ~Guest();  // ends QEMU
+    Guest(Guest &&) noexcept;
+    Guest &operator=(Guest &&) noexcept;
+
+    void start();
+    // The agent's hello object; {"seconds_to_hello": wall clock since start()} is added.
+    nlohmann::json wait_hello(Seconds timeout);
+    // Sends a request and returns its "value"; progress lines are passed on.
+    nlohmann::json call(const std::string &op, const nlohmann::json &args, Seconds timeout,
+                        const Progress &progress = {});
+    // Asks the agent to power off, then QMP quit, then SIGKILL; QEMU has ended afterwards.
+    void shutdown(Seconds timeout = Seconds(10));
+    // --keep-guests: leaves QEMU running after this object (and after the bench when config.keep
+    // is set); returns a line that tells how to reach it (pid, agent and QMP sockets, console).
+    std::string keep();
+
+    pid_t pid() const;
+    const Argv &command() const;
+    const std::filesystem::path &console_log() const;
+    const std::filesystem::path &run_dir() const;
+    // A QMP command, e.g. "query-status"; returns its "return".
+    nlohmann::json qmp(const std::string &command, const nlohmann::json &arguments = nullptr,
+                       Seconds timeout = Seconds(10));
+
+  private:
+    struct State;
+    std::unique_ptr<State> state_;
+};
+
+// Last lines of a console log, control characters removed; for messages and tests.
+std::vector<std::string> last_lines(const std::filesystem::path &log, std::size_t count);
+// The line that says that the guest's kernel died ("Kernel panic - …", "BUG: …", "Oops: …"), or "".
+std::string find_kernel_death(std::string_view console);
+
+}  // namespace daxbench
