@@ -2,16 +2,14 @@
 // From a tree source to an image file.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
 
 #include "source.hpp"
+#include "uuid.hpp"
 
 namespace daxfs {
-
-using Uuid = std::array<std::uint8_t, 16>;
 
 struct BuildOptions {
     std::string label;                        // at most 32 bytes

@@ -64,29 +64,6 @@ void declare(CLI::App& app, Options& o)
                "in the tree is.");
 }
 
-Uuid parse_uuid(const std::string& text)
-{
-    std::string digits = text;
-    std::erase(digits, '-');
-    const bool valid = digits.size() == 32 &&
-                       std::all_of(digits.begin(), digits.end(),
-                                   [](unsigned char c) { return std::isxdigit(c) != 0; });
-    if (!valid)
-        throw CLI::ValidationError("--uuid", "wanted 32 hexadecimal digits, got " + printable(text));
-    Uuid uuid;
-    for (std::size_t i = 0; i < uuid.size(); ++i)
-        uuid[i] = static_cast<std::uint8_t>(std::stoul(digits.substr(2 * i, 2), nullptr, 16));
-    return uuid;
-}
-
-std::string show_uuid(const Uuid& uuid)
-{
-    std::string text = fmt::format("{:02x}", fmt::join(uuid, ""));
-    for (const std::size_t at : {20, 16, 12, 8})
-        text.insert(at, "-");
-    return text;
-}
-
 // What CLI11 does not check by itself. Throws CLI::ValidationError.
 void complete(Options& o)
 {
@@ -97,8 +74,10 @@ void complete(Options& o)
         o.build.align > (1ULL << 30))
         throw CLI::ValidationError("--align", fmt::format("wanted a power of 2 from 4K to 1G, got {}",
                                                           o.build.align));
-    if (!o.uuid.empty())
-        o.build.uuid = parse_uuid(o.uuid);
+    o.build.uuid = parse_uuid(o.uuid);
+    if (!o.uuid.empty() && !o.build.uuid)
+        throw CLI::ValidationError("--uuid",
+                                   "wanted 32 hexadecimal digits, got " + printable(o.uuid));
     o.build.dedupe = !o.no_dedupe;
     if (o.all_root) {
         o.build.uid = o.build.uid.value_or(0);

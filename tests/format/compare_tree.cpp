@@ -10,6 +10,7 @@
 #include <map>
 #include <set>
 
+#include "check_image.hpp"
 #include "tree_fixture.hpp"
 
 namespace daxfs::test {
@@ -139,7 +140,7 @@ void expect_same_tree(const fs::path& source, const ImageReader& reader)
     Comparison comparison(reader);
     comparison.entry(source, DAXFS_ROOT_INO, DAXFS_ROOT_INO);
     EXPECT_EQ(comparison.inodes(), reader.image().inode_count);
-    EXPECT_EQ(reader.metadata_crc(), reader.image().metadata_crc);
+    check_image(reader, [](const Problem& problem) { ADD_FAILURE() << problem.text; });
 }
 
 }  // namespace daxfs::test

@@ -8,7 +8,7 @@
 namespace daxfs::test {
 
 // Every entry below the directory, its metadata, xattrs and content, against the
-// image; and nothing else is in the image. Also checks the metadata's checksum.
+// image; and nothing else is in the image. Also what fsck.daxfs checks.
 void expect_same_tree(const std::filesystem::path& source, const ImageReader& reader);
 
 }  // namespace daxfs::test

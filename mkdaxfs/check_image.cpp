@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "check_image.hpp"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <tuple>
+
+#include <fmt/core.h>
+
+#include "error.hpp"
+#include "placer.hpp"
+
+namespace daxfs {
+
+namespace {
+
+// What pass 1 remembers of an inode.
+struct Seen {
+    std::uint32_t nlink = 0;
+    std::uint32_t names = 0;
+    std::uint32_t subdirs = 0;
+    std::uint8_t type = 0;  // mode >> 12; 0: it could not be read
+    bool reached = false;
+};
+
+std::string_view name_of(const daxfs_entry& entry)
+{
+    return {reinterpret_cast<const char*>(entry.name), entry.name_len};
+}
+
+class Check {
+public:
+    Check(const ImageReader& reader, const std::function<void(const Problem&)>& report)
+        : reader_(reader), report_(report), seen_(reader.image().inode_count + 1)
+    {
+    }
+
+    std::uint64_t run()
+    {
+        if (reader_.metadata_crc() != reader_.image().metadata_crc)
+            problem(0, "the metadata does not have the checksum that the superblock says");
+        for (std::uint64_t ino = 1; ino < seen_.size(); ++ino)
+            guarded(ino, [&] { look(ino); });
+        for (std::uint64_t ino = 1; ino < seen_.size(); ++ino)
+            guarded(ino, [&] { inode(ino); });
+        reach();
+        for (std::uint64_t ino = 1; ino < seen_.size(); ++ino)
+            links(ino);
+        if (data_bytes_ != reader_.image().data_bytes)
+            problem(0, fmt::format("superblock: data_bytes is {}, the files have {}",
+                                   reader_.image().data_bytes, data_bytes_));
+        return problems_;
+    }
+
+private:
+    void problem(std::uint64_t ino, const std::string& text)
+    {
+        ++problems_;
+        report_({ino, text});
+    }
+
+    // The reader's own errors name the inode already.
+    void guarded(std::uint64_t ino, const std::function<void()>& step)
+    {
+        try {
+            step();
+        } catch (const ImageError& error) {
+            problem(ino, error.what());
+        }
+    }
+
+    void bad(std::uint64_t ino, const std::string& what)
+    {
+        problem(ino, fmt::format("inode {}: {}", ino, what));
+    }
+
+    // Pass 1: what directories must be able to look up. An inode that cannot be read
+    // is reported by pass 2.
+    void look(std::uint64_t ino)
+    {
+        try {
+            const daxfs_attr attr = reader_.inode(ino);
+            seen_[ino].type = static_cast<std::uint8_t>(attr.mode >> 12);
+            seen_[ino].nlink = attr.nlink;
+        } catch (const ImageError&) {
+        }
+    }
+
+    void inode(std::uint64_t ino)
+    {
+        const daxfs_attr attr = reader_.inode(ino);
+        xattrs(attr.node);
+        if (S_ISDIR(attr.mode))
+            directory(attr);
+        else if (S_ISREG(attr.mode))
+            regular(attr);
+        else if (S_ISLNK(attr.mode))
+            reader_.target(attr.node);
+        if (ino == DAXFS_ROOT_INO && (!S_ISDIR(attr.mode) || attr.parent != DAXFS_ROOT_INO))
+            bad(ino, "the root is no directory that is its own parent");
+    }
+
+    void directory(const daxfs_attr& dir)
+    {
+        daxfs_entry before = {};
+        for (std::uint32_t i = 0; i < dir.node.count; ++i) {
+            const daxfs_entry entry = reader_.entry(dir.node, i);
+            this->entry(dir, entry);
+            if (i > 0 && std::make_tuple(before.hash, name_of(before)) >=
+                             std::make_tuple(entry.hash, name_of(entry)))
+                bad(dir.node.ino, fmt::format("entry {} is not in order or occurs twice", i));
+            before = entry;
+        }
+    }
+
+    void entry(const daxfs_attr& dir, const daxfs_entry& entry)
+    {
+        const std::uint64_t ino = dir.node.ino;
+        const std::string shown = printable(name_of(entry));
+        if (entry.hash != daxfs_name_hash(entry.name, entry.name_len))
+            bad(ino, fmt::format("entry {}: the hash {:#x} is not its name's", shown, entry.hash));
+        else if (reader_.lookup(dir.node, name_of(entry)) != entry.ino)
+            bad(ino, fmt::format("entry {}: a lookup does not find it", shown));
+        Seen& child = seen_[entry.ino];
+        if (entry.type != child.type)
+            bad(ino, fmt::format("entry {}: type {} but inode {} has {}", shown, entry.type,
+                                 entry.ino, child.type));
+        ++child.names;
+        if (child.type != S_IFDIR >> 12)
+            return;
+        ++seen_[ino].subdirs;
+        const std::uint32_t parent = reader_.inode(entry.ino).parent;
+        if (parent != ino)
+            bad(entry.ino, fmt::format("parent is {} but its name is in {}", parent, ino));
+    }
+
+    void regular(const daxfs_attr& file)
+    {
+        std::uint64_t data = 0;
+        for (std::uint64_t pos = 0; pos < file.node.size;) {
+            const daxfs_map run = reader_.map(file.node, pos);
+            if (!run.hole)
+                data += round_up(run.len, DAXFS_BLOCK_SIZE);
+            pos += run.len;
+            if (!run.hole && pos == file.node.size)
+                tail(file, run);
+        }
+        if (data != file.blocks * DAXFS_BLOCK_SIZE)
+            bad(file.node.ino, fmt::format("blocks is {}, its extents have {}", file.blocks,
+                                           data / DAXFS_BLOCK_SIZE));
+        data_bytes_ += data;
+    }
+
+    // A mapping shows the bytes after the end of the file.
+    void tail(const daxfs_attr& file, const daxfs_map& last)
+    {
+        const std::uint64_t end = last.off + last.len;
+        const auto rest = reader_.bytes(end, round_up(end, DAXFS_BLOCK_SIZE) - end);
+        if (std::any_of(rest.begin(), rest.end(), [](std::uint8_t byte) { return byte != 0; }))
+            bad(file.node.ino, "bytes after the end of the file are not 0");
+    }
+
+    void xattrs(const daxfs_node& node)
+    {
+        const std::vector<Xattr> xattrs = reader_.xattrs(node);
+        const auto unordered = [](const Xattr& a, const Xattr& b) {
+            return std::tie(a.index, a.name) >= std::tie(b.index, b.name);
+        };
+        if (std::adjacent_find(xattrs.begin(), xattrs.end(), unordered) != xattrs.end())
+            bad(node.ino, "extended attributes are not in order or occur twice");
+    }
+
+    // Mark what a walk from the root meets, once: a loop ends the walk.
+    void reach()
+    {
+        std::vector<std::uint32_t> pending = {DAXFS_ROOT_INO};
+        seen_[DAXFS_ROOT_INO].reached = true;
+        while (!pending.empty()) {
+            const std::uint32_t ino = pending.back();
+            pending.pop_back();
+            try {
+                const daxfs_attr dir = reader_.inode(ino);
+                for (std::uint32_t i = 0; S_ISDIR(dir.mode) && i < dir.node.count; ++i) {
+                    Seen& child = seen_[reader_.entry(dir.node, i).ino];
+                    if (!child.reached && child.type == S_IFDIR >> 12)
+                        pending.push_back(reader_.entry(dir.node, i).ino);
+                    child.reached = true;
+                }
+            } catch (const ImageError&) {
+                // Pass 2 has reported it.
+            }
+        }
+    }
+
+    void links(std::uint64_t ino)
+    {
+        const Seen& seen = seen_[ino];
+        if (seen.type == 0)
+            return;
+        const bool is_dir = seen.type == S_IFDIR >> 12;
+        if (!seen.reached)
+            bad(ino, "no path from the root leads to it");
+        if (is_dir && seen.names != (ino == DAXFS_ROOT_INO ? 0 : 1))
+            bad(ino, fmt::format("a directory with {} names", seen.names));
+        const std::uint32_t wanted = is_dir ? 2 + seen.subdirs : seen.names;
+        if (seen.nlink != wanted)
+            bad(ino, fmt::format("nlink is {}, counted {}", seen.nlink, wanted));
+    }
+
+    const ImageReader& reader_;
+    const std::function<void(const Problem&)>& report_;
+    std::vector<Seen> seen_;  // by inode number
+    std::uint64_t data_bytes_ = 0;
+    std::uint64_t problems_ = 0;
+};
+
+}  // namespace
+
+std::uint64_t check_image(const ImageReader& reader,
+                          const std::function<void(const Problem&)>& report)
+{
+    return Check(reader, report).run();
+}
+
+}  // namespace daxfs

@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dump.hpp"
+
+#include <sys/stat.h>
+
+#include <map>
+#include <ostream>
+
+#include <CLI/CLI.hpp>
+#include <fmt/core.h>
+#include <nlohmann/json.hpp>
+
+#include "error.hpp"
+#include "image_reader.hpp"
+#include "uuid.hpp"
+
+namespace daxfs {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+struct Options {
+    std::string image;
+    bool json = false;
+    std::string ls;
+    std::string stat;
+    std::string cat;
+};
+
+Json range(const daxfs_span& span)
+{
+    return {{"offset", span.off}, {"bytes", span.len}};
+}
+
+Json superblock(const daxfs_image& image)
+{
+    Uuid uuid;
+    std::copy(std::begin(image.uuid), std::end(image.uuid), uuid.begin());
+    return {
+        {"version", DAXFS_VERSION},
+        {"uuid", show_uuid(uuid)},
+        {"label", printable(image.label)},
+        {"build_time", image.build_sec},
+        {"compat", image.compat},
+        {"incompat", image.incompat},
+        {"image_bytes", image.size},
+        {"inodes", image.inode_count},
+        {"data_bytes", image.data_bytes},
+        {"metadata_crc", fmt::format("{:08x}", image.metadata_crc)},
+        {"metadata", range(image.metadata)},
+        {"inode_table", range(image.inodes)},
+        {"directories", range(image.dirs)},
+        {"extents", range(image.extents)},
+        {"symlinks", range(image.symlinks)},
+        {"xattrs", range(image.xattrs)},
+        {"digests", range(image.digests)},
+        {"data", range(image.data)},
+    };
+}
+
+std::string_view type_name(std::uint32_t mode)
+{
+    switch (mode & S_IFMT) {
+    case S_IFREG: return "reg";
+    case S_IFDIR: return "dir";
+    case S_IFLNK: return "lnk";
+    case S_IFCHR: return "chr";
+    case S_IFBLK: return "blk";
+    case S_IFIFO: return "fifo";
+    default: return "sock";
+    }
+}
+
+// How many inodes of each type, and how file data can be mapped.
+Json statistics(const ImageReader& reader)
+{
+    std::map<std::string_view, std::uint64_t> types;
+    std::uint64_t file_bytes = 0;
+    std::uint64_t with_holes = 0;
+    std::uint64_t huge_pages = 0;
+    for (std::uint64_t ino = 1; ino <= reader.image().inode_count; ++ino) {
+        const daxfs_attr attr = reader.inode(ino);
+        ++types[type_name(attr.mode)];
+        if (!S_ISREG(attr.mode))
+            continue;
+        file_bytes += attr.node.size;
+        with_holes += attr.node.layout == DAXFS_LAYOUT_EXTENTS;
+        if (attr.node.layout == DAXFS_LAYOUT_FLAT && attr.node.data % DAXFS_HUGE_SIZE == 0)
+            huge_pages += attr.node.size / DAXFS_HUGE_SIZE;
+    }
+    Json json = {{"file_bytes", file_bytes},
+                 {"files_with_holes", with_holes},
+                 {"huge_page_bytes", huge_pages * DAXFS_HUGE_SIZE}};
+    for (const auto& [type, count] : types)
+        json["types"][std::string(type)] = count;
+    return json;
+}
+
+Json describe(const ImageReader& reader, const std::string& path, std::uint32_t ino)
+{
+    const daxfs_attr attr = reader.inode(ino);
+    Json json = {
+        {"path", printable(path)},
+        {"inode", ino},
+        {"type", type_name(attr.mode)},
+        {"mode", fmt::format("{:04o}", attr.mode & 07777)},
+        {"nlink", attr.nlink},
+        {"uid", attr.uid},
+        {"gid", attr.gid},
+        {"size", attr.node.size},
+        {"mtime", fmt::format("{}.{:09}", attr.mtime_sec, attr.mtime_nsec)},
+    };
+    if (S_ISLNK(attr.mode))
+        json["target"] = printable(reader.target(attr.node));
+    if (S_ISCHR(attr.mode) || S_ISBLK(attr.mode))
+        json["device"] = fmt::format("{}:{}", attr.rdev_major, attr.rdev_minor);
+    for (const Xattr& xattr : reader.xattrs(attr.node))
+        json["xattrs"][printable(join_xattr_name(xattr.index, xattr.name))] = printable(xattr.value);
+    for (std::uint64_t pos = 0; S_ISREG(attr.mode) && pos < attr.node.size;) {
+        const daxfs_map run = reader.map(attr.node, pos);
+        if (!run.hole)
+            json["runs"].push_back({{"file_offset", pos}, {"offset", run.off}, {"bytes", run.len}});
+        pos += run.len;
+    }
+    return json;
+}
+
+// Nested objects become indented lines.
+void print_text(const Json& json, std::ostream& out, const std::string& indent = "")
+{
+    for (const auto& [key, value] : json.items()) {
+        if (value.is_structured()) {
+            out << indent << key << ":\n";
+            print_text(value, out, indent + "  ");
+        } else {
+            out << indent << key << ": "
+                << (value.is_string() ? value.get<std::string>() : value.dump()) << '\n';
+        }
+    }
+}
+
+void print(const Options& options, const Json& json, std::ostream& out)
+{
+    if (options.json)
+        out << json.dump(-1, ' ', false, Json::error_handler_t::replace) << '\n';
+    else
+        print_text(json, out);
+}
+
+std::uint32_t find(const ImageReader& reader, const std::string& path)
+{
+    if (const auto ino = reader.find(path))
+        return *ino;
+    throw std::runtime_error(printable(path) + " is not in the image");
+}
+
+void list(const ImageReader& reader, const Options& options, std::ostream& out)
+{
+    const daxfs_attr dir = reader.inode(find(reader, options.ls));
+    if (!S_ISDIR(dir.mode))
+        throw std::runtime_error(printable(options.ls) + " is no directory");
+    std::map<std::string, std::uint32_t> sorted;
+    for (std::uint32_t i = 0; i < dir.node.count; ++i) {
+        const daxfs_entry entry = reader.entry(dir.node, i);
+        sorted.emplace(std::string(reinterpret_cast<const char*>(entry.name), entry.name_len),
+                       entry.ino);
+    }
+    for (const auto& [name, ino] : sorted) {
+        const Json json = describe(reader, name, ino);
+        if (options.json)
+            print(options, json, out);
+        else
+            out << fmt::format("{:4} {} {:>5} {:>5} {:>12} {}\n", json["type"].get<std::string>(),
+                               json["mode"].get<std::string>(), json["uid"].get<std::uint32_t>(),
+                               json["gid"].get<std::uint32_t>(), json["size"].get<std::uint64_t>(),
+                               json["path"].get<std::string>());
+    }
+}
+
+void cat(const ImageReader& reader, const Options& options, std::ostream& out)
+{
+    const daxfs_attr file = reader.inode(find(reader, options.cat));
+    if (!S_ISREG(file.mode))
+        throw std::runtime_error(printable(options.cat) + " is no regular file");
+    static constexpr char zeros[65536] = {};
+    reader.for_each_piece(file.node, [&](std::span<const std::uint8_t> data, std::uint64_t len) {
+        out.write(reinterpret_cast<const char*>(data.data()),
+                  static_cast<std::streamsize>(data.size()));
+        for (std::uint64_t left = len - data.size(); left > 0 && out;) {
+            const std::uint64_t piece = std::min<std::uint64_t>(left, sizeof(zeros));
+            out.write(zeros, static_cast<std::streamsize>(piece));
+            left -= piece;
+        }
+    });
+}
+
+void dump(const Options& options, std::ostream& out)
+{
+    const ImageReader reader(options.image);
+    if (!options.ls.empty())
+        return list(reader, options, out);
+    if (!options.cat.empty())
+        return cat(reader, options, out);
+    if (!options.stat.empty())
+        return print(options, describe(reader, options.stat, find(reader, options.stat)), out);
+    Json json = superblock(reader.image());
+    json["statistics"] = statistics(reader);
+    print(options, json, out);
+}
+
+}  // namespace
+
+int dump_main(const std::vector<std::string>& args, std::ostream& out, std::ostream& err)
+{
+    Options options;
+    CLI::App app("Show what a DAXFS image holds: superblock and statistics unless told otherwise.",
+                 "dump.daxfs");
+    app.add_option("IMAGE", options.image, "image file or device")->required();
+    app.add_flag("--json", options.json, "print JSON");
+    auto* ls = app.add_option("--ls", options.ls, "list the directory PATH")->type_name("PATH");
+    auto* stat = app.add_option("--stat", options.stat, "all about PATH")->type_name("PATH");
+    auto* cat = app.add_option("--cat", options.cat, "the content of the file PATH")->type_name("PATH");
+    ls->excludes(stat)->excludes(cat);
+    stat->excludes(cat);
+    app.set_version_flag("-V,--version", fmt::format("dump.daxfs {}", DAXFS_TOOLS_VERSION));
+    try {
+        app.parse(std::vector<std::string>(args.rbegin(), args.rend()));
+        dump(options, out);
+        if (!out.flush())
+            throw std::runtime_error("cannot write the output");
+        return 0;
+    } catch (const CLI::Success& asked) {
+        return app.exit(asked, out, err);
+    } catch (const CLI::ParseError& wrong) {
+        err << "dump.daxfs: " << wrong.what() << " (dump.daxfs --help tells more)\n";
+        return 2;
+    } catch (const std::exception& failure) {
+        err << "dump.daxfs: " << failure.what() << '\n';
+        return 1;
+    }
+}
+
+}  // namespace daxfs

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "fsck.hpp"
+
+#include <ostream>
+
+#include <CLI/CLI.hpp>
+#include <fmt/core.h>
+#include <nlohmann/json.hpp>
+
+#include "check_image.hpp"
+#include "error.hpp"
+
+namespace daxfs {
+
+namespace {
+
+// As in fsck(8).
+constexpr int clean = 0;
+constexpr int errors_left = 4;
+constexpr int could_not_check = 8;
+constexpr int wrong_usage = 16;
+
+struct Options {
+    std::string image;
+    bool json = false;
+    bool ignored = false;
+};
+
+// Reports one problem a line, or collects them for one JSON object.
+class Report {
+public:
+    Report(const Options& options, std::ostream& out) : options_(options), out_(out) {}
+
+    void add(const Problem& problem)
+    {
+        if (options_.json)
+            problems_.push_back({{"inode", problem.ino}, {"problem", problem.text}});
+        else
+            out_ << printable(options_.image) << ": " << problem.text << '\n';
+    }
+
+    void end(std::uint64_t problems, std::uint64_t inodes)
+    {
+        const nlohmann::ordered_json summary = {{"image", printable(options_.image)},
+                                                {"inodes", inodes},
+                                                {"clean", problems == 0},
+                                                {"problems", problems_}};
+        if (options_.json)
+            out_ << summary.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) << '\n';
+        else
+            out_ << fmt::format("{}: {} inodes, {}\n", printable(options_.image), inodes,
+                                problems == 0 ? std::string("clean")
+                                              : fmt::format("{} problems", problems));
+    }
+
+private:
+    const Options& options_;
+    std::ostream& out_;
+    nlohmann::ordered_json problems_ = nlohmann::ordered_json::array();
+};
+
+int check(const Options& options, std::ostream& out)
+{
+    Report report(options, out);
+    try {
+        const ImageReader reader(options.image);
+        const auto problems = check_image(reader, [&](const Problem& p) { report.add(p); });
+        report.end(problems, reader.image().inode_count);
+        return problems == 0 ? clean : errors_left;
+    } catch (const ImageError& error) {
+        report.add({0, error.what()});
+        report.end(1, 0);
+        return errors_left;
+    }
+}
+
+}  // namespace
+
+int fsck_main(const std::vector<std::string>& args, std::ostream& out, std::ostream& err)
+{
+    Options options;
+    CLI::App app("Check a DAXFS image. It is only read: an image is made anew, never repaired.",
+                 "fsck.daxfs");
+    app.add_option("IMAGE", options.image, "image file or device")->required();
+    app.add_flag("--json", options.json, "print one JSON object");
+    app.add_flag("-n,-a,-p,-f,-y", options.ignored, "accepted as fsck(8) gives them; change nothing");
+    app.set_version_flag("-V,--version", fmt::format("fsck.daxfs {}", DAXFS_TOOLS_VERSION));
+    try {
+        app.parse(std::vector<std::string>(args.rbegin(), args.rend()));
+        return check(options, out);
+    } catch (const CLI::Success& asked) {
+        return app.exit(asked, out, err);
+    } catch (const CLI::ParseError& wrong) {
+        err << "fsck.daxfs: " << wrong.what() << " (fsck.daxfs --help tells more)\n";
+        return wrong_usage;
+    } catch (const std::exception& failure) {
+        err << "fsck.daxfs: " << failure.what() << '\n';
+        return could_not_check;
+    }
+}
+
+}  // namespace daxfs
