@@ -1,18 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "system.hpp"
 
+#include <linux/magic.h>
 #include <sys/utsname.h>
+#include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <map>
 #include <sstream>
 
 #include "io.hpp"
+#include "mounts.hpp"
 
 namespace daxbench {
 
 namespace {
+
+bool page_cache_is_held = false;
 
 // Field → bytes.
 std::map<std::string, std::uint64_t> read_meminfo() {
@@ -36,6 +42,16 @@ std::string cpu_model() {
     return "unknown";
 }
 
+// Whether what is measured is a file system without a device behind it.
+bool data_lives_in_page_cache() {
+    const auto mounts = parse_mountinfo(read_file("/proc/self/mountinfo"));
+    return std::any_of(mounts.begin(), mounts.end(), [](const MountInfo& mount) {
+        struct statfs st {};
+        return mount.target.starts_with("/mnt/") && ::statfs(mount.target.c_str(), &st) == 0 &&
+               (st.f_type == TMPFS_MAGIC || st.f_type == RAMFS_MAGIC);
+    });
+}
+
 void try_write(const char* path, const char* value) {
     try {
         write_file(path, value);
@@ -55,7 +71,10 @@ std::uint64_t now_ns() {
 
 void drop_caches() {
     ::sync();
-    write_file("/proc/sys/vm/drop_caches", "3");
+    // What tmpfs holds cannot be dropped. Asked to, the kernel marks its dirty pages for reclaim, by
+    // the bit that also means readahead, and fault-around passes over those from then on: measured,
+    // 4,048 instructions for the first touch of a page in place of 544.
+    write_file("/proc/sys/vm/drop_caches", data_lives_in_page_cache() ? "2" : "3");
 }
 
 void settle() {

@@ -197,6 +197,8 @@ void run_instances(const CellInput &input, GuestHost &host, CellResult &result)
             });
     }
     gathering.rethrow();
+    for (const auto &guest : gathering.guests)
+        result.raw.push_back({{"memory_before", guest.before}, {"memory_after", guest.after}});
     const auto workload = input.cell.workloads.back().at("id").get<string>();
     result.measurements =
         duplication_measurements(input.cell, workload, gathering.guests, input.data_bytes);
