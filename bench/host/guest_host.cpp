@@ -65,6 +65,7 @@ public:
     {
         auto config = guest_config(world_, catalogue_, cell, instance,
                                    options_.log_root / file_name_of(cell.id));
+        config.keep = options_.keep;
         return std::make_unique<QemuSession>(std::move(config), display_, options_.keep);
     }
 
