@@ -529,8 +529,12 @@ int daxfs_dir_lookup(const struct daxfs_image *img, const struct daxfs_node *dir
 /* A name that a path could not spell, or that means something else in one. */
 static bool name_is_bad(const u8 *name, size_t len)
 {
-	if (memchr(name, '/', len) || memchr(name, 0, len))
-		return true;
+	size_t i;
+
+	for (i = 0; i < len; i++) {
+		if (unlikely(!name[i] || name[i] == '/'))
+			return true;
+	}
 	return name[0] == '.' && (len == 1 || (len == 2 && name[1] == '.'));
 }
 

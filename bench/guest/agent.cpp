@@ -150,8 +150,9 @@ json Agent::seed(const json& args) {
     const std::string target = args.at("target");
     mount_filesystem("erofs", resolve_source("seed"), "ro", source);
     mount_filesystem(args.at("type"), "none", args.value("options", ""), target);
+    hold_page_cache();
     const SeedCount count = copy_tree(source, target);
-    unmount(source);
+    unmount(source);  // and with it goes what was read from the disk
     drop_caches();
     json value = describe_mount(target);
     value["entries"] = count.entries;

@@ -25,9 +25,9 @@ namespace fs = std::filesystem;
 
 namespace {
 
-// Flags of the mount, not of the file system.
+// Flags of the mount, not of the file system; "ro" is both, as for mount(8).
 const std::map<std::string, unsigned> mount_attributes = {
-    {"nosuid", MOUNT_ATTR_NOSUID},   {"nodev", MOUNT_ATTR_NODEV},
+    {"ro", MOUNT_ATTR_RDONLY},       {"nosuid", MOUNT_ATTR_NOSUID},   {"nodev", MOUNT_ATTR_NODEV},
     {"noexec", MOUNT_ATTR_NOEXEC},   {"noatime", MOUNT_ATTR_NOATIME},
     {"relatime", MOUNT_ATTR_RELATIME}, {"strictatime", MOUNT_ATTR_STRICTATIME},
     {"nodiratime", MOUNT_ATTR_NODIRATIME}};
@@ -90,9 +90,14 @@ std::string disk_with_serial(const std::string& serial) {
     return {};
 }
 
+// The node is there a moment before the disk behind it, which its driver adds in the background.
+bool can_open(const char* device) {
+    return static_cast<bool>(UniqueFd(::open(device, O_RDONLY | O_CLOEXEC)));
+}
+
 std::string find_device(const std::string& source) {
     if (source == "pmem")
-        return fs::exists("/dev/pmem0") ? "/dev/pmem0" : "";
+        return can_open("/dev/pmem0") ? "/dev/pmem0" : "";
     return disk_with_serial(source);
 }
 
@@ -173,7 +178,7 @@ void mount_filesystem(const std::string& type, const std::string& source,
         const auto attribute = mount_attributes.find(option);
         if (attribute != mount_attributes.end())
             attributes |= attribute->second;
-        else
+        if (attribute == mount_attributes.end() || option == "ro")
             configure(context.get(), option);
     }
     if (::fsconfig(context.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) < 0)

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "harness.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <stdexcept>
+
+#include "driver.hpp"
+#include "world.hpp"
+
+namespace daxtest {
+
+namespace fs = std::filesystem;
+using daxbench::Seconds;
+
+namespace {
+
+constexpr std::uint64_t huge_page = 2U << 20;
+
+Bench make_bench() {
+    Bench bench;
+    const auto paths = daxbench::own_paths();
+    bench.source = paths.source;
+    bench.build = paths.build;
+    bench.kernel = daxbench::choose_kernel({}, {});
+    bench.module = daxbench::module_path(paths, bench.kernel, "daxfs");
+    daxbench::InitramfsSpec spec;
+    spec.kernel = bench.kernel;
+    spec.agent = bench.build / "bench/guest/agent";
+    spec.modules = {{"erofs", {"erofs"}}};
+    spec.external_modules = {{"daxfs", bench.module}};
+    bench.initramfs = daxbench::ensure_initramfs(spec);
+    return bench;
+}
+
+} // namespace
+
+const Bench &bench() {
+    static const Bench made = make_bench();
+    return made;
+}
+
+void pad_image(const fs::path &image) {
+    const auto size = fs::file_size(image);
+    fs::resize_file(image, (size + huge_page - 1) / huge_page * huge_page);
+}
+
+void make_image(const fs::path &tree, const fs::path &image) {
+    daxbench::run_checked({(bench().build / "mkdaxfs/mkdaxfs").string(), "--quiet", image.string(),
+                           tree.string()});
+    pad_image(image);
+}
+
+daxbench::Guest boot(const fs::path &image, const fs::path &dir, const BootOptions &options) {
+    daxbench::GuestConfig config;
+    config.name = "test";
+    config.kernel = bench().kernel;
+    config.initramfs = bench().initramfs;
+    config.icount = options.icount;
+    config.memory_mib = options.memory_mib;
+    config.medium = options.medium;
+    config.image = image;
+    config.log_dir = dir;
+    config.extra_cmdline = options.cmdline;
+    daxbench::Guest guest(std::move(config));
+    guest.start();
+    guest.wait_hello(Seconds(60));
+    if (!options.modules.empty())
+        guest.call("load", {{"modules", options.modules}}, Seconds(30));
+    return guest;
+}
+
+json mount(daxbench::Guest &guest, const std::string &options) {
+    return guest.call("mount",
+                      {{"type", "daxfs"}, {"source", "pmem"}, {"options", options},
+                       {"target", target}},
+                      Seconds(30));
+}
+
+json run(daxbench::Guest &guest, const std::vector<std::string> &argv, const std::string &root) {
+    json args = {{"argv", argv}, {"timeout_s", 60}};
+    if (!root.empty())
+        args["chroot"] = root;
+    return guest.call("exec", args, Seconds(90));
+}
+
+void expect_clean_log(daxbench::Guest &guest) {
+    const auto lines = guest.call("dmesg", json::object(), Seconds(30)).at("lines");
+    EXPECT_EQ(daxbench::kernel_complaint(lines), "");
+}
+
+} // namespace daxtest

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the guest tests share: the kernel and initramfs of the bench, images made on the spot, and
+// a guest with the module loaded.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "guest.hpp"
+#include "initramfs.hpp"
+#include "kernel.hpp"
+#include "process.hpp"
+
+namespace daxtest {
+
+using nlohmann::json;
+
+/// Kernel, initramfs and build folder, made ready once per test program.
+struct Bench {
+    std::filesystem::path source;
+    std::filesystem::path build;
+    daxbench::Kernel kernel;
+    std::filesystem::path initramfs;
+    std::filesystem::path module;
+};
+const Bench &bench();
+
+/// mkdaxfs of the build over `tree`, padded to whole 2 MiB as virtio-pmem wants it.
+void make_image(const std::filesystem::path &tree, const std::filesystem::path &image);
+/// Grows the file with zeros to a multiple of 2 MiB.
+void pad_image(const std::filesystem::path &image);
+
+struct BootOptions {
+    std::string medium = "pmem";
+    bool icount = false;
+    std::uint64_t memory_mib = 512;
+    std::string cmdline;
+    std::vector<std::string> modules = {"daxfs"};
+};
+
+/// A booted guest with the modules loaded; its logs lie in `dir`.
+daxbench::Guest boot(const std::filesystem::path &image, const std::filesystem::path &dir,
+                     const BootOptions &options = {});
+
+/// Calls of the agent that every test needs.
+json mount(daxbench::Guest &guest, const std::string &options = "ro");
+/// Runs a program in the guest; `root` empty: in the initramfs.
+json run(daxbench::Guest &guest, const std::vector<std::string> &argv, const std::string &root = "");
+/// Fails the test when the guest's kernel printed a warning or worse.
+void expect_clean_log(daxbench::Guest &guest);
+
+inline constexpr const char *target = "/mnt/x";
+
+} // namespace daxtest

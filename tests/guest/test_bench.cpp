@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+// The bench as its user meets it: the program itself is run, with real guests.
+#include "harness.hpp"
+
+#include <gtest/gtest.h>
+
+#include <signal.h>
+
+#include <fstream>
+
+namespace {
+
+namespace fs = std::filesystem;
+using daxbench::CommandOptions;
+using daxbench::CommandResult;
+using daxbench::Seconds;
+using daxtest::bench;
+using daxtest::json;
+
+daxbench::Argv command(std::vector<std::string> words) {
+    words.insert(words.begin(), (bench().build / "bench/host/daxbench").string());
+    return words;
+}
+
+CommandResult run_bench(const std::vector<std::string> &words) {
+    CommandOptions options;
+    options.timeout = Seconds(600);
+    return daxbench::run_command(command(words), options);
+}
+
+json results_of(const fs::path &results) {
+    json found;
+    for (const auto &entry : fs::directory_iterator(results))
+        if (entry.is_directory() && !entry.is_symlink())
+            found = json::parse(std::ifstream(entry.path() / "results.json"));
+    return found;
+}
+
+fs::path only_run(const fs::path &results) {
+    for (const auto &entry : fs::directory_iterator(results))
+        if (entry.is_directory() && !entry.is_symlink())
+            return entry.path();
+    return {};
+}
+
+/// Processes whose command line has `text` in it.
+std::vector<std::string> processes_with(const std::string &text) {
+    std::vector<std::string> found;
+    for (const auto &entry : fs::directory_iterator("/proc")) {
+        std::ifstream file(entry.path() / "cmdline");
+        std::string line((std::istreambuf_iterator<char>(file)), {});
+        if (line.find(text) != std::string::npos)
+            found.push_back(entry.path().filename().string() + ": " + line);
+    }
+    return found;
+}
+
+TEST(Bench, InstructionCountsRepeat) {
+    daxbench::TempDir dir;
+    for (const std::string run : {"first", "second"}) {
+        const auto result =
+            run_bench({"erofs-vs-daxfs", "--profile", "smoke", "--accel", "tcg", "--only",
+                       "latency/rootfs/daxfs/*", "--results", (dir.path() / run).string()});
+        ASSERT_EQ(result.status, 0) << result.out << result.err;
+        const auto results = results_of(dir.path() / run);
+        EXPECT_EQ(results.at("run").at("status"), "complete");
+        EXPECT_GT(results.at("measurements").size(), 8U);
+    }
+    CommandOptions options;
+    options.timeout = Seconds(60);
+    const auto compared = daxbench::run_command(
+        {"/usr/bin/python3", (bench().source / "analysis/compare.py").string(),
+         only_run(dir.path() / "first").string(), only_run(dir.path() / "second").string(),
+         "--tolerance", "0.001", "--unit", "instructions"},
+        options);
+    EXPECT_EQ(compared.status, 0) << compared.out << compared.err;
+}
+
+TEST(Bench, WithoutAUsableKvmSaysSo) {
+    const auto kvm = run_bench({"erofs-vs-daxfs", "--profile", "smoke", "--accel", "kvm", "--only",
+                                "rss/*/daxfs/*", "--results", "/nonexistent/results"});
+    if (kvm.err.find("kvm") == std::string::npos && kvm.err.find("KVM") == std::string::npos)
+        GTEST_SKIP() << "KVM works here, so there is nothing to fall back from";
+    EXPECT_EQ(kvm.status, 1) << kvm.out << kvm.err;
+
+    daxbench::TempDir dir;
+    const auto automatic =
+        run_bench({"erofs-vs-daxfs", "--profile", "smoke", "--accel", "auto", "--only",
+                   "rss/*/daxfs/*", "--results", dir.path().string()});
+    ASSERT_EQ(automatic.status, 0) << automatic.out << automatic.err;
+    const auto environment = results_of(dir.path()).at("environment");
+    EXPECT_EQ(environment.at("accelerator"), "tcg");
+    EXPECT_NE(environment.at("accelerator_reason").get<std::string>().find("KVM"),
+              std::string::npos)
+        << environment.at("accelerator_reason");
+}
+
+TEST(Bench, InterruptedLeavesNothingBehind) {
+    daxbench::TempDir dir;
+    const auto results = dir.path() / "results";
+    auto child = daxbench::Child::start(
+        command({"erofs-vs-daxfs", "--profile", "smoke", "--only", "latency/rootfs/*",
+                 "--results", results.string()}),
+        {});
+    // Until a guest of this run is up: its logs lie in the run's own folder.
+    bool guest_runs = false;
+    for (int i = 0; i < 600 && child.running() && !guest_runs; ++i) {
+        guest_runs = processes_with(results.string()).size() > 1;
+        usleep(100000);
+    }
+    ASSERT_TRUE(guest_runs) << "no guest came up";
+    ::kill(child.pid(), SIGINT);
+    ASSERT_TRUE(child.wait(std::chrono::steady_clock::now() + std::chrono::seconds(60)));
+    EXPECT_EQ(processes_with(results.string()), std::vector<std::string>{});
+    const auto written = results_of(results);
+    EXPECT_EQ(written.at("run").at("status"), "interrupted");
+    EXPECT_FALSE(fs::exists(results / "latest"));
+}
+
+TEST(Bench, UsageErrorsHaveStatusTwo) {
+    EXPECT_EQ(run_bench({"no-such-suite"}).status, 2);
+    EXPECT_EQ(run_bench({"erofs-vs-daxfs", "--filesystems", "nofs"}).status, 2);
+    EXPECT_EQ(run_bench({"erofs-vs-daxfs", "--nonsense"}).status, 2);
+    const auto result = run_bench({"erofs-vs-daxfs", "--profile", "hasty"});
+    EXPECT_EQ(result.status, 2);
+    EXPECT_NE(result.err.find("hasty"), std::string::npos) << result.err;
+}
+
+} // namespace

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+// Where the memory comes from: a physical range, and a pmem device whose DAX is off.
+#include "harness.hpp"
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "driver.hpp"
+#include "image.hpp"
+
+namespace {
+
+namespace fs = std::filesystem;
+using daxbench::Seconds;
+using daxtest::json;
+using daxtest::target;
+
+bool contains(const std::string &text, const std::string &part) {
+    return text.find(part) != std::string::npos;
+}
+
+class Media : public testing::Test {
+protected:
+    void SetUp() override {
+        fs::create_directories(dir_.path() / "tree");
+        std::ofstream(dir_.path() / "tree/file") << "content\n";
+        std::ofstream(dir_.path() / "tree/big") << std::string(3 << 20, 'b');
+        daxtest::make_image(dir_.path() / "tree", image_);
+    }
+
+    daxbench::Guest boot(const std::string &medium, std::vector<std::string> modules) {
+        daxtest::BootOptions options;
+        options.medium = medium;
+        options.modules = std::move(modules);
+        return daxtest::boot(image_, dir_.path() / "logs", options);
+    }
+
+    /// Mounts by busybox in the guest; status and what it printed.
+    static json busybox_mount(daxbench::Guest &guest, const std::string &options) {
+        daxtest::run(guest, {"/bin/busybox", "mkdir", "-p", target});
+        return daxtest::run(
+            guest, {"/bin/busybox", "mount", "-t", "daxfs", "-o", options, "none", target});
+    }
+
+    daxbench::TempDir dir_;
+    fs::path image_ = dir_.path() / "image";
+};
+
+/// "phys=…,size=…" of the shared memory device's BAR in the guest.
+std::string shared_memory_options(daxbench::Guest &guest) {
+    // Line 3 of the resource file of the ivshmem device (1af4:1110) is BAR 2: start end flags.
+    const auto out = daxtest::run(
+        guest, {"/bin/busybox", "sh", "-c",
+                "for d in /sys/bus/pci/devices/*; do [ \"$(cat $d/device)\" = 0x1110 ] && "
+                "sed -n 3p $d/resource | cut -d' ' -f1,2; done"});
+    std::string text = out.at("stdout");
+    for (auto at = text.find("%20"); at != std::string::npos; at = text.find("%20"))
+        text.replace(at, 3, " ");
+    std::uint64_t start = 0;
+    std::uint64_t end = 0;
+    EXPECT_EQ(std::sscanf(text.c_str(), "%lx %lx", &start, &end), 2) << text;
+    char line[80];
+    std::snprintf(line, sizeof line, "ro,phys=0x%lx,size=%lu", start, end - start + 1);
+    return line;
+}
+
+TEST_F(Media, MountsAPhysicalRange) {
+    auto guest = boot("ivshmem", {"daxfs"});
+    const auto options = shared_memory_options(guest);
+    const auto mounted = busybox_mount(guest, options);
+    ASSERT_EQ(mounted.at("status"), 0) << mounted.dump();
+    EXPECT_EQ(daxtest::run(guest, {"/bin/busybox", "cat", std::string(target) + "/file"})
+                  .at("stdout"),
+              "content%0A");
+    for (const std::string mode : {"read", "mmap-shared", "mmap-private"})
+        EXPECT_EQ(guest.call("manifest", {{"target", target}, {"mode", mode}}, Seconds(60))
+                      .at("lines").size(), 3U) << mode;
+
+    // The same range once more is the same super block; the range shows in mountinfo.
+    daxtest::run(guest, {"/bin/busybox", "mkdir", "-p", "/mnt/second"});
+    EXPECT_EQ(daxtest::run(guest, {"/bin/busybox", "mount", "-t", "daxfs", "-o", options, "none",
+                                   "/mnt/second"}).at("status"), 0);
+    EXPECT_TRUE(contains(daxtest::run(guest, {"/bin/busybox", "grep", "daxfs", "/proc/mounts"})
+                             .at("stdout"), "phys=0x"));
+    guest.call("umount", {{"target", "/mnt/second"}}, Seconds(30));
+    guest.call("umount", {{"target", target}}, Seconds(30));
+    EXPECT_EQ(daxtest::run(guest, {"/bin/busybox", "grep", "daxfs", "/proc/iomem"}).at("status"), 1)
+        << "the range is still claimed after the last unmount";
+    daxtest::expect_clean_log(guest);
+    guest.shutdown();
+}
+
+TEST_F(Media, RefusesPhysicalRangesThatCannotBe) {
+    auto guest = boot("ivshmem", {"daxfs"});
+    const auto refused = [&](const std::string &options, const std::string &why) {
+        EXPECT_NE(busybox_mount(guest, options).at("status"), 0) << options;
+        const auto lines = guest.call("dmesg", json::object(), Seconds(30)).dump();
+        EXPECT_TRUE(contains(lines, why)) << options << " gave " << lines;
+    };
+    refused("ro,phys=0x1000000,size=4M", "overlaps System RAM");
+    refused("ro,phys=0x1000001,size=4M", "must be multiples of 4096");
+    refused("ro,phys=0x1000000", "needs size=BYTES");
+    refused("ro,phys=0xfffffffffffff000,size=4M", "beyond this CPU");
+    refused("ro,phys=somewhere,size=4M", "wanted bytes");
+    guest.shutdown();
+}
+
+TEST_F(Media, ADaxFilesystemOnADeviceWithoutDaxIsNotPublished) {
+    auto guest = boot("nvdimm-nodax", {"erofs"});
+    const auto erofs = dir_.path() / "erofs";
+    daxbench::run_checked({"mkfs.erofs", "-b4096", "-Enoinline_data", "--quiet", erofs.string(),
+                           (dir_.path() / "tree").string()});
+    guest.shutdown();
+    daxtest::pad_image(erofs);
+    image_ = erofs;
+    guest = boot("nvdimm-nodax", {"erofs"});
+    std::string error;
+    try {
+        guest.call("mount", {{"type", "erofs"}, {"source", "pmem"}, {"options", "ro,dax=always"},
+                             {"target", target}}, Seconds(30));
+        guest.call("prove", {{"target", target}, {"type", "erofs"}, {"options", {"dax=always"}},
+                             {"dax", true}, {"page_cache", false}}, Seconds(60));
+    } catch (const std::exception &caught) {
+        error = caught.what();
+    }
+    EXPECT_TRUE(contains(error, "DAX")) << "a mount without DAX passed for one with it: " << error;
+    guest.shutdown();
+}
+
+TEST_F(Media, DaxfsRefusesADeviceWithoutDax) {
+    auto guest = boot("nvdimm-nodax", {"daxfs"});
+    std::string error;
+    try {
+        daxtest::mount(guest);
+    } catch (const std::exception &caught) {
+        error = caught.what();
+    }
+    EXPECT_TRUE(contains(error, "has no DAX")) << error;
+    guest.shutdown();
+}
+
+} // namespace

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+// A tree put into an image and read in a guest is the tree: metadata, and content by read(2) and
+// by both kinds of mmap(2).
+#include "harness.hpp"
+
+#include <gtest/gtest.h>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include <fmt/ranges.h>
+
+#include <fstream>
+#include <random>
+
+#include "dataset.hpp"
+#include "manifest.hpp"
+#include "spec.hpp"
+
+namespace {
+
+namespace fs = std::filesystem;
+using daxbench::Seconds;
+using daxtest::json;
+using daxtest::target;
+
+void write_bytes(const fs::path &path, std::uint64_t bytes, unsigned seed) {
+    std::mt19937_64 random(seed);
+    std::ofstream file(path, std::ios::binary);
+    std::string block(4096, 0);
+    while (bytes) {
+        for (auto &byte : block)
+            byte = static_cast<char>(random());
+        const auto now = std::min<std::uint64_t>(bytes, block.size());
+        file.write(block.data(), static_cast<std::streamsize>(now));
+        bytes -= now;
+    }
+}
+
+void set_mtime(const fs::path &path, std::int64_t seconds, long nanoseconds) {
+    const timespec times[2] = {{seconds, nanoseconds}, {seconds, nanoseconds}};
+    ASSERT_EQ(utimensat(AT_FDCWD, path.c_str(), times, AT_SYMLINK_NOFOLLOW), 0) << path;
+}
+
+/// One of everything a tree can hold.
+void make_tree(const fs::path &root) {
+    fs::create_directories(root / "many");
+    for (const auto size : {0, 1, 4095, 4096, 4097, 65536, (2 << 20) - 1, 2 << 20, (2 << 20) + 1,
+                            5 << 20})
+        write_bytes(root / ("size-" + std::to_string(size)), static_cast<std::uint64_t>(size),
+                    static_cast<unsigned>(size));
+    for (int i = 0; i < 3000; ++i)
+        std::ofstream(root / "many" / ("file-" + std::to_string(i))) << i;
+    fs::create_directories(root / "a/b/c/d");
+    fs::create_symlink("a/b", root / "link");
+    fs::create_symlink(std::string(4000, 'x'), root / "long-link");
+    fs::create_hard_link(root / "size-4097", root / "a/hard");
+    fs::copy_file(root / "size-65536", root / "a/copy");
+    std::ofstream(root / std::string("na\nme \xff\"'")) << "odd name";
+    std::ofstream(root / std::string(255, 'n')) << "long name";
+    ASSERT_EQ(mkfifo((root / "fifo").c_str(), 0640), 0);
+
+    const int sparse = open((root / "sparse").c_str(), O_CREAT | O_WRONLY, 0600);
+    ASSERT_GE(sparse, 0);
+    ASSERT_EQ(pwrite(sparse, "start", 5, 0), 5);
+    ASSERT_EQ(pwrite(sparse, "middle", 6, 10 << 20), 6);
+    ASSERT_EQ(ftruncate(sparse, 32 << 20), 0);
+    close(sparse);
+
+    fs::permissions(root / "size-1", fs::perms(04755));
+    set_mtime(root / "size-0", -86400, 123456789);
+    set_mtime(root / "size-1", 5000000000, 999999999);
+    set_mtime(root / "link", 1, 1);
+    setxattr((root / "size-1").c_str(), "user.test", "value", 5, 0);
+}
+
+/// What only root can put into a tree.
+void make_root_tree(const fs::path &root) {
+    ASSERT_EQ(mknod((root / "null").c_str(), S_IFCHR | 0666, makedev(1, 3)), 0);
+    ASSERT_EQ(mknod((root / "disk").c_str(), S_IFBLK | 0660, makedev(259, 1048575)), 0);
+    ASSERT_EQ(mknod((root / "socket").c_str(), S_IFSOCK | 0600, 0), 0);
+    ASSERT_EQ(chown((root / "size-4096").c_str(), 70000, 4000000000U), 0);
+    ASSERT_EQ(setxattr((root / "size-1").c_str(), "trusted.test", "t", 1, 0), 0);
+}
+
+/// Compares the guest's manifest of the mount with the host's of the tree, line by line.
+void expect_equal_trees(daxbench::Guest &guest, const std::vector<std::string> &want) {
+    for (const std::string mode : {"read", "mmap-shared", "mmap-private"}) {
+        const auto answer =
+            guest.call("manifest", {{"target", target}, {"mode", mode}}, Seconds(300));
+        const auto got = answer.at("lines").get<std::vector<std::string>>();
+        const auto differences = daxbench::diff_manifests(want, got);
+        ASSERT_TRUE(differences.empty()) << mode << ":\n" << fmt::format("{}", fmt::join(differences, "\n"));
+        ASSERT_EQ(got.size(), want.size()) << mode;
+    }
+}
+
+TEST(Tree, OfEveryKindEqualsItsSource) {
+    daxbench::TempDir dir;
+    const auto tree = dir.path() / "tree";
+    make_tree(tree);
+    if (daxbench::running_as_root())
+        make_root_tree(tree);
+    else
+        std::puts("devices, sockets and foreign owners left out: only root can make them");
+    daxtest::make_image(tree, dir.path() / "image");
+
+    auto guest = daxtest::boot(dir.path() / "image", dir.path() / "logs");
+    daxtest::mount(guest);
+    expect_equal_trees(guest, daxbench::make_manifest(tree.string(), {}));
+    daxtest::expect_clean_log(guest);
+    guest.shutdown();
+}
+
+std::vector<std::string> lines_of(const fs::path &file) {
+    std::ifstream in(file);
+    std::vector<std::string> lines;
+    for (std::string line; std::getline(in, line);)
+        lines.push_back(line);
+    return lines;
+}
+
+class RootFilesystem : public testing::Test {
+protected:
+    static void SetUpTestSuite() {
+        const auto catalogue = daxbench::load_catalogue(daxtest::bench().source / "workloads");
+        dataset_ = new daxbench::Dataset(
+            daxbench::ensure_dataset(catalogue.datasets.at("rootfs"), {}));
+        dir_ = new daxbench::TempDir;
+        const auto image = dir_->path() / "image";
+        daxbench::run_checked(daxbench::dataset_command(
+            *dataset_, {(daxtest::bench().build / "mkdaxfs/mkdaxfs").string(), "--quiet",
+                        image.string(), dataset_->dir.string()}));
+        daxtest::pad_image(image);
+        guest_ = new daxbench::Guest(daxtest::boot(image, dir_->path() / "logs"));
+        daxtest::mount(*guest_);
+    }
+
+    static void TearDownTestSuite() {
+        delete guest_;
+        delete dir_;
+        delete dataset_;
+    }
+
+    void TearDown() override { daxtest::expect_clean_log(*guest_); }
+
+    /// Standard output of a program run in a chroot on the mount; must exit with 0.
+    static std::string output(const std::vector<std::string> &argv) {
+        const auto result = daxtest::run(*guest_, argv, target);
+        EXPECT_EQ(result.at("status"), 0) << result.dump();
+        return result.at("stdout");
+    }
+
+    static inline daxbench::Dataset *dataset_;
+    static inline daxbench::TempDir *dir_;
+    static inline daxbench::Guest *guest_;
+};
+
+TEST_F(RootFilesystem, EqualsItsSource) {
+    const auto want = lines_of(dataset_->manifest_path);
+    ASSERT_GT(want.size(), 5000U);
+    expect_equal_trees(*guest_, want);
+}
+
+TEST_F(RootFilesystem, RunsItsPrograms) {
+    EXPECT_EQ(output({"/bin/bash", "-c", "echo $((6*7))"}), "42%0A");
+    EXPECT_EQ(output({"/usr/bin/perl", "-e", "use POSIX; print floor(42.5)"}), "42");
+    EXPECT_EQ(output({"/usr/bin/python3", "-c", "import json; print(json.dumps([42]))"}),
+              "[42]%0A");
+    EXPECT_EQ(output({"/usr/bin/git", "--version"}).rfind("git%20version%20", 0), 0U);
+}
+
+TEST_F(RootFilesystem, KeepsNothingInThePageCache) {
+    guest_->call("drop_caches", json::object(), Seconds(60));
+    const auto before = guest_->call("memory", json::object(), Seconds(30));
+    guest_->call("manifest", {{"target", target}, {"mode", "read"}}, Seconds(300));
+    guest_->call("manifest", {{"target", target}, {"mode", "mmap-shared"}}, Seconds(300));
+    const auto after = guest_->call("memory", json::object(), Seconds(30));
+    EXPECT_EQ(after.at("page_cache").get<std::int64_t>() + after.at("buffers").get<std::int64_t>(),
+              before.at("page_cache").get<std::int64_t>() +
+                  before.at("buffers").get<std::int64_t>());
+}
+
+} // namespace
