@@ -21,52 +21,52 @@ static struct inode *get_child(struct inode *dir, u32 ino)
 	return ERR_PTR(-EUCLEAN);
 }
 
+/* The inode of a name, NULL where there is none, or an ERR_PTR. */
+static struct inode *find_child(struct inode *dir, const struct qstr *name)
+{
+	struct daxfs_err err;
+	u32 ino;
+	u8 type;
+	int ret;
+
+	ret = daxfs_dir_lookup(&DAXFS_SB(dir->i_sb)->image, &DAXFS_I(dir)->node,
+			       name->name, name->len, &ino, &type, &err);
+	if (!ret)
+		return get_child(dir, ino);
+	if (ret == -ENOENT)
+		return NULL;
+	if (ret == -EUCLEAN)
+		daxfs_report(dir->i_sb, &err);
+	return ERR_PTR(ret);
+}
+
 static struct dentry *daxfs_lookup(struct inode *dir, struct dentry *dentry,
 				   unsigned int flags)
 {
 	struct daxfs_sb_info *sbi = DAXFS_SB(dir->i_sb);
-	const struct qstr *name = &dentry->d_name;
-	struct inode *inode = NULL;
-	struct daxfs_err err;
-	int ret = -EIO, id;
-	u32 ino;
-	u8 type;
+	struct inode *inode;
+	int id;
 
-	if (name->len > DAXFS_NAME_MAX)
+	if (dentry->d_name.len > DAXFS_NAME_MAX)
 		return ERR_PTR(-ENAMETOOLONG);
-	if (daxfs_enter(sbi, &id)) {
-		ret = daxfs_dir_lookup(&sbi->image, &DAXFS_I(dir)->node,
-				       name->name, name->len, &ino, &type, &err);
-		daxfs_exit(sbi, id);
-	}
-	if (!ret)
-		inode = get_child(dir, ino);
-	else if (ret == -EUCLEAN)
-		daxfs_report(dir->i_sb, &err);
-	if (ret && ret != -ENOENT)
-		return ERR_PTR(ret);
+	if (!daxfs_enter(sbi, &id))
+		return ERR_PTR(-EIO);
+	inode = find_child(dir, &dentry->d_name);
+	daxfs_exit(sbi, id);
 	return d_splice_alias(inode, dentry);
 }
 
-/* The position of an entry is its index behind "." and "..": always stable. */
-static int daxfs_iterate(struct file *file, struct dir_context *ctx)
+static int emit_entries(struct inode *dir, struct dir_context *ctx)
 {
-	struct inode *dir = file_inode(file);
-	struct daxfs_sb_info *sbi = DAXFS_SB(dir->i_sb);
+	const struct daxfs_image *image = &DAXFS_SB(dir->i_sb)->image;
 	const struct daxfs_node *node = &DAXFS_I(dir)->node;
 	struct daxfs_entry entry;
 	struct daxfs_err err;
-	int ret, id;
+	int ret;
 
-	if (!dir_emit_dots(file, ctx))
-		return 0;
+	/* The position of an entry is its index behind "." and "..": stable. */
 	for (; ctx->pos - 2 < node->count; ctx->pos++) {
-		ret = -EIO;
-		if (daxfs_enter(sbi, &id)) {
-			ret = daxfs_dir_entry(&sbi->image, node, ctx->pos - 2,
-					      &entry, &err);
-			daxfs_exit(sbi, id);
-		}
+		ret = daxfs_dir_entry(image, node, ctx->pos - 2, &entry, &err);
 		if (ret == -EUCLEAN)
 			daxfs_report(dir->i_sb, &err);
 		if (ret)
@@ -75,6 +75,21 @@ static int daxfs_iterate(struct file *file, struct dir_context *ctx)
 			break;
 	}
 	return 0;
+}
+
+static int daxfs_iterate(struct file *file, struct dir_context *ctx)
+{
+	struct inode *dir = file_inode(file);
+	struct daxfs_sb_info *sbi = DAXFS_SB(dir->i_sb);
+	int ret, id;
+
+	if (!dir_emit_dots(file, ctx))
+		return 0;
+	if (!daxfs_enter(sbi, &id))
+		return -EIO;
+	ret = emit_entries(dir, ctx);
+	daxfs_exit(sbi, id);
+	return ret;
 }
 
 const struct file_operations daxfs_dir_operations = {

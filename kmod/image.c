@@ -403,7 +403,6 @@ int daxfs_read_inode(const struct daxfs_image *img, u64 ino,
 	if (ret)
 		return ret;
 
-	memset(attr, 0, sizeof(*attr));
 	flags = le16_to_cpu(raw.flags);
 	node->ino = ino;
 	node->data = le64_to_cpu(raw.data);
@@ -411,6 +410,7 @@ int daxfs_read_inode(const struct daxfs_image *img, u64 ino,
 	node->count = le32_to_cpu(raw.count);
 	node->xattr = le32_to_cpu(raw.xattr);
 	node->layout = flags & DAXFS_LAYOUT_MASK;
+	node->bucket_bits = 0;
 	attr->mode = le16_to_cpu(raw.mode);
 	attr->nlink = le32_to_cpu(raw.nlink);
 	attr->uid = le32_to_cpu(raw.uid);
@@ -418,6 +418,9 @@ int daxfs_read_inode(const struct daxfs_image *img, u64 ino,
 	attr->parent = le32_to_cpu(raw.parent);
 	attr->mtime_sec = (s64)le64_to_cpu(raw.mtime_sec);
 	attr->mtime_nsec = le32_to_cpu(raw.mtime_nsec);
+	attr->rdev_major = 0;
+	attr->rdev_minor = 0;
+	attr->blocks = 0;
 
 	if (flags > DAXFS_LAYOUT_EXTENTS)
 		return bad(err, ino, "flags", flags);

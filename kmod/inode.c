@@ -105,26 +105,23 @@ static int fill_inode(struct inode *inode, struct daxfs_err *err)
 
 /**
  * daxfs_iget - the VFS inode of an inode number
- * @sb: the mount
+ * @sb: the mount, whose region the caller has entered
  * @ino: the number, checked here
  *
  * Return: the inode, or an ERR_PTR: -EUCLEAN for one that breaks the format
- * (reported), -EIO for memory that is gone or cannot be read, -ENOMEM.
+ * (reported), -EIO for memory that cannot be read, -ENOMEM.
  */
 struct inode *daxfs_iget(struct super_block *sb, u64 ino)
 {
 	struct inode *inode = iget_locked(sb, ino);
 	struct daxfs_err err;
-	int ret = -EIO, id;
+	int ret;
 
 	if (!inode)
 		return ERR_PTR(-ENOMEM);
 	if (!(inode->i_state & I_NEW))
 		return inode;
-	if (daxfs_enter(DAXFS_SB(sb), &id)) {
-		ret = fill_inode(inode, &err);
-		daxfs_exit(DAXFS_SB(sb), id);
-	}
+	ret = fill_inode(inode, &err);
 	if (!ret) {
 		unlock_new_inode(inode);
 		return inode;

@@ -86,24 +86,43 @@ static int refuse_image(struct fs_context *fc, const struct daxfs_region *region
 	return ret;
 }
 
+static struct inode *open_root(struct super_block *sb)
+{
+	struct inode *root = daxfs_iget(sb, DAXFS_ROOT_INO);
+	struct daxfs_err err = { .ino = DAXFS_ROOT_INO, .field = "mode" };
+
+	if (IS_ERR(root) || S_ISDIR(root->i_mode))
+		return root;
+	err.value = root->i_mode;
+	daxfs_report(sb, &err);
+	iput(root);
+	return ERR_PTR(-EUCLEAN);
+}
+
 static int open_image(struct super_block *sb, struct fs_context *fc)
 {
 	struct daxfs_sb_info *sbi = DAXFS_SB(sb);
 	struct daxfs_region *region = &sbi->region;
 	struct daxfs_err err = {};
-	int ret = -EIO, id;
+	struct inode *root;
+	int ret, id;
 
-	if (daxfs_enter(sbi, &id)) {
-		ret = daxfs_image_open(&sbi->image, region->base, region->size, &err);
-		daxfs_exit(sbi, id);
-	}
-	return ret ? refuse_image(fc, region, ret, &err) : 0;
+	if (!daxfs_enter(sbi, &id))
+		return refuse_image(fc, region, -EIO, &err);
+	ret = daxfs_image_open(&sbi->image, region->base, region->size, &err);
+	root = ret ? NULL : open_root(sb);
+	daxfs_exit(sbi, id);
+	if (ret)
+		return refuse_image(fc, region, ret, &err);
+	if (IS_ERR(root))
+		return PTR_ERR(root);
+	sb->s_root = d_make_root(root);
+	return sb->s_root ? 0 : -ENOMEM;
 }
 
 static int daxfs_fill_super(struct super_block *sb, struct fs_context *fc)
 {
 	struct daxfs_sb_info *sbi = DAXFS_SB(sb);
-	struct inode *root;
 	int ret;
 
 	sb->s_magic = DAXFS_SUPER_MAGIC;
@@ -134,22 +153,6 @@ static int daxfs_fill_super(struct super_block *sb, struct fs_context *fc)
 	if (ret)
 		return ret;
 	memcpy(&sb->s_uuid, sbi->image.uuid, sizeof(sb->s_uuid));
-
-	root = daxfs_iget(sb, DAXFS_ROOT_INO);
-	if (IS_ERR(root))
-		return PTR_ERR(root);
-	if (!S_ISDIR(root->i_mode)) {
-		struct daxfs_err err = {
-			.ino = DAXFS_ROOT_INO, .field = "mode", .value = root->i_mode,
-		};
-
-		daxfs_report(sb, &err);
-		iput(root);
-		return -EUCLEAN;
-	}
-	sb->s_root = d_make_root(root);
-	if (!sb->s_root)
-		return -ENOMEM;
 	pr_info("%s: mounted, %llu inodes, %llu bytes\n", sb->s_id,
 		sbi->image.inode_count, sbi->image.size);
 	return 0;

@@ -110,13 +110,16 @@ json measure(const RunRequest& request, const std::string& job_file, const std::
              json& raw) {
     const std::string per = request.workload.value("per", "op");
     const int repetitions = request.workload.value("repetitions", 3);
+    const bool cold = parse_cache(cache) == Cache::cold;
     json samples = json::array();
     std::uint64_t operations = 0;
+    if (!cold) {
+        warm_all(request.target);
+        run_fio(job_file);  // its figures are not used
+    }
     for (int repetition = 0; repetition < repetitions; ++repetition) {
-        if (parse_cache(cache) == Cache::cold)
+        if (cold)
             drop_caches();
-        else
-            warm_all(request.target);
         settle();
         raw.push_back(run_fio(job_file));
         const json& read = only_job(raw.back()).at("read");

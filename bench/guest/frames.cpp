@@ -42,8 +42,9 @@ struct Mapping {
 std::vector<Mapping> mappings_of(pid_t pid) {
     std::vector<Mapping> mappings;
     for (const std::string& line : split(read_file(fmt::format("/proc/{}/maps", pid)), '\n')) {
-        if (line.find("[vsyscall]") != std::string::npos)
-            continue;  // outside user space, not in pagemap
+        // The kernel's own pages, the same in every process: [vdso], [vvar], [vsyscall].
+        if (line.find("[v") != std::string::npos)
+            continue;
         const auto dash = line.find('-');
         mappings.push_back({hex_number(std::string_view(line).substr(0, dash)),
                             hex_number(std::string_view(line).substr(dash + 1, 16))});
