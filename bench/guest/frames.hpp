@@ -21,7 +21,7 @@ struct Frames {
     std::uint64_t page_cache = 0;  // pages of files
     std::uint64_t anonymous = 0;
     std::uint64_t zero = 0;   // the shared zero page
-    std::uint64_t other = 0;  // vdso and what is none of these
+    std::uint64_t other = 0;  // what is none of these
 };
 
 /// Physical addresses, [start, end).
@@ -34,7 +34,7 @@ std::vector<PhysicalRange> parse_pmem_ranges(std::string_view iomem);
 std::vector<PhysicalRange> pmem_ranges(const json& workload);
 
 /// Frames behind [start, end) of process PID, which must not run meanwhile; start = end = 0: all
-/// of its mappings. Sources: /proc/PID/pagemap, /proc/kpageflags; needs root.
+/// of its mappings but the kernel's own ([vdso], [vvar]). Sources: /proc/PID/pagemap, /proc/kpageflags; needs root.
 Frames count_frames(pid_t pid, const std::vector<PhysicalRange>& pmem, std::uint64_t start = 0,
                     std::uint64_t end = 0);
 
