@@ -77,12 +77,17 @@ std::string cause(KernelLog& log) {
     return "the kernel says \"" + said.back() + "\"";
 }
 
-void check_identity(const Seen& seen, const json& args) {
+void check_type(const Seen& seen, const json& args) {
     const std::string type = args.at("type");
-    const std::string target = args.at("target");
     if (seen.mount.type != type)
         throw std::runtime_error(fmt::format("wanted {} at {}, found {}: mount it first", type,
-                                             target, seen.mount.type));
+                                             args.at("target").get<std::string>(),
+                                             seen.mount.type));
+}
+
+void check_options(const Seen& seen, const json& args) {
+    const std::string type = args.at("type");
+    const std::string target = args.at("target");
     const auto have = split(seen.mount.options, ',');
     for (const std::string option : args.value("options", json::array()))
         if (std::find(have.begin(), have.end(), option) == have.end())
@@ -126,8 +131,11 @@ void check_page_cache(const Seen& seen, const json& args) {
 
 json prove_mount(const json& args, KernelLog& log) {
     const Seen seen = look(args.at("target"));
-    check_identity(seen, args);
+    check_type(seen, args);
+    // Before the options: a file system that turned DAX off also drops its option, and the reason
+    // is the more useful line of the two.
     check_dax(seen, args, log);
+    check_options(seen, args);
     check_page_cache(seen, args);
     return {{"type", seen.mount.type},
             {"options", seen.mount.options},

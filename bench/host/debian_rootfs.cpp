@@ -130,7 +130,8 @@ void make_debian_rootfs(const std::vector<std::string> &packages, const fs::path
     // Times younger than this are set to it.
     const auto epoch = std::to_string(dataset_epoch.count());
     run_checked(argv, {.env = {{"SOURCE_DATE_EPOCH", epoch}, {"LC_ALL", "C.UTF-8"}},
-                       .timeout = Seconds(1800)});
+                       .timeout = Seconds(1800),
+                       .log = Cache::root() / "mmdebstrap.log"});
     run_checked(as_owner({"tar", "--extract", "--file=" + tar.string(),
                           "--directory=" + tree.string(), "--preserve-permissions",
                           "--same-owner", "--numeric-owner", "--xattrs", "--xattrs-include=*"}));

@@ -23,7 +23,7 @@ struct GuestConfig {
     bool icount = false;              // TCG only: 1 ns of guest time per instruction, cpus = 1
     unsigned cpus = 1;
     std::uint64_t memory_mib = 512;
-    std::string medium = "none";      // "pmem" | "nvdimm-nodax" | "ram" (no device) | "none"
+    std::string medium = "none";      // "pmem" | "nvdimm-nodax" | "ivshmem" | "ram" (no device) | "none"
     std::filesystem::path image;      // behind pmem/nvdimm; size a multiple of 2 MiB
     std::filesystem::path seed;       // read-only disk with serial "seed", or empty
     std::filesystem::path tools;      // read-only disk with serial "tools", or empty

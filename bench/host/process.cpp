@@ -473,6 +473,8 @@ CommandResult run_command(const Argv &argv, const CommandOptions &options)
     return result;
 }
 
+constexpr std::size_t longest_command = 120;  // in a message; the log has all of it
+
 CommandResult run_checked(const Argv &argv, const CommandOptions &options)
 {
     auto result = run_command(argv, options);
@@ -486,7 +488,10 @@ CommandResult run_checked(const Argv &argv, const CommandOptions &options)
     auto said = last_line(result.err);
     if (said.empty())
         said = last_line(result.out);
-    auto line = fmt::format("wanted `{}` to succeed, got {}", quoted(argv), what);
+    auto command = quoted(argv);
+    if (command.size() > longest_command)
+        command = command.substr(0, longest_command) + "…";
+    auto line = fmt::format("wanted `{}` to succeed, got {}", command, what);
     if (!said.empty())
         line += ": " + said;
     if (!options.log.empty())

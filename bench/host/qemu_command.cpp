@@ -76,7 +76,7 @@ void add_memory(Argv &argv, const GuestConfig &config)
 
 void add_medium(Argv &argv, const GuestConfig &config)
 {
-    if (!has_memory_device(config))
+    if (!has_memory_device(config) && config.medium != "ivshmem")
         return;
     const auto size = image_bytes(config);
     if (size % image_unit != 0)
@@ -88,6 +88,11 @@ void add_medium(Argv &argv, const GuestConfig &config)
                                escaped(config.image), size);
     if (config.medium == "pmem") {
         append(argv, {"-object", backend, "-device", "virtio-pmem-pci,memdev=image"});
+        return;
+    }
+    if (config.medium == "ivshmem") {
+        // A PCI device whose BAR 2 is the file: memory at a physical address, without a driver.
+        append(argv, {"-object", backend, "-device", "ivshmem-plain,memdev=image"});
         return;
     }
     // Read-only without a label area: the guest gets a pmem device whose DAX is off.

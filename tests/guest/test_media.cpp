@@ -27,6 +27,8 @@ protected:
         std::ofstream(dir_.path() / "tree/file") << "content\n";
         std::ofstream(dir_.path() / "tree/big") << std::string(3 << 20, 'b');
         daxtest::make_image(dir_.path() / "tree", image_);
+        // The shared memory device's BAR has a power of two of bytes.
+        fs::resize_file(image_, 16 << 20);
     }
 
     daxbench::Guest boot(const std::string &medium, std::vector<std::string> modules) {
@@ -107,14 +109,12 @@ TEST_F(Media, RefusesPhysicalRangesThatCannotBe) {
 }
 
 TEST_F(Media, ADaxFilesystemOnADeviceWithoutDaxIsNotPublished) {
-    auto guest = boot("nvdimm-nodax", {"erofs"});
     const auto erofs = dir_.path() / "erofs";
-    daxbench::run_checked({"mkfs.erofs", "-b4096", "-Enoinline_data", "--quiet", erofs.string(),
+    daxbench::run_checked({"mkfs.erofs", "-Enoinline_data", "--quiet", erofs.string(),
                            (dir_.path() / "tree").string()});
-    guest.shutdown();
     daxtest::pad_image(erofs);
     image_ = erofs;
-    guest = boot("nvdimm-nodax", {"erofs"});
+    auto guest = boot("nvdimm-nodax", {"erofs"});
     std::string error;
     try {
         guest.call("mount", {{"type", "erofs"}, {"source", "pmem"}, {"options", "ro,dax=always"},
