@@ -179,7 +179,7 @@ json Agent::answer(const json& request, const Progress& progress) {
     }
 }
 
-void Agent::serve(int fd) {
+bool Agent::serve(int fd) {
     write_all(fd, to_line(hello()));
     LineFramer framer;
     std::vector<char> buffer(65536);
@@ -194,11 +194,11 @@ void Agent::serve(int fd) {
             write_all(fd, to_line(answer(request, progress)));
             reap_orphans();
             if (request.value("op", "") == "poweroff")
-                return;
+                return true;
         }
         const ssize_t got = ::read(fd, buffer.data(), buffer.size());
         if (got == 0)
-            return;
+            return false;
         if (got < 0 && errno != EINTR)
             throw_errno("cannot read from the host");
         if (got > 0)

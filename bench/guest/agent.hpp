@@ -21,8 +21,9 @@ public:
     /// One operation's value; throws std::runtime_error with the line the host is to show.
     json handle(const std::string& op, const json& args, const Progress& progress);
 
-    /// Says hello, then answers requests from FD until it is closed or "poweroff" was answered.
-    void serve(int fd);
+    /// Says hello, then answers requests from FD until it is closed (false) or "poweroff" was
+    /// answered (true).
+    bool serve(int fd);
 
 private:
     using Handler = std::function<json(const json& args, const Progress& progress)>;

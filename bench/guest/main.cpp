@@ -18,7 +18,11 @@ void run_as_init() {
     auto config = daxbench::read_guest_config("/etc/daxbench.json");
     daxbench::load_module_files(config.base_modules);
     const daxbench::UniqueFd port = daxbench::open_agent_port();
-    daxbench::Agent(std::move(config)).serve(port.get());
+    daxbench::Agent agent(std::move(config));
+    // The host went away from a guest that it keeps: wait for the next one. Writing the hello blocks
+    // until it is there.
+    while (!agent.serve(port.get())) {
+    }
 }
 
 int run_on_descriptor(int argc, char** argv) {

@@ -16,8 +16,18 @@ namespace {
 
 bool page_cache_is_held = false;
 
+void try_write(const char* path, const char* value) {
+    try {
+        write_file(path, value);
+    } catch (const std::exception&) {
+        // Not every kernel has every switch.
+    }
+}
+
 // Field → bytes.
 std::map<std::string, std::uint64_t> read_meminfo() {
+    // Counters lie in batches at each CPU until this file is read: some pages to either side.
+    try_write("/proc/sys/vm/stat_refresh", "1");
     std::map<std::string, std::uint64_t> fields;
     std::istringstream text(read_file("/proc/meminfo"));
     std::string line;
@@ -36,14 +46,6 @@ std::string cpu_model() {
         if (line.starts_with("model name"))
             return std::string(trim(line.substr(line.find(':') + 1)));
     return "unknown";
-}
-
-void try_write(const char* path, const char* value) {
-    try {
-        write_file(path, value);
-    } catch (const std::exception&) {
-        // Not every kernel has every switch.
-    }
 }
 
 // Entries of the dcache that could be dropped (second number of dentry-state).
