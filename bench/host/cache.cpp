@@ -9,6 +9,7 @@
 #include <xxhash.h>
 
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -22,6 +23,8 @@ namespace daxbench {
 namespace fs = std::filesystem;
 
 namespace {
+
+std::atomic<bool> nothing_is_made{false};
 
 [[noreturn]] void throw_errno(const std::string &what)
 {
@@ -125,12 +128,19 @@ bool Cache::has(std::string_view kind, std::string_view key)
     return fs::is_directory(path(kind, key));
 }
 
+void Cache::make_nothing()
+{
+    nothing_is_made = true;
+}
+
 fs::path Cache::entry(std::string_view kind, std::string_view key,
                       const std::function<void(const fs::path &)> &make)
 {
     const auto final_path = path(kind, key);
     if (fs::is_directory(final_path))
         return final_path;
+    if (nothing_is_made)
+        throw std::runtime_error(fmt::format("{}/{} is not made yet", kind, key));
     const auto parent = final_path.parent_path();
     const FileLock lock(parent / fmt::format(".{}.lock", key));
     if (fs::is_directory(final_path))

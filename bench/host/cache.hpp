@@ -34,6 +34,9 @@ class Cache {
 
     static bool has(std::string_view kind, std::string_view key);
 
+    // From here on entry() throws for what is not there instead of making it (--dry-run).
+    static void make_nothing();
+
     // Where an entry is, or will be.
     static std::filesystem::path path(std::string_view kind, std::string_view key);
 };

@@ -76,6 +76,8 @@ void run_guest(const CellInput &input, int instance, GuestHost &host, Gathering 
     host.step(input.cell, fmt::format("guest {}: booting", instance + 1));
     const auto guest = host.boot(input.cell, instance);
     load_modules(input, *guest);
+    // Without what the kernel read when it looked for partitions, which may go at any time.
+    guest->call("drop_caches", json::object(), limit);
     memory.before = guest->call("memory", json::object(), limit);
 
     host.step(input.cell, fmt::format("guest {}: mounting", instance + 1));

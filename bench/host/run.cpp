@@ -40,57 +40,62 @@ public:
         : catalogue_(catalogue), request_(request), paths_(own_paths()), cells_(std::move(cells)),
           display_(err, columns)
     {
-        const auto now = std::chrono::system_clock::now();
         const auto &suite = catalogue.suites.at(request.plan.suite);
         info_.suite = suite.id;
         info_.title = suite.title;
         info_.profile = request.plan.profile;
-        info_.started = iso_time(now);
+        info_.started = iso_time(started_);
         info_.command = request.command;
-        make_run_dir(stamp(now));
     }
 
-    /// Returns results.json's content.
+    /// Returns results.json's content. Throws for what keeps any cell from running.
     nlohmann::json execute()
     {
-        try {
-            prepare();
-            run_cells();
-        } catch (const Interrupted &) {
-            display_.say("interrupted; writing what was measured");
-        } catch (...) {
-            display_.clear();
-            fs::remove_all(dir_); // nothing was measured
-            throw;
-        }
+        // Where no guest runs at all there is nothing to write a result of.
+        const bool ready = until_interrupted([this] { make_ready(); });
+        make_run_dir();
+        if (ready)
+            until_interrupted([this] {
+                add_needs(*world_, catalogue_, cells_, progress_);
+                run_cells();
+            });
         return finish();
     }
 
     const fs::path &dir() const { return dir_; }
 
 private:
-    void make_run_dir(const string &time)
+    /// False when Ctrl-C ended it.
+    template <typename Work> bool until_interrupted(Work work)
+    {
+        try {
+            work();
+            return true;
+        } catch (const Interrupted &) {
+            display_.say("interrupted; writing what was measured");
+            return false;
+        }
+    }
+
+    void make_ready()
+    {
+        world_ = make_base(paths_, request_.kernel, request_.accel, catalogue_, false, progress_);
+        display_.say(fmt::format("accelerator: {} ({})", world_->accel.name, world_->accel.reason));
+    }
+
+    void make_run_dir()
     {
         const auto root = request_.results.empty() ? paths_.source / "results" : request_.results;
         fs::create_directories(root);
         // Two runs of one suite in the same second get different names.
-        for (auto when = std::chrono::system_clock::now();; when += std::chrono::seconds(1)) {
-            const auto name = dir_.empty() ? time : stamp(when);
-            info_.id = name + "-" + info_.suite;
+        for (auto when = started_;; when += std::chrono::seconds(1)) {
+            info_.id = stamp(when) + "-" + info_.suite;
             dir_ = fs::absolute(root) / info_.id;
             if (fs::create_directory(dir_))
                 break;
         }
         fs::create_directory(dir_ / "cells");
         fs::create_directory(dir_ / "logs");
-    }
-
-    void prepare()
-    {
-        const Progress progress = [this](const string &line) { display_.working(line); };
-        world_ = make_base(paths_, request_.kernel, request_.accel, catalogue_, false, progress);
-        display_.say(fmt::format("accelerator: {} ({})", world_->accel.name, world_->accel.reason));
-        add_needs(*world_, catalogue_, cells_, progress);
     }
 
     JobLimits limits() const
@@ -253,7 +258,9 @@ private:
     Display display_;
     RunInfo info_;
     fs::path dir_;
-    std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+    const std::chrono::system_clock::time_point started_ = std::chrono::system_clock::now();
+    const std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+    const Progress progress_ = [this](const string &line) { display_.working(line); };
     std::optional<World> world_;
 };
 
@@ -265,20 +272,27 @@ void print_paths(std::ostream &out, const fs::path &dir)
             fmt::print(out, "{}\n", (dir / name).string());
 }
 
-/// What --dry-run shows of a cell that cannot be set up yet keeps its name and says why.
 void print_dry(std::ostream &out, const World &world, const Catalogue &catalogue, const Cell &cell)
 {
     fmt::print(out, "{}\n", cell.id);
-    const auto missing = why_not(world, catalogue, cell);
-    if (!missing.empty()) {
-        fmt::print(out, "    cannot run: {}\n", missing);
-        return;
-    }
     for (int instance = 0; instance < cell.instances; ++instance) {
         const auto config =
             guest_config(world, catalogue, cell, instance, fs::path("LOGS") / file_name_of(cell.id));
         fmt::print(out, "    {}\n", quoted(qemu_command(config, "RUN_DIR")));
     }
+}
+
+int dry_run(const Catalogue &catalogue, const RunRequest &request, const vector<Cell> &cells,
+            std::ostream &out, std::ostream &err, std::size_t columns)
+{
+    Display display(err, columns);
+    const auto world = foresee(own_paths(), request.kernel, request.accel, catalogue, cells,
+                               [&](const string &line) { display.working(line); });
+    display.clear();
+    for (const auto &cell : cells)
+        print_dry(out, world, catalogue, cell);
+    fmt::print(out, "{} cells\n", cells.size());
+    return 0;
 }
 
 } // namespace
@@ -287,18 +301,8 @@ int run_suite(const Catalogue &catalogue, const RunRequest &request, std::ostrea
               std::ostream &err, std::size_t columns)
 {
     auto cells = make_plan(catalogue, request.plan);
-    if (request.dry_run) {
-        Display display(err, columns);
-        const Progress progress = [&](const string &line) { display.working(line); };
-        auto world =
-            make_base(own_paths(), request.kernel, request.accel, catalogue, false, progress);
-        add_needs(world, catalogue, cells, progress);
-        display.working("");
-        for (const auto &cell : cells)
-            print_dry(out, world, catalogue, cell);
-        fmt::print(out, "{} cells\n", cells.size());
-        return 0;
-    }
+    if (request.dry_run)
+        return dry_run(catalogue, request, cells, out, err, columns);
     Run run(catalogue, request, std::move(cells), err, columns);
     const auto results = run.execute();
     print_table(out, results, catalogue);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "world.hpp"
 
+#include "cache.hpp"
 #include "initramfs.hpp"
 
 #include <fmt/core.h>
@@ -37,6 +38,25 @@ template <typename Make> void note_missing(World &world, const string &key, Make
     } catch (const std::exception &error) {
         world.missing.emplace(key, error.what());
     }
+}
+
+/// Runs `make`, and `otherwise` where it fails.
+template <typename Make, typename Otherwise> void attempt(Make make, Otherwise otherwise)
+{
+    try {
+        make();
+    } catch (const Interrupted &) {
+        throw;
+    } catch (const std::exception &) {
+        otherwise();
+    }
+}
+
+string in_capitals(string name)
+{
+    std::transform(name.begin(), name.end(), name.begin(),
+                   [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
+    return name;
 }
 
 InitramfsSpec initramfs_spec(World &world, const Catalogue &catalogue)
@@ -97,6 +117,36 @@ World make_base(const Paths &paths, const KernelChoice &choice, const string &ac
     world.initramfs = ensure_initramfs(initramfs_spec(world, catalogue));
     progress("booting a guest to see which accelerator works");
     world.accel = probe_accel(accel, world.kernel, world.initramfs, fresh_probe, progress);
+    return world;
+}
+
+World foresee(const Paths &paths, const KernelChoice &choice, const string &accel,
+              const Catalogue &catalogue, const std::vector<Cell> &cells, const Progress &progress)
+{
+    Cache::make_nothing();
+    World world;
+    world.paths = paths;
+    attempt([&] { world.kernel = choose_kernel(choice, progress); },
+            [&] { world.kernel.release = world.kernel.vmlinuz = "KERNEL"; });
+    attempt(
+        [&] {
+            world.initramfs = ensure_initramfs(initramfs_spec(world, catalogue));
+            world.accel = probe_accel(accel, world.kernel, world.initramfs, false, progress);
+        },
+        [&] {
+            world.initramfs = world.initramfs.empty() ? "INITRAMFS" : world.initramfs;
+            world.accel = {accel == "kvm" ? "kvm" : "tcg", "not tried", false, 0};
+        });
+    add_needs(world, catalogue, cells, progress);
+    world.missing.clear(); // a run would make it
+    for (const auto &cell : cells) {
+        const auto &id = catalogue.filesystems.at(cell.filesystem).needed_image();
+        auto &image = world.images[{id, cell.dataset}];
+        if (image.path.empty())
+            image.path = in_capitals(id + "-of-" + cell.dataset);
+        if (needs_tools(cell) && !world.tools)
+            world.tools = ToolsImage{"TOOLS", {}};
+    }
     return world;
 }
 

@@ -58,6 +58,11 @@ struct World {
 World make_base(const Paths &paths, const KernelChoice &choice, const std::string &accel,
                 const Catalogue &catalogue, bool fresh_probe, const Progress &progress);
 
+/// What a run would find here, for --dry-run: makes and fetches nothing. What is not there yet has a
+/// name in capitals where its path would be.
+World foresee(const Paths &paths, const KernelChoice &choice, const std::string &accel,
+              const Catalogue &catalogue, const std::vector<Cell> &cells, const Progress &progress);
+
 /// Adds what the cells need. What cannot be made is noted in `missing`; the cells that need it
 /// then fail by name, the others run.
 void add_needs(World &world, const Catalogue &catalogue, const std::vector<Cell> &cells,

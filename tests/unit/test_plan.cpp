@@ -3,6 +3,7 @@
 #include "plan.hpp"
 #include "process.hpp"
 #include "scheduler.hpp"
+#include "world.hpp"
 
 #include <gtest/gtest.h>
 
@@ -21,7 +22,7 @@ namespace fs = std::filesystem;
 /// The tree's own declarations; job files are replaced, since only their being read matters.
 class PlanTest : public testing::Test {
 protected:
-    PlanTest() : catalogue_(load_catalogue(fs::path(DAXFS_SOURCE_DIR) / "workloads"))
+    PlanTest() : catalogue_(load_catalogue(own_paths().source / "workloads"))
     {
         for (auto &[id, workload] : catalogue_.workloads)
             workload.arguments.erase("job");

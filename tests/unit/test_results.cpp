@@ -5,6 +5,7 @@
 #include "driver.hpp"
 #include "results.hpp"
 #include "table.hpp"
+#include "world.hpp"
 
 #include <gtest/gtest.h>
 
@@ -267,7 +268,7 @@ Composition composition(const std::vector<CellResult> &results)
 
 Paths source_paths()
 {
-    return {DAXFS_SOURCE_DIR, ""};
+    return own_paths();
 }
 
 CellResult good_result()
@@ -340,7 +341,7 @@ TEST(Results, TimesAreUtc)
 
 TEST(Table, MarksTheLowestAndSaysWhereTheSubjectIsNot)
 {
-    const auto catalogue = load_catalogue(fs::path(DAXFS_SOURCE_DIR) / "workloads");
+    const auto catalogue = load_catalogue(own_paths().source / "workloads");
     auto parts = composition({good_result(), good_result()});
     parts.cells[1]["cell"]["filesystem"] = "tmpfs";
     for (auto &row : parts.cells[1]["measurements"]) {

@@ -2,6 +2,7 @@
 // workloads/*.toml: the tree's own files load, and what is wrong in one is named.
 #include "process.hpp"
 #include "spec.hpp"
+#include "world.hpp"
 
 #include <gtest/gtest.h>
 
@@ -19,7 +20,7 @@ class SpecTest : public testing::Test {
 protected:
     SpecTest() : root_(folder_.path() / "workloads")
     {
-        fs::copy(fs::path(DAXFS_SOURCE_DIR) / "workloads", root_, fs::copy_options::recursive);
+        fs::copy(own_paths().source / "workloads", root_, fs::copy_options::recursive);
     }
 
     void write(const std::string &path, const std::string &text) const
@@ -48,7 +49,7 @@ TEST_F(SpecTest, OwnDeclarationsLoad)
 {
     const auto all = load_catalogue(root_);
     EXPECT_TRUE(all.suites.contains("erofs-vs-daxfs"));
-    EXPECT_EQ(all.filesystems.size(), 5U);
+    EXPECT_GE(all.filesystems.size(), 5U);
     EXPECT_EQ(all.filesystems.at("tmpfs").needed_image(), "erofs-4k");
     EXPECT_EQ(all.datasets.at("weights").bytes, 268435456U);
     EXPECT_TRUE(all.datasets.at("fio-verify").job.is_absolute());
