@@ -2,6 +2,8 @@
 // The bench as its user meets it: the program itself is run, with real guests.
 #include "harness.hpp"
 
+#include "cache.hpp"
+
 #include <gtest/gtest.h>
 
 #include <signal.h>
@@ -115,6 +117,32 @@ TEST(Bench, InterruptedLeavesNothingBehind) {
     const auto written = results_of(results);
     EXPECT_EQ(written.at("run").at("status"), "interrupted");
     EXPECT_FALSE(fs::exists(results / "latest"));
+}
+
+TEST(Bench, ADaxCellOnADeviceWithoutDaxFails) {
+    daxbench::TempDir dir;
+    const auto workloads = dir.path() / "workloads";
+    fs::copy(bench().source / "workloads", workloads, fs::copy_options::recursive);
+    const auto declaration = workloads / "filesystems/erofs-dax.toml";
+    auto text = daxbench::read_file(declaration);
+    const std::string pmem = "medium = \"pmem\"";
+    ASSERT_NE(text.find(pmem), std::string::npos);
+    text.replace(text.find(pmem), pmem.size(), "medium = \"nvdimm-nodax\"");
+    daxbench::write_file(declaration, text);
+
+    const auto results_dir = dir.path() / "results";
+    const auto run = run_bench({"erofs-vs-daxfs", "--profile", "smoke", "--workloads",
+                                workloads.string(), "--only", "rss/rootfs/erofs-dax/*", "--results",
+                                results_dir.string()});
+    EXPECT_EQ(run.status, 1) << run.out << run.err;
+    const auto results = results_of(results_dir);
+    const auto &cell = results.at("cells").at(0);
+    EXPECT_EQ(cell.at("status"), "failed");
+    EXPECT_NE(cell.at("error").get<std::string>().find("STATX_ATTR_DAX is not set"),
+              std::string::npos)
+        << cell.dump();
+    for (const auto &measurement : results.at("measurements"))
+        EXPECT_NE(measurement.at("filesystem"), "erofs-dax") << measurement.dump();
 }
 
 TEST(Bench, UsageErrorsHaveStatusTwo) {
