@@ -90,6 +90,7 @@ json run_fio(const std::string& job) {
                  "--output-format=json", "--eta=never",    "--output=" + output, job};
     spec.env = default_env();
     spec.timeout_s = 600;
+    spec.uninterrupted = true;  // its main thread looks after the job every 10 ms
     const ProcessResult result = run_process(spec);
     const std::string said(trim(result.err + result.out));
     if (result.status != 0)

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -35,6 +36,9 @@ Pipe make_pipe() {
 [[noreturn]] void become(const ProcessSpec& spec, char* const* argv, char* const* env, int in,
                          int out, int err, int error_pipe) {
     ::setpgid(0, 0);
+    const sched_param priority{.sched_priority = 1};
+    if (spec.uninterrupted)
+        ::sched_setscheduler(0, SCHED_FIFO, &priority);
     ::dup2(in, 0);
     ::dup2(out, 1);
     ::dup2(err, 2);

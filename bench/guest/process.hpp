@@ -13,6 +13,7 @@ struct ProcessSpec {
     std::string chroot;            // "": none
     std::string stdin_text;
     double timeout_s = 60;
+    bool uninterrupted = false;  // with real-time priority, as in system.hpp
 };
 
 struct ProcessResult {

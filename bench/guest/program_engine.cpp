@@ -79,6 +79,7 @@ void check_status(const Program& program, int status) {
 
 // vfork, because the cost of fork depends on how much memory the agent happens to have.
 Run run_timed(const Program& program) {
+    const Uninterrupted guard;  // the program inherits it
     Run run;
     int status = 0;
     const std::uint64_t start = now_ns();

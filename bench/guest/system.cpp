@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "system.hpp"
 
+#include <sched.h>
 #include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
@@ -93,7 +94,18 @@ void settle() {
     }
 }
 
+Uninterrupted::Uninterrupted() {
+    const sched_param priority{.sched_priority = 1};
+    ::sched_setscheduler(0, SCHED_FIFO, &priority);  // without the right to, it is only noisier
+}
+
+Uninterrupted::~Uninterrupted() {
+    const sched_param priority{.sched_priority = 0};
+    ::sched_setscheduler(0, SCHED_OTHER, &priority);
+}
+
 void quiet_kernel() {
+    try_write("/proc/sys/kernel/sched_rt_runtime_us", "-1");  // or real-time threads are throttled
     try_write("/sys/kernel/mm/transparent_hugepage/khugepaged/scan_sleep_millisecs", "3600000");
     try_write("/proc/sys/vm/stat_interval", "3600");
     try_write("/proc/sys/vm/dirty_writeback_centisecs", "0");

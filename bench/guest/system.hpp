@@ -26,6 +26,16 @@ void hold_page_cache();
 /// (RCU callbacks, workers) is done, and the timer tick is at the same place for every sample.
 void settle();
 
+/// While it lives, this thread has real-time priority: kernel threads and other processes that wake
+/// wait until it is gone, rather than run in the middle of some samples and not of others.
+class Uninterrupted {
+public:
+    Uninterrupted();
+    ~Uninterrupted();
+    Uninterrupted(const Uninterrupted&) = delete;
+    Uninterrupted& operator=(const Uninterrupted&) = delete;
+};
+
 /// Stops periodic work of the kernel that would land in some samples and not in others.
 void quiet_kernel();
 
