@@ -29,8 +29,8 @@ struct Interrupted : std::runtime_error {
     Interrupted() : std::runtime_error("interrupted") {}
 };
 
-// SIGINT, SIGTERM and SIGHUP set the flag and wake every wait below; a second signal ends the
-// program at once (its children still die with it). Call once, early in main.
+// SIGINT, SIGTERM and SIGHUP set the flag and wake every wait below; another one, seconds later, ends
+// the program at once (its children still die with it). Call once, early in main.
 void install_signal_handlers();
 bool interrupted();
 void request_interrupt();   // what the handler does; for tests and for stopping other threads
