@@ -61,14 +61,17 @@ configure() {
 	}
 }
 
-# build_module SETUP-OPTION…: the kernel's headers first, then the module against them.
-build_all() {
+# build TARGET SETUP-OPTION…: the kernel's headers first, then the module against them.
+build() {
+	target=$1
+	shift
 	say "building"
 	quietly ninja -C "$top/build" bench/host/daxbench
-	dirs=$("$top/build/bench/host/daxbench" setup "$@" | paste -sd, -) || exit 1
+	dirs=$("$top/build/bench/host/daxbench" setup "$@") || exit 1
+	dirs=$(printf '%s\n' "$dirs" | paste -sd, -)
 	if [ "$dirs" != "$(cat "$top/build/kernel_dirs" 2>/dev/null)" ]; then
 		quietly meson configure "$top/build" "-Dkernel_dirs=$dirs"
 		printf '%s' "$dirs" >"$top/build/kernel_dirs"
 	fi
-	quietly ninja -C "$top/build"
+	quietly ninja -C "$top/build" "$target"
 }

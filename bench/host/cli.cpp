@@ -27,6 +27,7 @@ struct Options {
     string kernel;
     string modules;
     string headers;
+    string also_headers;
     string results;
     bool no_install = false;
     RunRequest run;
@@ -63,6 +64,8 @@ void declare(CLI::App &app, Options &options)
     app.add_option("--headers", options.headers, "its headers, to build modules against")
         ->check(CLI::ExistingDirectory)
         ->needs(kernel);
+    app.add_option("--also-headers", options.also_headers,
+                   "with setup: fetch the headers of this Debian kernel, too, e.g. 6.1");
     app.add_option("--results", options.results, "folder of all runs (default: results/)");
     app.add_option("--workloads", options.workloads, "folder of declarations (default: workloads/)");
     app.add_option("--jobs", options.run.jobs,
@@ -111,14 +114,31 @@ int doctor(const Catalogue &catalogue, const Options &options, const Streams &st
     return print_findings(streams.out, findings);
 }
 
+/// Headers for a compile test only; a Debian without that kernel is no reason to stop.
+void print_more_headers(const string &pattern, Display &display, const Streams &streams)
+{
+    if (pattern.empty())
+        return;
+    try {
+        const auto headers = fetch_debian_headers(
+            pattern, [&](const string &line) { display.working(line); });
+        fmt::print(streams.out, "{}\n", headers.string());
+    } catch (const Interrupted &) {
+        throw;
+    } catch (const std::exception &error) {
+        fmt::print(streams.err, "not built for a kernel {}: {}\n", pattern, error.what());
+    }
+}
+
 int setup(const Options &options, const Streams &streams)
 {
     Display display(streams.err, streams.columns);
     const auto kernel = choose_kernel(options.run.kernel,
                                       [&](const string &line) { display.working(line); });
-    display.clear();
     if (!kernel.headers_dir.empty())
         fmt::print(streams.out, "{}\n", kernel.headers_dir.string());
+    print_more_headers(options.also_headers, display, streams);
+    display.clear();
     return 0;
 }
 
