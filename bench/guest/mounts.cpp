@@ -96,9 +96,10 @@ bool can_open(const char* device) {
 }
 
 std::string find_device(const std::string& source) {
-    if (source == "pmem")
-        return can_open("/dev/pmem0") ? "/dev/pmem0" : "";
-    return disk_with_serial(source);
+    const std::string disk = source == "pmem" ? "" : disk_with_serial(source);
+    // What a tree is seeded from may be memory, too.
+    const bool memory = source == "pmem" || source == "seed";
+    return disk.empty() && memory && can_open("/dev/pmem0") ? "/dev/pmem0" : disk;
 }
 
 std::vector<std::string> block_devices() {

@@ -208,7 +208,10 @@ GuestConfig guest_config(const World &world, const Catalogue &catalogue, const C
     config.icount = counts_instructions(world, cell);
     config.memory_mib = static_cast<std::uint64_t>(cell.memory_mib);
     config.medium = filesystem.medium;
-    (filesystem.medium == "ram" ? config.seed : config.image) = image.path;
+    if (filesystem.medium == "ram" && config.icount)
+        // A disk's interrupts come when the host pleases; memory is read the same way each time.
+        config.medium = "pmem";
+    (config.medium == "ram" ? config.seed : config.image) = image.path;
     if (needs_tools(cell) && world.tools)
         config.tools = world.tools->path;
     config.log_dir = log_dir / fmt::format("guest{}", instance + 1);
