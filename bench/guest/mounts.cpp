@@ -25,6 +25,9 @@ namespace fs = std::filesystem;
 
 namespace {
 
+// What mount_filesystem() was asked for, by target.
+std::map<std::string, MountInfo> mounted;
+
 // Flags of the mount, not of the file system; "ro" is both, as for mount(8).
 const std::map<std::string, unsigned> mount_attributes = {
     {"ro", MOUNT_ATTR_RDONLY},       {"nosuid", MOUNT_ATTR_NOSUID},   {"nodev", MOUNT_ATTR_NODEV},
@@ -189,11 +192,22 @@ void mount_filesystem(const std::string& type, const std::string& source,
         fail(context.get(), what);
     if (::move_mount(mount.get(), "", AT_FDCWD, target.c_str(), MOVE_MOUNT_F_EMPTY_PATH) < 0)
         fail(context.get(), what);
+    mounted[target] = {target, type, source, options};
+}
+
+void mount_again(const std::string& target) {
+    const auto found = mounted.find(target);
+    if (found == mounted.end())
+        return;
+    const MountInfo mount = found->second;
+    unmount(target);
+    mount_filesystem(mount.type, mount.source, mount.options, target);
 }
 
 void unmount(const std::string& target) {
     if (::umount2(target.c_str(), 0) < 0)
         throw_errno("cannot unmount " + target);
+    mounted.erase(target);
 }
 
 }  // namespace daxbench

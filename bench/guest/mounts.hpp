@@ -32,6 +32,10 @@ void mount_filesystem(const std::string& type, const std::string& source,
 
 void unmount(const std::string& target);
 
+/// Unmounts what mount_filesystem() put at TARGET and mounts it the same way. Does nothing for a
+/// target that was mounted otherwise.
+void mount_again(const std::string& target);
+
 /// "a,b=c,d" → its parts; empty parts are left out.
 std::vector<std::string> split(std::string_view text, char separator);
 

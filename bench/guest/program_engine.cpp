@@ -148,9 +148,9 @@ Frames frames_at_exit(const Program& program, const std::vector<PhysicalRange>& 
     return frames;
 }
 
-void prepare(Cache cache) {
+void prepare(const std::string& target, Cache cache) {
     if (cache == Cache::cold)
-        drop_caches();
+        make_cold(target);
     settle();
 }
 
@@ -201,12 +201,12 @@ json measure(const RunRequest& request, const Program& program, const std::strin
     for (int repetition = 0; repetition < repetitions; ++repetition) {
         std::vector<Run> runs;
         for (int pass = 0; pass < passes; ++pass) {
-            prepare(cache);
+            prepare(request.target, cache);
             runs.push_back(run_timed(program));
         }
         samples.add(runs);
     }
-    prepare(cache);
+    prepare(request.target, cache);
     json extra = frame_metrics(frames_at_exit(program, pmem));
     extra["page_faults"] = {{"unit", "faults"}, {"samples", samples.faults}};
     extra["minor_faults"] = {{"unit", "faults"}, {"samples", samples.minor}};

@@ -16,6 +16,11 @@ std::uint64_t now_ns();
 /// once hold_page_cache() was called.
 void drop_caches();
 
+/// As cold as TARGET gets: drops caches and, unless page cache is its data, mounts it again. Nothing
+/// on it may be open. Dropping alone keeps the inodes that have DAX entries in their mapping: a walk
+/// of EROFS-DAX then cost 8,175 to 9,740 instructions an entry, by what ran before, and not 11,384.
+void make_cold(const std::string& target);
+
 /// From now on page cache is somebody's only copy of data (tmpfs, ramfs). The kernel could not drop
 /// it, but would mark each dirty page as "reclaim", a bit that fault-around then reads as "being
 /// read ahead": every page of a mapping on tmpfs costs a fault of its own afterwards (6.12: 4,061
