@@ -12,6 +12,15 @@
 #include <linux/pfn_t.h>
 #include <linux/version.h>
 
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 2, 0)
+/* Exporters take their own locks. */
+#define daxfs_dma_buf_vmap	dma_buf_vmap
+#define daxfs_dma_buf_vunmap	dma_buf_vunmap
+#else
+#define daxfs_dma_buf_vmap	dma_buf_vmap_unlocked
+#define daxfs_dma_buf_vunmap	dma_buf_vunmap_unlocked
+#endif
+
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)
 #define daxfs_idmap		struct user_namespace
 static inline void vm_flags_set(struct vm_area_struct *vma, vm_flags_t flags)
@@ -57,6 +66,12 @@ static inline void daxfs_set_times(struct inode *inode, s64 sec, u32 nsec)
 }
 
 #define daxfs_xattr_table	const struct xattr_handler * const
+#endif
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 13, 0)
+#define DAXFS_DMA_BUF_NS	DMA_BUF
+#else
+#define DAXFS_DMA_BUF_NS	"DMA_BUF"
 #endif
 
 #endif /* DAXFS_COMPAT_H */

@@ -7,6 +7,8 @@
 #include <linux/fs.h>
 #include <linux/fs_context.h>
 #include <linux/pfn.h>
+#include <linux/srcu.h>
+#include <linux/xarray.h>
 
 #include "compat.h"
 #include "image.h"
@@ -15,42 +17,61 @@ struct daxfs_region;
 
 /**
  * struct daxfs_region_ops - one kind of memory behind a mount
- * @enter: begin touching the memory; false when it is gone
- * @exit: end of touching it, with what @enter stored
+ * @open: claim and map what the options or the device of @sb name
  * @close: give the memory back
+ * @frame: page frame at an offset, for memory that is not in a row; else NULL
  */
 struct daxfs_region_ops {
-	bool (*enter)(struct daxfs_region *region, int *cookie);
-	void (*exit)(struct daxfs_region *region, int cookie);
+	int (*open)(struct daxfs_region *region, struct fs_context *fc,
+		    struct super_block *sb);
 	void (*close)(struct daxfs_region *region);
+	unsigned long (*frame)(const struct daxfs_region *region, u64 off);
 };
 
 /**
- * struct daxfs_region - contiguous memory that holds an image
+ * struct daxfs_region - memory that holds an image, in a row for the kernel
  * @ops: what kind it is; NULL when closed
  * @base: its address in the kernel
- * @pfn: its first page frame
+ * @pfn: its first page frame, where frames are in a row
  * @size: bytes
+ * @plain: frames are in a row and none is known to be bad
+ * @gone: the device went away: never touch the memory again
  * @has_pages: frames have a struct page of a device (get_user_pages works)
+ * @write_combined: user mappings must be, too
  * @dax: the dax device, where there is one
- * @phys: physical range claimed by phys=, else NULL
+ * @dax_start: where in it the region starts, in bytes
+ * @dmabuf: the dma-buf, where it is one
+ * @bad: pages that failed, by page offset
  */
 struct daxfs_region {
 	const struct daxfs_region_ops *ops;
 	void *base;
 	unsigned long pfn;
 	u64 size;
+	bool plain;
+	bool gone;
 	bool has_pages;
+	bool write_combined;
 	struct dax_device *dax;
-	struct resource *phys;
+	u64 dax_start;
+	struct dma_buf *dmabuf;
+	struct xarray bad;
 };
 
-/* Mount options as given; also the key that tells two phys= mounts apart. */
+/**
+ * struct daxfs_options - mount options as given
+ * @phys: start of the physical range
+ * @size: its bytes
+ * @has_phys: phys= was given
+ * @has_size: size= was given
+ * @dmabuf: what dmabuf= named, a reference; or NULL
+ */
 struct daxfs_options {
 	phys_addr_t phys;
 	u64 size;
 	bool has_phys;
 	bool has_size;
+	struct dma_buf *dmabuf;
 };
 
 struct daxfs_sb_info {
@@ -75,34 +96,56 @@ static inline struct daxfs_inode_info *DAXFS_I(const struct inode *inode)
 	return container_of(inode, struct daxfs_inode_info, vfs_inode);
 }
 
+extern struct srcu_struct daxfs_srcu;
+
 /*
- * Every access to the region's memory lies between these two. A region whose
- * driver went away refuses, and is not unmapped while someone is inside.
+ * Every access to the region's memory lies between these two. A region that
+ * went away refuses, and does not go while someone is inside.
  */
 static inline bool daxfs_enter(struct daxfs_sb_info *sbi, int *cookie)
 {
-	struct daxfs_region *region = &sbi->region;
-
-	return !region->ops->enter || region->ops->enter(region, cookie);
+	*cookie = srcu_read_lock(&daxfs_srcu);
+	if (likely(!READ_ONCE(sbi->region.gone)))
+		return true;
+	srcu_read_unlock(&daxfs_srcu, *cookie);
+	return false;
 }
 
 static inline void daxfs_exit(struct daxfs_sb_info *sbi, int cookie)
 {
-	struct daxfs_region *region = &sbi->region;
-
-	if (region->ops->exit)
-		region->ops->exit(region, cookie);
+	srcu_read_unlock(&daxfs_srcu, cookie);
 }
 
 /* region.c */
-int daxfs_region_open_bdev(struct daxfs_region *region, struct fs_context *fc,
-			   struct block_device *bdev);
-int daxfs_region_open_phys(struct daxfs_region *region, struct fs_context *fc,
-			   phys_addr_t phys, u64 size);
+int daxfs_region_open(struct super_block *sb, struct fs_context *fc);
 void daxfs_region_close(struct daxfs_region *region);
+void daxfs_region_fail(struct daxfs_region *region, u64 off, u64 len);
+u64 daxfs_region_good(struct daxfs_region *region, u64 off, u64 want);
+unsigned long daxfs_region_run_slow(struct daxfs_region *region, u64 off,
+				    unsigned long max, unsigned long *pfn);
+
+/**
+ * daxfs_region_run - page frames behind a range of the region
+ * @region: the memory, entered
+ * @off: bytes from its start, page aligned
+ * @max: pages wanted, more than 0
+ * @pfn: set to the first page frame
+ *
+ * Return: how many frames from *@pfn on are in a row and good, up to @max;
+ * 0 when the page at @off is known to be bad.
+ */
+static inline unsigned long daxfs_region_run(struct daxfs_region *region, u64 off,
+					     unsigned long max, unsigned long *pfn)
+{
+	if (unlikely(!READ_ONCE(region->plain)))
+		return daxfs_region_run_slow(region, off, max, pfn);
+	*pfn = region->pfn + (off >> PAGE_SHIFT);
+	return max;
+}
 
 /* super.c */
 void daxfs_report(const struct super_block *sb, const struct daxfs_err *err);
+void daxfs_memory_failed(struct dax_device *dax, u64 off, u64 len);
 
 /* inode.c */
 struct inode *daxfs_iget(struct super_block *sb, u64 ino);

@@ -66,7 +66,7 @@ static vm_fault_t map_range(struct daxfs_fault *fault, unsigned long start,
 			    unsigned long end, pgoff_t first)
 {
 	struct vm_area_struct *vma = fault->vmf->vma;
-	const struct daxfs_region *region = &fault->sbi->region;
+	struct daxfs_region *region = &fault->sbi->region;
 	struct daxfs_map map;
 	int ret;
 
@@ -75,7 +75,7 @@ static vm_fault_t map_range(struct daxfs_fault *fault, unsigned long start,
 			.mm = vma->vm_mm,
 			.prot = vma->vm_page_prot,
 		};
-		unsigned long bytes;
+		unsigned long bytes, pages = 1;
 
 		ret = daxfs_file_map(&fault->sbi->image, fault->node,
 				     (u64)first << PAGE_SHIFT, &map, &fault->err);
@@ -85,11 +85,15 @@ static vm_fault_t map_range(struct daxfs_fault *fault, unsigned long start,
 		if (map.hole) {
 			fill.pfn = my_zero_pfn(start);
 		} else {
-			fill.pfn = region->pfn + (map.off >> PAGE_SHIFT);
+			pages = daxfs_region_run(region, map.off, bytes >> PAGE_SHIFT,
+						 &fill.pfn);
+			if (!pages && first == fault->vmf->pgoff)
+				return VM_FAULT_HWPOISON;
+			bytes = max(pages, 1UL) << PAGE_SHIFT;
 			fill.step = 1;
 			fill.has_pages = region->has_pages;
 		}
-		ret = apply_to_page_range(fill.mm, start, bytes, fill_pte, &fill);
+		ret = pages ? apply_to_page_range(fill.mm, start, bytes, fill_pte, &fill) : 0;
 		if (ret)
 			return bad_image(fault, ret);
 		start += bytes;
@@ -133,19 +137,20 @@ static bool can_map_huge(struct daxfs_fault *fault, unsigned long *pfn)
 	if (daxfs_file_map(&fault->sbi->image, fault->node, (u64)first << PAGE_SHIFT,
 			   &map, &fault->err))
 		return false;
-	if (map.hole || PAGE_ALIGN(map.len) < PMD_SIZE)
+	/* Scattered memory belongs to another driver: it is mapped by pages. */
+	if (map.hole || PAGE_ALIGN(map.len) < PMD_SIZE || !fault->sbi->region.plain)
 		return false;
 	*pfn = fault->sbi->region.pfn + (map.off >> PAGE_SHIFT);
 	return IS_ALIGNED(*pfn, PMD_SIZE >> PAGE_SHIFT);
 }
 
-static bool begin_fault(struct daxfs_fault *fault, struct vm_fault *vmf, int *id)
+static bool begin_fault(struct daxfs_fault *fault, struct vm_fault *vmf)
 {
 	fault->vmf = vmf;
 	fault->inode = file_inode(vmf->vma->vm_file);
 	fault->sbi = DAXFS_SB(fault->inode->i_sb);
 	fault->node = &DAXFS_I(fault->inode)->node;
-	return vmf->pgoff < file_pages(fault->node) && daxfs_enter(fault->sbi, id);
+	return vmf->pgoff < file_pages(fault->node);
 }
 
 static pfn_t region_pfn(const struct daxfs_region *region, unsigned long pfn)
@@ -167,7 +172,7 @@ static vm_fault_t daxfs_huge_fault(struct vm_fault *vmf, daxfs_fault_order order
 	/* A write to a private mapping copies one page: not here. */
 	if (order != DAXFS_FAULT_PMD || (vmf->flags & FAULT_FLAG_WRITE))
 		return VM_FAULT_FALLBACK;
-	if (!begin_fault(&fault, vmf, &id))
+	if (!begin_fault(&fault, vmf) || !daxfs_enter(fault.sbi, &id))
 		return VM_FAULT_SIGBUS;
 	if (can_map_huge(&fault, &pfn))
 		ret = vmf_insert_pfn_pmd(vmf, region_pfn(&fault.sbi->region, pfn), false);
@@ -181,8 +186,9 @@ static vm_fault_t daxfs_huge_fault(struct vm_fault *vmf, daxfs_fault_order order
 static vm_fault_t copy_page_for_write(struct daxfs_fault *fault)
 {
 	struct vm_fault *vmf = fault->vmf;
-	const struct daxfs_region *region = &fault->sbi->region;
+	struct daxfs_region *region = &fault->sbi->region;
 	struct daxfs_map map;
+	unsigned long pfn;
 	int ret;
 
 	ret = daxfs_file_map(&fault->sbi->image, fault->node,
@@ -190,8 +196,10 @@ static vm_fault_t copy_page_for_write(struct daxfs_fault *fault)
 	if (ret)
 		return bad_image(fault, ret);
 	if (!map.hole && region->has_pages) {
+		if (!daxfs_region_run(region, map.off, 1, &pfn))
+			return VM_FAULT_HWPOISON;
 		/* The core copies from it, then drops this reference. */
-		vmf->page = pfn_to_page(region->pfn + (map.off >> PAGE_SHIFT));
+		vmf->page = pfn_to_page(pfn);
 		get_page(vmf->page);
 		return 0;
 	}
@@ -209,7 +217,7 @@ static vm_fault_t daxfs_fault(struct vm_fault *vmf)
 	vm_fault_t ret;
 	int id;
 
-	if (!begin_fault(&fault, vmf, &id))
+	if (!begin_fault(&fault, vmf) || !daxfs_enter(fault.sbi, &id))
 		return VM_FAULT_SIGBUS;
 	if (vmf->cow_page)
 		ret = copy_page_for_write(&fault);
@@ -252,5 +260,7 @@ int daxfs_file_mmap(struct file *file, struct vm_area_struct *vma)
 	vm_flags_set(vma, VM_HUGEPAGE);
 	if (!sbi->region.has_pages)
 		vm_flags_set(vma, VM_MIXEDMAP);
+	if (sbi->region.write_combined)
+		vma->vm_page_prot = pgprot_writecombine(vma->vm_page_prot);
 	return 0;
 }

@@ -20,6 +20,11 @@ static ssize_t copy_run(struct daxfs_sb_info *sbi, const struct daxfs_node *node
 	want = min(want, map.len);
 	if (unlikely(map.hole))
 		return iov_iter_zero(want, to);
+	if (unlikely(!READ_ONCE(sbi->region.plain))) {
+		want = daxfs_region_good(&sbi->region, map.off, want);
+		if (!want)
+			return -EIO;
+	}
 	return _copy_mc_to_iter(sbi->image.base + map.off, want, to);
 }
 

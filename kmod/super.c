@@ -3,8 +3,11 @@
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/blkdev.h>
+#include <linux/capability.h>
+#include <linux/dma-buf.h>
 #include <linux/fs_parser.h>
 #include <linux/module.h>
+#include <linux/security.h>
 #include <linux/seq_file.h>
 #include <linux/slab.h>
 #include <linux/statfs.h>
@@ -55,9 +58,18 @@ static int daxfs_statfs(struct dentry *dentry, struct kstatfs *buf)
 static int daxfs_show_options(struct seq_file *seq, struct dentry *root)
 {
 	const struct daxfs_options *options = &DAXFS_SB(root->d_sb)->options;
+	struct dma_buf *dmabuf = options->dmabuf;
+	char name[32];	/* as long as the kernel allows */
 
 	if (options->has_phys)
 		seq_printf(seq, ",phys=%pa,size=%llu", &options->phys, options->size);
+	if (dmabuf) {
+		/* Its owner gives it a name, at any time. */
+		spin_lock(&dmabuf->name_lock);
+		strscpy(name, dmabuf->name ?: dmabuf->exp_name, sizeof(name));
+		spin_unlock(&dmabuf->name_lock);
+		seq_show_option(seq, "dmabuf", name);
+	}
 	return 0;
 }
 
@@ -79,7 +91,8 @@ static int refuse_image(struct fs_context *fc, const struct daxfs_region *region
 		errorf(fc, "daxfs: %s 0x%llx is not known to this module: a later one is needed",
 		       err->field, err->value);
 	else if (ret == -EUCLEAN)
-		errorf(fc, "daxfs: bad superblock: %s is 0x%llx in a region of %llu bytes: truncated or corrupt",
+		errorf(fc,
+		       "daxfs: bad superblock: %s is 0x%llx in a region of %llu bytes: truncated or corrupt",
 		       err->field, err->value, region->size);
 	else
 		errorf(fc, "daxfs: the region cannot be read (%d)", ret);
@@ -140,13 +153,11 @@ static int daxfs_fill_super(struct super_block *sb, struct fs_context *fc)
 			       DAXFS_BLOCK_SIZE);
 			return -EINVAL;
 		}
-		ret = daxfs_region_open_bdev(&sbi->region, fc, sb->s_bdev);
 	} else {
 		sb->s_blocksize = DAXFS_BLOCK_SIZE;
 		sb->s_blocksize_bits = DAXFS_BLOCK_SHIFT;
-		ret = daxfs_region_open_phys(&sbi->region, fc, sbi->options.phys,
-					     sbi->options.size);
 	}
+	ret = daxfs_region_open(sb, fc);
 	if (ret)
 		return ret;
 	ret = open_image(sb, fc);
@@ -158,19 +169,19 @@ static int daxfs_fill_super(struct super_block *sb, struct fs_context *fc)
 	return 0;
 }
 
-/* Mounts of one physical range share a super block, as those of a device do. */
-static int same_range(struct super_block *sb, struct fs_context *fc)
+/* Mounts of one range or dma-buf share a super block, as those of a device do. */
+static int same_memory(struct super_block *sb, struct fs_context *fc)
 {
 	const struct daxfs_sb_info *want = fc->s_fs_info;
 	const struct daxfs_options *have = &DAXFS_SB(sb)->options;
 
-	return have->has_phys && have->phys == want->options.phys &&
-	       have->size == want->options.size;
+	return !sb->s_bdev && have->dmabuf == want->options.dmabuf &&
+	       have->phys == want->options.phys && have->size == want->options.size;
 }
 
-static int get_tree_phys(struct fs_context *fc)
+static int get_tree_memory(struct fs_context *fc)
 {
-	struct super_block *sb = sget_fc(fc, same_range, set_anon_super_fc);
+	struct super_block *sb = sget_fc(fc, same_memory, set_anon_super_fc);
 	int ret;
 
 	if (IS_ERR(sb))
@@ -189,13 +200,15 @@ static int get_tree_phys(struct fs_context *fc)
 
 static int daxfs_get_tree(struct fs_context *fc)
 {
-	const struct daxfs_sb_info *sbi = fc->s_fs_info;
+	const struct daxfs_options *options = &((struct daxfs_sb_info *)fc->s_fs_info)->options;
 
 	fc->sb_flags |= SB_RDONLY;
-	if (sbi->options.has_phys)
-		return get_tree_phys(fc);
-	if (sbi->options.has_size)
+	if (options->has_phys && options->dmabuf)
+		return invalf(fc, "daxfs: phys= and dmabuf= name two memories: give one");
+	if (options->has_size && !options->has_phys)
 		return invalf(fc, "daxfs: size= belongs to phys=ADDR");
+	if (options->has_phys || options->dmabuf)
+		return get_tree_memory(fc);
 	return get_tree_bdev(fc, daxfs_fill_super);
 }
 
@@ -208,9 +221,10 @@ static int daxfs_reconfigure(struct fs_context *fc)
 	return 0;
 }
 
-enum { DAXFS_OPT_PHYS, DAXFS_OPT_SIZE };
+enum { DAXFS_OPT_DMABUF, DAXFS_OPT_PHYS, DAXFS_OPT_SIZE };
 
 static const struct fs_parameter_spec daxfs_parameters[] = {
+	fsparam_fd("dmabuf", DAXFS_OPT_DMABUF),
 	fsparam_string("phys", DAXFS_OPT_PHYS),
 	fsparam_string("size", DAXFS_OPT_SIZE),
 	{}
@@ -228,29 +242,59 @@ static int parse_bytes(struct fs_context *fc, struct fs_parameter *param, u64 *t
 	return 0;
 }
 
+static int parse_phys(struct fs_context *fc, struct fs_parameter *param,
+		      struct daxfs_options *options)
+{
+	if (!capable(CAP_SYS_ADMIN)) {
+		errorf(fc, "daxfs: phys= needs CAP_SYS_ADMIN");
+		return -EPERM;
+	}
+	if (security_locked_down(LOCKDOWN_DEV_MEM)) {
+		errorf(fc, "daxfs: phys= is refused while the kernel is locked down");
+		return -EPERM;
+	}
+	options->has_phys = true;
+	return parse_bytes(fc, param, &options->phys);
+}
+
+static int parse_dmabuf(struct fs_context *fc, struct fs_parameter *param, int fd,
+			struct daxfs_options *options)
+{
+	struct dma_buf *dmabuf;
+
+	if (param->type != fs_value_is_file)
+		return invalf(fc,
+			      "daxfs: dmabuf= takes a file descriptor by fsconfig(FSCONFIG_SET_FD), as mount.daxfs gives it");
+	dmabuf = dma_buf_get(fd);
+	if (!IS_ERR(dmabuf) && dmabuf->file == param->file && !options->dmabuf) {
+		options->dmabuf = dmabuf;
+		return 0;
+	}
+	if (!IS_ERR(dmabuf))
+		dma_buf_put(dmabuf);
+	return invalf(fc, "daxfs: dmabuf=: file descriptor %d is no dma-buf, or a second one", fd);
+}
+
 static int daxfs_parse_param(struct fs_context *fc, struct fs_parameter *param)
 {
-	struct daxfs_sb_info *sbi = fc->s_fs_info;
+	struct daxfs_options *options = &((struct daxfs_sb_info *)fc->s_fs_info)->options;
 	struct fs_parse_result result;
-	u64 value;
-	int opt, ret;
+	int opt;
 
 	opt = fs_parse(fc, daxfs_parameters, param, &result);
 	if (opt < 0)
 		return opt;
-	ret = parse_bytes(fc, param, &value);
-	if (ret)
-		return ret;
 	if (fc->purpose == FS_CONTEXT_FOR_RECONFIGURE)
 		return 0;
-	if (opt == DAXFS_OPT_PHYS) {
-		sbi->options.phys = value;
-		sbi->options.has_phys = true;
-	} else {
-		sbi->options.size = value;
-		sbi->options.has_size = true;
+	switch (opt) {
+	case DAXFS_OPT_DMABUF:
+		return parse_dmabuf(fc, param, result.uint_32, options);
+	case DAXFS_OPT_PHYS:
+		return parse_phys(fc, param, options);
+	default:
+		options->has_size = true;
+		return parse_bytes(fc, param, &options->size);
 	}
-	return 0;
 }
 
 static void free_sb_info(struct daxfs_sb_info *sbi)
@@ -258,6 +302,8 @@ static void free_sb_info(struct daxfs_sb_info *sbi)
 	if (!sbi)
 		return;
 	daxfs_region_close(&sbi->region);
+	if (sbi->options.dmabuf)
+		dma_buf_put(sbi->options.dmabuf);
 	kfree(sbi);
 }
 
@@ -304,6 +350,71 @@ static struct file_system_type daxfs_type = {
 	.fs_flags		= FS_ALLOW_IDMAP,
 };
 MODULE_ALIAS_FS("daxfs");
+MODULE_IMPORT_NS(DAXFS_DMA_BUF_NS);
+
+/* Take the files' pages out of all processes; copies made by writes stay. */
+static void unmap_files(struct super_block *sb)
+{
+	struct inode *inode, *last = NULL;
+
+	spin_lock(&sb->s_inode_list_lock);
+	list_for_each_entry(inode, &sb->s_inodes, i_sb_list) {
+		spin_lock(&inode->i_lock);
+		if ((inode->i_state & (I_NEW | I_FREEING | I_WILL_FREE)) ||
+		    !mapping_mapped(inode->i_mapping)) {
+			spin_unlock(&inode->i_lock);
+			continue;
+		}
+		__iget(inode);
+		spin_unlock(&inode->i_lock);
+		spin_unlock(&sb->s_inode_list_lock);
+		unmap_mapping_range(inode->i_mapping, 0, 0, false);
+		/* The list goes on from an inode that is held. */
+		iput(last);
+		last = inode;
+		spin_lock(&sb->s_inode_list_lock);
+	}
+	spin_unlock(&sb->s_inode_list_lock);
+	iput(last);
+}
+
+struct failure {
+	struct dax_device *dax;
+	u64 off;
+	u64 len;
+};
+
+static void fail_mount(struct super_block *sb, void *data)
+{
+	struct daxfs_region *region = &DAXFS_SB(sb)->region;
+	const struct failure *failure = data;
+
+	if (!region->ops || region->dax != failure->dax)
+		return;
+	daxfs_region_fail(region, failure->off, failure->len);
+	unmap_files(sb);
+	if (region->gone)
+		pr_err("%s: the memory went away: files give EIO and SIGBUS\n", sb->s_id);
+	else
+		pr_err("%s: %llu bytes at 0x%llx of the device failed\n", sb->s_id,
+		       failure->len, failure->off);
+}
+
+/**
+ * daxfs_memory_failed - part of a dax device failed, or all of it goes away
+ * @dax: the device
+ * @off: bytes from its start
+ * @len: bytes; U64_MAX when it goes away
+ *
+ * Unlike what the device knows of its holder, the list of mounts is safe
+ * against an unmount at the same time.
+ */
+void daxfs_memory_failed(struct dax_device *dax, u64 off, u64 len)
+{
+	struct failure failure = { .dax = dax, .off = off, .len = len };
+
+	iterate_supers_type(&daxfs_type, fail_mount, &failure);
+}
 
 static void init_inode_once(void *object)
 {
