@@ -89,7 +89,7 @@ int open_beneath(int dir, const std::string& path, int flags)
         const std::size_t cut = rest.rfind('/', longest);
         const std::string front = rest.substr(0, cut);
         UniqueFd next(openat(dir, front.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-        if (!next.valid())
+        if (!next)
             return -1;
         at = std::move(next);
         dir = at.get();
@@ -102,7 +102,7 @@ DirectorySource::DirectorySource(std::string path, std::vector<std::string> excl
     : path_(std::move(path)), exclude_(std::move(exclude))
 {
     root_.reset(::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (!root_.valid())
+    if (!root_)
         throw system_failure(errno, fmt::format("cannot read the source directory {}",
                                                 printable(path_)));
 }
@@ -115,7 +115,7 @@ std::unique_ptr<Tree> DirectorySource::scan(const Workers& workers)
 std::unique_ptr<FileContent> DirectorySource::open(const Tree& tree, NodeId node) const
 {
     UniqueFd fd(open_beneath(root_.get(), tree.path(node), O_RDONLY | O_NOFOLLOW | O_NONBLOCK));
-    if (!fd.valid())
+    if (!fd)
         throw system_failure(errno, "cannot open " + tree.shown_path(node));
     return std::make_unique<DiskFile>(std::move(fd), tree, node);
 }

@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 
 #include "error.hpp"
+#include "file_type.hpp"
 #include "image_reader.hpp"
 #include "uuid.hpp"
 
@@ -59,19 +60,6 @@ Json superblock(const daxfs_image& image)
     };
 }
 
-std::string_view type_name(std::uint32_t mode)
-{
-    switch (mode & S_IFMT) {
-    case S_IFREG: return "reg";
-    case S_IFDIR: return "dir";
-    case S_IFLNK: return "lnk";
-    case S_IFCHR: return "chr";
-    case S_IFBLK: return "blk";
-    case S_IFIFO: return "fifo";
-    default: return "sock";
-    }
-}
-
 // How many inodes of each type, and how file data can be mapped.
 Json statistics(const ImageReader& reader)
 {
@@ -81,7 +69,7 @@ Json statistics(const ImageReader& reader)
     std::uint64_t huge_pages = 0;
     for (std::uint64_t ino = 1; ino <= reader.image().inode_count; ++ino) {
         const daxfs_attr attr = reader.inode(ino);
-        ++types[type_name(attr.mode)];
+        ++types[file_type_name(attr.mode)];
         if (!S_ISREG(attr.mode))
             continue;
         file_bytes += attr.node.size;
@@ -103,7 +91,7 @@ Json describe(const ImageReader& reader, const std::string& path, std::uint32_t 
     Json json = {
         {"path", printable(path)},
         {"inode", ino},
-        {"type", type_name(attr.mode)},
+        {"type", file_type_name(attr.mode)},
         {"mode", fmt::format("{:04o}", attr.mode & 07777)},
         {"nlink", attr.nlink},
         {"uid", attr.uid},

@@ -47,7 +47,7 @@ ImageReader::ImageReader(const std::string& path)
 {
     const UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
     struct stat st = {};
-    if (!fd.valid() || fstat(fd.get(), &st) != 0)
+    if (!fd || fstat(fd.get(), &st) != 0)
         throw system_failure(errno, "cannot open the image " + printable(path));
     // st_size is 0 for a device; its end can be seeked to.
     const off_t size = S_ISDIR(st.st_mode) ? 0 : lseek(fd.get(), 0, SEEK_END);

@@ -23,7 +23,7 @@ UniqueFd open_new(const std::string& base, std::string& name)
     for (int attempt = 0;; ++attempt) {
         name = fmt::format("{}.{}-{}", base, getpid(), attempt);
         UniqueFd fd(open(name.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
-        if (fd.valid() || errno != EEXIST || attempt == 1000)
+        if (fd || errno != EEXIST || attempt == 1000)
             return fd;
     }
 }
@@ -42,7 +42,7 @@ OutputFile::OutputFile(const std::string& target)
     const std::filesystem::path path(target_);
     const auto base = path.parent_path() / ("." + path.filename().string());
     fd_ = open_new(base.string(), temporary_);
-    if (!fd_.valid())
+    if (!fd_)
         throw system_failure(errno, "cannot write the image " + printable(target));
 }
 
@@ -74,7 +74,7 @@ void OutputFile::commit(std::uint64_t size)
     temporary_.clear();
     const auto dir = std::filesystem::path(target_).parent_path();
     const UniqueFd parent(open(dir.empty() ? "." : dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (parent.valid())
+    if (parent)
         fsync(parent.get());
 }
 

@@ -10,12 +10,6 @@
 
 namespace daxbench {
 
-void UniqueFd::reset(int fd) {
-    if (fd_ >= 0)
-        ::close(fd_);
-    fd_ = fd;
-}
-
 void throw_errno(std::string_view what) {
     const int error = errno;
     throw std::runtime_error(std::string(what) + ": " + std::strerror(error));

@@ -5,32 +5,12 @@
 #include <cstddef>
 #include <string>
 #include <string_view>
-#include <utility>
+
+#include "unique_fd.hpp"
 
 namespace daxbench {
 
-/// Owns one file descriptor; -1 is empty.
-class UniqueFd {
-public:
-    UniqueFd() = default;
-    explicit UniqueFd(int fd) : fd_(fd) {}
-    UniqueFd(UniqueFd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-    UniqueFd& operator=(UniqueFd&& other) noexcept {
-        reset(std::exchange(other.fd_, -1));
-        return *this;
-    }
-    UniqueFd(const UniqueFd&) = delete;
-    UniqueFd& operator=(const UniqueFd&) = delete;
-    ~UniqueFd() { reset(); }
-
-    int get() const { return fd_; }
-    int release() { return std::exchange(fd_, -1); }
-    explicit operator bool() const { return fd_ >= 0; }
-    void reset(int fd = -1);
-
-private:
-    int fd_ = -1;
-};
+using daxfs::UniqueFd;
 
 /// Throws std::runtime_error "WHAT: strerror(errno)"; WHAT names the object and what was wanted.
 [[noreturn]] void throw_errno(std::string_view what);

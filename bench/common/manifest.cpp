@@ -24,6 +24,7 @@
 #include <nlohmann/json.hpp>
 #include <xxhash.h>
 
+#include "file_type.hpp"
 #include "io.hpp"
 #include "protocol.hpp"
 
@@ -237,19 +238,6 @@ void fill_all(Tree& tree, const ManifestOptions& options) {
         std::rethrow_exception(error);
 }
 
-const char* type_name(mode_t mode) {
-    switch (mode & S_IFMT) {
-    case S_IFREG: return "reg";
-    case S_IFDIR: return "dir";
-    case S_IFLNK: return "lnk";
-    case S_IFCHR: return "chr";
-    case S_IFBLK: return "blk";
-    case S_IFIFO: return "fifo";
-    case S_IFSOCK: return "sock";
-    default: return "unknown";
-    }
-}
-
 std::string hex(std::string_view bytes) {
     std::string text;
     for (const char c : bytes)
@@ -269,7 +257,7 @@ std::string to_manifest_line(const Tree& tree, const Entry& entry) {
     const Entry& first = tree.entries[entry.first];
     nlohmann::ordered_json line;
     line["path"] = percent_encode(or_dot(entry.path));
-    line["type"] = type_name(st.st_mode);
+    line["type"] = daxfs::file_type_name(st.st_mode);
     line["mode"] = fmt::format("{:04o}", st.st_mode & 07777);
     line["uid"] = st.st_uid;
     line["gid"] = st.st_gid;

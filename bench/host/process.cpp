@@ -98,25 +98,6 @@ void install_signal_handlers()
     signal(SIGPIPE, SIG_IGN);
 }
 
-Fd &Fd::operator=(Fd &&other) noexcept
-{
-    if (this != &other)
-        reset(other.release());
-    return *this;
-}
-
-int Fd::release()
-{
-    return std::exchange(fd_, -1);
-}
-
-void Fd::reset(int fd)
-{
-    if (fd_ >= 0)
-        close(fd_);
-    fd_ = fd;
-}
-
 std::optional<fs::path> find_program(std::string_view name)
 {
     if (name.find('/') != std::string_view::npos)

@@ -15,6 +15,8 @@
 #include <string_view>
 #include <vector>
 
+#include "unique_fd.hpp"
+
 namespace daxbench {
 
 using Argv = std::vector<std::string>;
@@ -37,24 +39,7 @@ void request_interrupt();   // what the handler does; for tests and for stopping
 void throw_if_interrupted();
 int interrupt_fd();         // becomes readable, for ever, when interrupted; for poll(2)
 
-// A file descriptor that closes itself.
-class Fd {
-  public:
-    Fd() = default;
-    explicit Fd(int fd) : fd_(fd) {}
-    Fd(Fd &&other) noexcept : fd_(other.release()) {}
-    Fd &operator=(Fd &&other) noexcept;
-    Fd(const Fd &) = delete;
-    Fd &operator=(const Fd &) = delete;
-    ~Fd() { reset(); }
-    int get() const { return fd_; }
-    explicit operator bool() const { return fd_ >= 0; }
-    int release();
-    void reset(int fd = -1);
-
-  private:
-    int fd_ = -1;
-};
+using Fd = daxfs::UniqueFd;
 
 struct CommandOptions {
     // Default values, so that callers can name only the members they set.

@@ -12,16 +12,16 @@ class UniqueFd {
 public:
     UniqueFd() = default;
     explicit UniqueFd(int fd) : fd_(fd) {}
-    UniqueFd(UniqueFd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+    UniqueFd(UniqueFd&& other) noexcept : fd_(other.release()) {}
     UniqueFd& operator=(UniqueFd&& other) noexcept
     {
-        reset(std::exchange(other.fd_, -1));
+        reset(other.release());
         return *this;
     }
     ~UniqueFd() { reset(); }
 
     int get() const { return fd_; }
-    bool valid() const { return fd_ >= 0; }
+    explicit operator bool() const { return fd_ >= 0; }
     int release() { return std::exchange(fd_, -1); }
     void reset(int fd = -1)
     {
