@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "protocol.hpp"
 
+#include <map>
 #include <stdexcept>
 
 namespace daxbench {
@@ -82,6 +83,16 @@ std::optional<std::string> LineFramer::next() {
 
 std::string to_line(const json& message) {
     return message.dump() + '\n';
+}
+
+std::string request_line(std::int64_t id, const Request& request) {
+    return to_line({{"id", id}, {"op", request.op}, {"args", request.args}});
+}
+
+const std::string& pmem_address(const std::string& name) {
+    static const std::map<std::string, std::string> addresses = {
+        {"image", "10.0"}, {"tools", "11.0"}};
+    return addresses.at(name);
 }
 
 json parse_line(std::string_view line) {

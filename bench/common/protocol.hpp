@@ -4,7 +4,9 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 
@@ -18,6 +20,29 @@ inline constexpr int protocol_version = 1;
 inline constexpr char agent_port_name[] = "org.daxfs.agent";
 /// A longer line is taken for a peer out of step (a manifest of a million files needs 400 MB).
 inline constexpr std::size_t max_line_bytes = std::size_t{1} << 30;
+
+/// What the agent is asked: {"id": …, "op": op, "args": args}.
+struct Request {
+    std::string op;
+    json args = json::object();
+    bool operator==(const Request&) const = default;
+};
+
+/// The agent answered, with an error.
+struct AgentError : std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
+
+/// The line of a request.
+std::string request_line(std::int64_t id, const Request& request);
+
+/// The file of QEMU's fw_cfg with requests that the agent answers before it listens. What comes
+/// over the port while a guest runs interrupts it at a moment of the host's choosing.
+inline constexpr char script_name[] = "opt/org.daxfs/script";
+
+/// PCI addresses (slot.function) of the virtio-pmem devices "image" and "tools", by which the
+/// guest tells them apart; throws std::out_of_range for another name.
+const std::string& pmem_address(const std::string& name);
 
 /// Bytes below 0x21, above 0x7e and '%' become %XX (upper case).
 std::string percent_encode(std::string_view bytes);

@@ -179,23 +179,27 @@ json Agent::answer(const json& request, const Progress& progress) {
     }
 }
 
-bool Agent::serve(int fd) {
+bool Agent::answer_line(int fd, const std::string& line) {
+    const json request = parse_line(line);
+    const Progress progress = [&](const std::string& text) {
+        write_all(fd, to_line({{"id", request.value("id", json())},
+                               {"type", "progress"},
+                               {"text", text}}));
+    };
+    write_all(fd, to_line(answer(request, progress)));
+    reap_orphans();
+    return request.value("op", "") != "poweroff";
+}
+
+bool Agent::serve(int fd, const std::string& script) {
     write_all(fd, to_line(hello()));
     LineFramer framer;
+    framer.feed(script);
     std::vector<char> buffer(65536);
     for (;;) {
-        while (const auto line = framer.next()) {
-            const json request = parse_line(*line);
-            const Progress progress = [&](const std::string& text) {
-                write_all(fd, to_line({{"id", request.value("id", json())},
-                                       {"type", "progress"},
-                                       {"text", text}}));
-            };
-            write_all(fd, to_line(answer(request, progress)));
-            reap_orphans();
-            if (request.value("op", "") == "poweroff")
+        while (const auto line = framer.next())
+            if (!answer_line(fd, *line))
                 return true;
-        }
         const ssize_t got = ::read(fd, buffer.data(), buffer.size());
         if (got == 0)
             return false;

@@ -21,9 +21,9 @@ public:
     /// One operation's value; throws std::runtime_error with the line the host is to show.
     json handle(const std::string& op, const json& args, const Progress& progress);
 
-    /// Says hello, then answers requests from FD until it is closed (false) or "poweroff" was
-    /// answered (true).
-    bool serve(int fd);
+    /// Says hello, then answers the script's requests, then those from FD until it is closed (false)
+    /// or "poweroff" was answered (true).
+    bool serve(int fd, const std::string& script = {});
 
 private:
     using Handler = std::function<json(const json& args, const Progress& progress)>;
@@ -31,6 +31,7 @@ private:
     json load(const json& args);
     json seed(const json& args);
     json dmesg();
+    bool answer_line(int fd, const std::string& line);  // false: it was "poweroff"
     json answer(const json& request, const Progress& progress);
 
     GuestConfigFile config_;

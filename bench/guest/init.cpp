@@ -90,6 +90,12 @@ UniqueFd open_agent_port() {
                              agent_port_name);
 }
 
+std::string read_script() {
+    const std::string file =
+        std::string("/sys/firmware/qemu_fw_cfg/by_name/") + script_name + "/raw";
+    return fs::exists(file) ? read_file(file) : std::string();
+}
+
 void power_off() {
     ::sync();
     ::reboot(RB_POWER_OFF);

@@ -27,6 +27,9 @@ void load_module_files(const std::vector<std::string>& files);
 /// The virtio-serial port with the agent's name, open; waits some seconds for it.
 UniqueFd open_agent_port();
 
+/// What the host put into fw_cfg as the script, or "".
+std::string read_script();
+
 /// Ends the guest at once.
 [[noreturn]] void power_off();
 

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <exception>
 #include <string>
+#include <utility>
 
 #include <unistd.h>
 
@@ -19,9 +20,10 @@ void run_as_init() {
     daxbench::load_module_files(config.base_modules);
     const daxbench::UniqueFd port = daxbench::open_agent_port();
     daxbench::Agent agent(std::move(config));
+    std::string script = daxbench::read_script();
     // The host went away from a guest that it keeps: wait for the next one. Writing the hello blocks
     // until it is there.
-    while (!agent.serve(port.get())) {
+    while (!agent.serve(port.get(), std::exchange(script, {}))) {
     }
 }
 

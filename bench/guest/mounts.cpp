@@ -18,6 +18,7 @@
 #include <fmt/ranges.h>
 
 #include "io.hpp"
+#include "protocol.hpp"
 
 namespace daxbench {
 
@@ -83,6 +84,18 @@ void configure(int context, const std::string& option) {
         fail(context, "the option '" + option + "' was refused");
 }
 
+// Where QEMU put the device shows in its path: …/0000:00:10.0/virtio2/…/block/pmem0.
+std::string pmem_at(const std::string& address) {
+    std::error_code ignored;
+    for (const auto& disk : fs::directory_iterator("/sys/block", ignored)) {
+        const std::string path = fs::canonical(disk.path(), ignored);
+        const std::string name = disk.path().filename();
+        if (name.starts_with("pmem") && path.find(":" + address + "/") != std::string::npos)
+            return "/dev/" + name;
+    }
+    return {};
+}
+
 std::string disk_with_serial(const std::string& serial) {
     std::error_code ignored;
     for (const auto& disk : fs::directory_iterator("/sys/block", ignored)) {
@@ -99,10 +112,19 @@ bool can_open(const char* device) {
 }
 
 std::string find_device(const std::string& source) {
+    if (source == "tools")
+        return pmem_at(pmem_address("tools"));
     const std::string disk = source == "pmem" ? "" : disk_with_serial(source);
-    // What a tree is seeded from may be memory, too.
-    const bool memory = source == "pmem" || source == "seed";
-    return disk.empty() && memory && can_open("/dev/pmem0") ? "/dev/pmem0" : disk;
+    if (!disk.empty())
+        return disk;
+    // What a tree is seeded from may be memory, too. The address is for virtio-pmem: an NVDIMM has none.
+    const std::string memory = pmem_at(pmem_address("image"));
+    return memory.empty() ? "/dev/pmem0" : memory;
+}
+
+std::string find_usable_device(const std::string& source) {
+    const std::string device = find_device(source);
+    return !device.empty() && can_open(device.c_str()) ? device : "";
 }
 
 std::vector<std::string> block_devices() {
@@ -156,7 +178,7 @@ std::string resolve_source(const std::string& source) {
     if (source == "none" || source.starts_with('/'))
         return source;
     for (int tries = 0; tries < 500; ++tries) {
-        const std::string device = find_device(source);
+        const std::string device = find_usable_device(source);
         if (!device.empty())
             return device;
         const timespec pause{0, 10'000'000};

@@ -22,7 +22,7 @@ std::vector<MountInfo> parse_mountinfo(std::string_view text);
 /// What is mounted at TARGET now; throws when nothing is.
 MountInfo mounted_at(const std::string& target);
 
-/// "pmem" → /dev/pmem0, "seed"/"tools" → the virtio disk with this serial, "none" → "none", a path
+/// "pmem" → the image's device, "tools" → the tools', "seed" → the disk with this serial or the image, "none" → "none", a path
 /// stays. Waits some seconds for the device; throws naming what is there instead.
 std::string resolve_source(const std::string& source);
 

@@ -11,19 +11,14 @@
 namespace daxbench {
 namespace {
 
+constexpr int agent_seed = 1; // of permutations; the same for every filesystem and run
+
 using nlohmann::json;
 using std::string;
 
 Seconds limit_of(const CellInput &input)
 {
     return Seconds(input.cell.timeout_s);
-}
-
-json mount_arguments(const CellInput &input)
-{
-    return {{"type", input.filesystem.type},
-            {"options", input.filesystem.options},
-            {"target", mount_target}};
 }
 
 const string &text_of(const json &line)
@@ -58,32 +53,52 @@ constexpr std::array<std::string_view, 16> complaints{
 
 } // namespace
 
-void load_modules(const CellInput &input, GuestSession &guest)
+std::vector<Request> load_requests(const CellInput &input)
 {
     auto modules = input.filesystem.modules;
     if (!input.filesystem.external_module.empty())
         modules.push_back(input.filesystem.external_module);
-    if (!modules.empty())
-        guest.call("load", {{"modules", modules}}, limit_of(input));
+    if (modules.empty())
+        return {};
+    return {{"load", {{"modules", modules}}}};
 }
 
-json mount_and_prove(const CellInput &input, GuestSession &guest)
+std::vector<Request> mount_requests(const CellInput &input)
 {
     const auto &filesystem = input.filesystem;
-    auto arguments = mount_arguments(input);
-    if (filesystem.medium == "ram") {
-        guest.call("seed", arguments, limit_of(input));
-    } else {
-        arguments["source"] = "pmem";
-        guest.call("mount", arguments, limit_of(input));
-    }
-    return guest.call("prove",
-                      {{"target", mount_target},
-                       {"type", filesystem.type},
-                       {"options", filesystem.prove.options},
-                       {"dax", filesystem.prove.dax},
-                       {"page_cache", filesystem.prove.page_cache}},
-                      limit_of(input));
+    Request mount{"mount",
+                  {{"type", filesystem.type},
+                   {"options", filesystem.options},
+                   {"target", mount_target}}};
+    if (filesystem.medium == "ram")
+        mount.op = "seed";
+    else
+        mount.args["source"] = "pmem";
+    return {mount,
+            {"prove",
+             {{"target", mount_target},
+              {"type", filesystem.type},
+              {"options", filesystem.prove.options},
+              {"dax", filesystem.prove.dax},
+              {"page_cache", filesystem.prove.page_cache}}}};
+}
+
+Request run_request(const json &workload)
+{
+    return {"run", {{"target", mount_target}, {"workload", workload}, {"seed", agent_seed}}};
+}
+
+Request log_request()
+{
+    return {"dmesg"};
+}
+
+json call_all(const CellInput &input, GuestSession &guest, const std::vector<Request> &requests)
+{
+    json answer;
+    for (const auto &request : requests)
+        answer = guest.call(request, limit_of(input));
+    return answer;
 }
 
 string kernel_complaint(const json &lines)
@@ -97,7 +112,7 @@ string kernel_complaint(const json &lines)
 
 void check_kernel_log(const CellInput &input, GuestSession &guest)
 {
-    const auto answer = guest.call("dmesg", json::object(), limit_of(input));
+    const auto answer = guest.call(log_request(), limit_of(input));
     const auto line = kernel_complaint(answer.value("lines", json::array()));
     if (!line.empty())
         throw std::runtime_error(fmt::format(

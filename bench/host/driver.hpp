@@ -42,10 +42,17 @@ CellResult run_cell(const CellInput &input, GuestHost &host);
 /// Where every filesystem is mounted in a guest.
 inline constexpr const char *mount_target = "/mnt/x";
 
-/// load, for a filesystem that needs modules.
-void load_modules(const CellInput &input, GuestSession &guest);
-/// mount or seed, then prove; returns the proof. Throws where the mount is not what its name says.
-nlohmann::json mount_and_prove(const CellInput &input, GuestSession &guest);
+/// load, for a filesystem that needs modules; otherwise nothing.
+std::vector<Request> load_requests(const CellInput &input);
+/// mount or seed, then prove, whose answer is the proof: an error where the mount is not what its
+/// name says.
+std::vector<Request> mount_requests(const CellInput &input);
+Request run_request(const nlohmann::json &workload);
+/// Makes the calls; returns the last one's answer.
+nlohmann::json call_all(const CellInput &input, GuestSession &guest,
+                        const std::vector<Request> &requests);
+/// What the guest's kernel printed since the last time.
+Request log_request();
 /// Throws when the guest's kernel has printed a warning, a bug or a sanitizer's report.
 void check_kernel_log(const CellInput &input, GuestSession &guest);
 /// The first line among kernel log entries (strings, or objects with "text") that tells of a bug.

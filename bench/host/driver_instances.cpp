@@ -60,9 +60,7 @@ json run_workloads(const CellInput &input, GuestSession &guest)
 {
     auto raw = json::array();
     for (const auto &workload : input.cell.workloads) {
-        auto answer = guest.call(
-            "run", {{"target", mount_target}, {"workload", workload}, {"seed", 1}},
-            Seconds(input.cell.timeout_s));
+        auto answer = guest.call(run_request(workload), Seconds(input.cell.timeout_s));
         raw.push_back({{"workload", workload.at("id")}, {"answer", std::move(answer)}});
     }
     return raw;
@@ -74,14 +72,14 @@ void run_guest(const CellInput &input, int instance, GuestHost &host, Gathering 
     const Seconds limit(input.cell.timeout_s);
     auto &memory = gathering.guests[static_cast<std::size_t>(instance)];
     host.step(input.cell, fmt::format("guest {}: booting", instance + 1));
-    const auto guest = host.boot(input.cell, instance);
-    load_modules(input, *guest);
+    const auto guest = host.boot(input.cell, instance, {});
+    call_all(input, *guest, load_requests(input));
     // Without what the kernel read when it looked for partitions, which may go at any time.
     guest->call("drop_caches", json::object(), limit);
     memory.before = guest->call("memory", json::object(), limit);
 
     host.step(input.cell, fmt::format("guest {}: mounting", instance + 1));
-    auto proof = mount_and_prove(input, *guest);
+    auto proof = call_all(input, *guest, mount_requests(input));
     host.step(input.cell, fmt::format("guest {}: reading", instance + 1));
     auto raw = run_workloads(input, *guest);
     memory.after = guest->call("memory", json::object(), limit);

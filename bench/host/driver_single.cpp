@@ -12,15 +12,11 @@ namespace {
 using nlohmann::json;
 using std::string;
 
-constexpr int agent_seed = 1; // of permutations; the same for every filesystem and run
-
 void run_workload(const CellInput &input, const json &workload, GuestSession &guest,
                   CellResult &result)
 {
     const auto id = workload.at("id").get<string>();
-    const auto answer = guest.call(
-        "run", {{"target", mount_target}, {"workload", workload}, {"seed", agent_seed}},
-        Seconds(input.cell.timeout_s));
+    const auto answer = guest.call(run_request(workload), Seconds(input.cell.timeout_s));
     result.raw.push_back({{"workload", id}, {"answer", answer}});
     auto rows = measurements_of(input.cell, id, input.clock, answer);
     result.measurements.insert(result.measurements.end(), rows.begin(), rows.end());
@@ -34,19 +30,6 @@ void note_failure(const string &workload, const std::exception &error, CellResul
         result.error = fmt::format("{}: {}", workload, error.what());
 }
 
-/// Whether the guest still answers, so that going on makes sense.
-bool alive(GuestSession &guest)
-{
-    try {
-        guest.call("memory", json::object(), Seconds(30));
-        return true;
-    } catch (const Interrupted &) {
-        throw;
-    } catch (const std::exception &) {
-        return false;
-    }
-}
-
 void failed_row(const CellInput &input, const string &workload, const string &error,
                 CellResult &result)
 {
@@ -56,18 +39,35 @@ void failed_row(const CellInput &input, const string &workload, const string &er
     result.measurements.push_back(row);
 }
 
+void append(std::vector<Request> &script, const std::vector<Request> &more)
+{
+    script.insert(script.end(), more.begin(), more.end());
+}
+
+/// All that a guest will be asked, in the order in which run_single() calls.
+std::vector<Request> script_of(const CellInput &input)
+{
+    std::vector<Request> script;
+    append(script, load_requests(input));
+    append(script, mount_requests(input));
+    append(script, {log_request()});
+    for (const auto &workload : input.cell.workloads)
+        append(script, {run_request(workload), log_request()});
+    return script;
+}
+
 } // namespace
 
 void run_single(const CellInput &input, GuestHost &host, CellResult &result)
 {
     host.step(input.cell, "booting");
-    const auto guest = host.boot(input.cell, 0);
+    const auto guest = host.boot(input.cell, 0, script_of(input));
     result.hello = guest->hello();
     result.qemu = guest->command();
 
     host.step(input.cell, "mounting");
-    load_modules(input, *guest);
-    result.proof = mount_and_prove(input, *guest);
+    call_all(input, *guest, load_requests(input));
+    result.proof = call_all(input, *guest, mount_requests(input));
     check_kernel_log(input, *guest);
 
     for (const auto &workload : input.cell.workloads) {
@@ -75,13 +75,13 @@ void run_single(const CellInput &input, GuestHost &host, CellResult &result)
         host.step(input.cell, id);
         try {
             run_workload(input, workload, *guest, result);
-        } catch (const Interrupted &) {
-            throw;
-        } catch (const std::exception &error) {
-            if (!alive(*guest)) // what it measured before is not trusted either
-                throw std::runtime_error(fmt::format("{}: {}", id, error.what()));
+        } catch (const AgentError &error) {
             note_failure(id, error, result);
             failed_row(input, id, error.what(), result);
+        } catch (const Interrupted &) {
+            throw;
+        } catch (const std::exception &error) { // what it measured before is not trusted either
+            throw std::runtime_error(fmt::format("{}: {}", id, error.what()));
         }
         check_kernel_log(input, *guest);
     }

@@ -112,6 +112,11 @@ void Guest::start()
     if (!log)
         throw std::runtime_error(
             fmt::format("wanted to write {}, could not open it", state.qemu_log.string()));
+    std::string script;
+    for (std::size_t i = 0; i < state.config.script.size(); ++i)
+        script += request_line(static_cast<std::int64_t>(i + 1), state.config.script[i]);
+    if (!script.empty())
+        write_file(state.run_dir.path() / script_file, script);
     state.started = Clock::now();
     state.qemu = Child::start(state.command, {-1, log.get(), log.get(), {}}, {}, state.config.keep);
 }
@@ -124,6 +129,7 @@ json Guest::wait_hello(Seconds timeout)
     const std::string wanted = "the agent's hello";
     if (!state.agent.connect(state.run_dir.path() / "agent.sock", deadline, alive))
         state.fail(wanted, alive() ? ChannelEvent::deadline : ChannelEvent::closed, timeout);
+    qmp("cont", nullptr, timeout);  // it was started stopped
     std::string line;
     if (const auto event = state.agent.receive(line, deadline); event != ChannelEvent::line)
         state.fail(wanted, event, timeout);
@@ -145,10 +151,17 @@ json Guest::call(const std::string &op, const json &args, Seconds timeout,
     const auto id = ++state.last_id;
     if (!state.agent.connected())
         throw std::logic_error("call() before wait_hello()");
-    const json request = {{"id", id}, {"op", op}, {"args", args.is_null() ? json::object() : args}};
-    if (const auto event = state.agent.send(to_line(request), deadline);
-        event != ChannelEvent::line)
+    const Request request{op, args.is_null() ? json::object() : args};
+    const auto &script = state.config.script;
+    if (static_cast<std::size_t>(id) <= script.size()) {
+        const auto &scripted = script[static_cast<std::size_t>(id) - 1];
+        if (request != scripted)
+            throw std::logic_error(fmt::format("{}: `{}` was called where the guest's script has `{}`",
+                                               state.config.name, op, scripted.op));
+    } else if (const auto event = state.agent.send(request_line(id, request), deadline);
+               event != ChannelEvent::line) {
         state.fail(wanted, event, timeout);
+    }
     for (;;) {
         std::string line;
         if (const auto event = state.agent.receive(line, deadline); event != ChannelEvent::line)
@@ -214,10 +227,9 @@ void Guest::shutdown(Seconds timeout)
     auto &state = *state_;
     if (!state.qemu.running())
         return;
-    if (state.agent.connected()) {
-        const json request = {
-            {"id", ++state.last_id}, {"op", "poweroff"}, {"args", json::object()}};
-        state.agent.send(to_line(request), in(timeout / 4));
+    const bool listens = static_cast<std::size_t>(state.last_id) >= state.config.script.size();
+    if (state.agent.connected() && listens) {
+        state.agent.send(request_line(++state.last_id, {"poweroff"}), in(timeout / 4));
         if (state.qemu.wait(in(timeout / 2)))
             return;
     }

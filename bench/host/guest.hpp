@@ -12,6 +12,7 @@
 
 #include "kernel.hpp"
 #include "process.hpp"
+#include "protocol.hpp"
 
 namespace daxbench {
 
@@ -26,11 +27,17 @@ struct GuestConfig {
     std::string medium = "none";      // "pmem" | "nvdimm-nodax" | "ivshmem" | "ram" (no device) | "none"
     std::filesystem::path image;      // behind pmem/nvdimm; size a multiple of 2 MiB
     std::filesystem::path seed;       // read-only disk with serial "seed", or empty
-    std::filesystem::path tools;      // read-only disk with serial "tools", or empty
+    std::filesystem::path tools;      // erofs image of the measuring programs, or empty
+    // The first requests, known before the guest starts: it finds them at boot and answers them one
+    // after another, so that nothing from outside interrupts it and equal runs are equal.
+    std::vector<Request> script;
     std::filesystem::path log_dir;    // console.log and qemu.log are written here; is created
     std::string extra_cmdline;        // appended to the kernel's command line
     bool keep = false;                // keep() may be called: QEMU does not die with the bench
 };
+
+// The script's file in a guest's run folder.
+inline constexpr const char *script_file = "script";
 
 // The command line `start` would use, for --dry-run and for results. `run_dir` is where the
 // sockets are; it need not exist.
@@ -40,10 +47,6 @@ std::string kernel_cmdline(const GuestConfig &config);
 // Everything that goes wrong throws one line naming what was waited for, what came, and the log.
 // A guest that dies, panics or misses a deadline is an error, never a hang. A guest belongs to the
 // thread that started it and dies with that thread.
-struct AgentError : std::runtime_error {  // the agent answered, with an error
-    using std::runtime_error::runtime_error;
-};
-
 class Guest {
   public:
     explicit Guest(GuestConfig config);
@@ -54,7 +57,8 @@ class Guest {
     void start();
     // The agent's hello object; {"seconds_to_hello": wall clock since start()} is added.
     nlohmann::json wait_hello(Seconds timeout);
-    // Sends a request and returns its "value"; progress lines are passed on.
+    // Sends a request, unless it is the script's next, and returns its "value"; progress lines are
+    // passed on. As long as the script is not over, only its requests can be made, in its order.
     nlohmann::json call(const std::string &op, const nlohmann::json &args, Seconds timeout,
                         const Progress &progress = {});
     // Asks the agent to power off, then QMP quit, then SIGKILL; QEMU has ended afterwards.

@@ -26,6 +26,7 @@ public:
 
     const nlohmann::json &hello() const override { return hello_; }
 
+    using GuestSession::call;
     nlohmann::json call(const std::string &op, const nlohmann::json &args,
                         Seconds timeout) override
     {
@@ -61,11 +62,13 @@ public:
     {
     }
 
-    std::unique_ptr<GuestSession> boot(const Cell &cell, int instance) override
+    std::unique_ptr<GuestSession> boot(const Cell &cell, int instance,
+                                       const std::vector<Request> &script) override
     {
         auto config = guest_config(world_, catalogue_, cell, instance,
                                    options_.log_root / file_name_of(cell.id));
         config.keep = options_.keep;
+        config.script = script;
         return std::make_unique<QemuSession>(std::move(config), display_, options_.keep);
     }
 

@@ -122,7 +122,7 @@ ToolsImage ensure_tools_image(const Progress &progress)
     const auto mkfs = require_program("mkfs.erofs", "tools");
     const auto version = tool_version({fio.string(), "--version"});
     const auto libraries = library_closure(fio);
-    std::string inputs = "tools 1\n" + version + "\n" + xxh3_file(fio) + "\n";
+    std::string inputs = "tools 2\n" + version + "\n" + xxh3_file(fio) + "\n";
     for (const auto &library : libraries)
         inputs += fmt::format("{} {}\n", library.string(), xxh3_file(library));
     const auto dir = Cache::entry("tools", xxh3_text(inputs), [&](const fs::path &aside) {
@@ -136,7 +136,7 @@ ToolsImage ensure_tools_image(const Progress &progress)
         run_checked({mkfs.string(), "-T0", "--all-root", "--quiet", (aside / "tools.erofs").string(),
                      tree.string()});
         remove_tree(tree);
-        pad(aside / "tools.erofs", 4096);
+        pad(aside / "tools.erofs", 2 << 20);  // as virtio-pmem wants it
     });
     return {dir / "tools.erofs", {{"fio", version}}};
 }

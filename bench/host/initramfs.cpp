@@ -25,8 +25,8 @@ using nlohmann::json;
 
 namespace {
 
-// Without these a guest cannot talk.
-const std::vector<std::string> needed_modules{"virtio_pci", "virtio_console"};
+// Without these a guest cannot talk, or be told what to do.
+const std::vector<std::string> needed_modules{"virtio_pci", "virtio_console", "qemu_fw_cfg"};
 // Disks, virtio-pmem and QEMU's nvdimm; a kernel may lack what its cells do not use.
 const std::vector<std::string> device_modules{"virtio_blk", "libnvdimm", "nd_pmem", "virtio_pmem",
                                               "nfit"};

@@ -33,14 +33,27 @@ void append(Argv &argv, std::initializer_list<std::string> words)
 
 bool has_memory_device(const GuestConfig &config)
 {
-    return config.medium == "pmem" || config.medium == "nvdimm-nodax";
+    return config.medium == "pmem" || config.medium == "nvdimm-nodax" ||
+           !config.tools.empty();
 }
 
-std::uint64_t image_bytes(const GuestConfig &config)
+std::uint64_t file_bytes(const fs::path &file)
 {
     std::error_code error;
-    const auto size = fs::file_size(config.image, error);
+    const auto size = fs::file_size(file, error);
     return error ? 0 : size;  // 0 only when a dry run prints a command for an image to come
+}
+
+// Size of a file that becomes memory of the guest.
+std::uint64_t memory_bytes(const fs::path &file)
+{
+    const auto size = file_bytes(file);
+    if (size % image_unit != 0)
+        throw std::runtime_error(fmt::format(
+            "wanted an image of whole 2 MiB for virtio-pmem, {} has {} bytes: give its image "
+            "`align = 2097152`",
+            file.string(), size));
+    return size;
 }
 
 void add_accelerator(Argv &argv, const GuestConfig &config)
@@ -64,9 +77,11 @@ void add_memory(Argv &argv, const GuestConfig &config)
 {
     auto size = fmt::format("{}M", config.memory_mib);
     if (has_memory_device(config)) {
-        // A gibibyte more than the image, since each slot may be aligned to one.
-        const auto image = (image_bytes(config) + gib - 1) / gib * gib;
-        size += fmt::format(",slots=1,maxmem={}M", config.memory_mib + (image + gib) / mib);
+        // A gibibyte more than each image, since each slot may be aligned to one.
+        std::uint64_t room = 0;
+        for (const auto &file : {config.image, config.tools})
+            room += file.empty() ? 0 : (file_bytes(file) + gib - 1) / gib * gib + gib;
+        size += fmt::format(",slots=2,maxmem={}M", config.memory_mib + room / mib);
     }
     // Shared, so that the host's smaps tell guest RAM from the rest by its memfd.
     append(argv, {"-m", size, "-object",
@@ -76,18 +91,14 @@ void add_memory(Argv &argv, const GuestConfig &config)
 
 void add_medium(Argv &argv, const GuestConfig &config)
 {
-    if (!has_memory_device(config) && config.medium != "ivshmem")
+    if (config.image.empty())
         return;
-    const auto size = image_bytes(config);
-    if (size % image_unit != 0)
-        throw std::runtime_error(fmt::format(
-            "wanted an image of whole 2 MiB for virtio-pmem, {} has {} bytes: give its image "
-            "`align = 2097152`",
-            config.image.string(), size));
-    auto backend = fmt::format("memory-backend-file,id=image,mem-path={},size={},share=on",
+    const auto size = memory_bytes(config.image);
+    const auto backend = fmt::format("memory-backend-file,id=image,mem-path={},size={},share=on",
                                escaped(config.image), size);
     if (config.medium == "pmem") {
-        append(argv, {"-object", backend, "-device", "virtio-pmem-pci,memdev=image"});
+        append(argv, {"-object", backend, "-device",
+                      fmt::format("virtio-pmem-pci,memdev=image,addr={}", pmem_address("image"))});
         return;
     }
     if (config.medium == "ivshmem") {
@@ -100,15 +111,28 @@ void add_medium(Argv &argv, const GuestConfig &config)
                   "nvdimm,memdev=image,unarmed=on"});
 }
 
-void add_disk(Argv &argv, const std::string &name, const fs::path &file)
+// What memory is filled from: a disk, since mapped memory would count as the guest's in the host.
+void add_seed(Argv &argv, const GuestConfig &config)
 {
-    if (file.empty())
+    if (config.seed.empty())
         return;
     append(argv, {"-blockdev",
-                  fmt::format("driver=raw,node-name={},read-only=on,file.driver=file,"
+                  fmt::format("driver=raw,node-name=seed,read-only=on,file.driver=file,"
                               "file.filename={},file.read-only=on",
-                              name, escaped(file)),
-                  "-device", fmt::format("virtio-blk-pci,drive={0},serial={0}", name)});
+                              escaped(config.seed)),
+                  "-device", "virtio-blk-pci,drive=seed,serial=seed"});
+}
+
+// Memory, too, and not a disk, whose interrupts come when the host pleases.
+void add_tools(Argv &argv, const GuestConfig &config)
+{
+    if (config.tools.empty())
+        return;
+    append(argv, {"-object",
+                  fmt::format("memory-backend-file,id=tools,mem-path={},size={},share=on,readonly=on",
+                              escaped(config.tools), memory_bytes(config.tools)),
+                  "-device",
+                  fmt::format("virtio-pmem-pci,memdev=tools,addr={}", pmem_address("tools"))});
 }
 
 void add_channels(Argv &argv, const GuestConfig &config, const fs::path &run_dir)
@@ -118,9 +142,16 @@ void add_channels(Argv &argv, const GuestConfig &config, const fs::path &run_dir
             "-serial", "chardev:console", "-chardev",
             fmt::format("socket,id=agent,path={},server=on,wait=off",
                         escaped(run_dir / "agent.sock")),
-            "-device", "virtio-serial-pci", "-device",
+            // Without an I/O event QEMU handles what the guest sends at the instruction that sends it,
+            // and not some time later in another thread while the guest waits.
+            "-device", "virtio-serial-pci,ioeventfd=off", "-device",
             fmt::format("virtserialport,chardev=agent,name={}", agent_port_name), "-qmp",
             fmt::format("unix:{},server=on,wait=off", escaped(run_dir / "qmp.sock"))});
+    if (!config.script.empty())
+        append(argv, {"-fw_cfg", fmt::format("name={},file={}", script_name,
+                                             escaped(run_dir / script_file))});
+    // Stopped until the host has connected.
+    append(argv, {"-S"});
 }
 
 }  // namespace
@@ -157,8 +188,8 @@ Argv qemu_command(const GuestConfig &config, const fs::path &run_dir)
                   "-initrd", config.initramfs.string(), "-append", kernel_cmdline(config)});
     add_channels(argv, config, run_dir);
     add_medium(argv, config);
-    add_disk(argv, "seed", config.seed);
-    add_disk(argv, "tools", config.tools);
+    add_seed(argv, config);
+    add_tools(argv, config);
     return argv;
 }
 

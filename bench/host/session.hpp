@@ -6,16 +6,18 @@
 #include "host_memory.hpp"
 #include "plan.hpp"
 #include "process.hpp"
+#include "protocol.hpp"
 
 #include <nlohmann/json.hpp>
 
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace daxbench {
 
 /// One booted guest. It belongs to the thread that made it. Every call throws one line when it
-/// fails, and Interrupted on Ctrl-C.
+/// fails: AgentError where the guest itself said so and goes on; and Interrupted on Ctrl-C.
 class GuestSession {
 public:
     virtual ~GuestSession() = default; ///< ends the guest, whatever state it is in
@@ -23,6 +25,10 @@ public:
     virtual const nlohmann::json &hello() const = 0;
     virtual nlohmann::json call(const std::string &op, const nlohmann::json &args,
                                 Seconds timeout) = 0;
+    nlohmann::json call(const Request &request, Seconds timeout)
+    {
+        return call(request.op, request.args, timeout);
+    }
     virtual void shutdown() = 0;
     /// What the host holds for this guest now.
     virtual HostMemory host_memory() const = 0;
@@ -32,8 +38,10 @@ public:
 class GuestHost {
 public:
     virtual ~GuestHost() = default;
-    /// Boots guest number `instance` (from 0) of a cell; returns after its hello.
-    virtual std::unique_ptr<GuestSession> boot(const Cell &cell, int instance) = 0;
+    /// Boots guest number `instance` (from 0) of a cell; returns after its hello. The first calls
+    /// are then those of the script (see GuestConfig).
+    virtual std::unique_ptr<GuestSession> boot(const Cell &cell, int instance,
+                                               const std::vector<Request> &script) = 0;
     /// Called with what a cell is doing now, from any of its threads.
     virtual void step(const Cell &cell, const std::string &text) = 0;
 };

@@ -183,11 +183,14 @@ TEST_F(CacheTest, QemuCommandOfACountingPmemGuest)
     config.medium = "pmem";
     config.image = image;
     config.tools = "/t/tools";
+    config.script = {{"load"}};
     const auto argv = qemu_command(config, "/run");
     EXPECT_TRUE(has(argv, "shift=0,sleep=off"));
-    EXPECT_TRUE(has(argv, "virtio-pmem-pci,memdev=image"));
+    EXPECT_TRUE(has(argv, "virtio-pmem-pci,memdev=image,addr=10.0"));
     EXPECT_TRUE(has_part(argv, "a,,b,size=4194304,share=on"));
-    EXPECT_TRUE(has(argv, "virtio-blk-pci,drive=tools,serial=tools"));
+    EXPECT_TRUE(has(argv, "virtio-pmem-pci,memdev=tools,addr=11.0"));
+    EXPECT_TRUE(has(argv, "name=opt/org.daxfs/script,file=/run/script"));
+    EXPECT_TRUE(has(argv, "virtio-serial-pci,ioeventfd=off"));
     EXPECT_FALSE(has_part(argv, "serial=seed"));
     EXPECT_TRUE(has(argv, "/k/vmlinux"));
     EXPECT_EQ(*(std::find(argv.begin(), argv.end(), "-smp") + 1), "1");

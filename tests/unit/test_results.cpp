@@ -43,10 +43,12 @@ json run_answer()
 /// Answers from a table; records what it was asked.
 class FakeGuest : public GuestSession {
 public:
-    FakeGuest(const Answers &answers, std::vector<string> &calls, std::mutex &mutex)
-        : answers_(answers), calls_(calls), mutex_(mutex)
+    FakeGuest(const Answers &answers, const std::vector<Request> &script,
+              std::vector<string> &calls, std::mutex &mutex)
+        : answers_(answers), script_(script), calls_(calls), mutex_(mutex)
     {
     }
+    using GuestSession::call;
     const json &hello() const override { return hello_; }
     json call(const string &op, const json &args, Seconds) override
     {
@@ -54,6 +56,10 @@ public:
             const std::lock_guard lock(mutex_);
             calls_.push_back(op);
         }
+        if (made_ < script_.size()) { // as the real one does
+            EXPECT_EQ((Request{op, args}), script_[made_]);
+        }
+        ++made_;
         if (op == "memory")
             return memory_answer(memory_calls_++ == 0 ? 1000 : 1500);
         const auto answer = answers_.find(op);
@@ -72,6 +78,8 @@ public:
 
 private:
     const Answers &answers_;
+    std::vector<Request> script_;
+    std::size_t made_ = 0;
     std::vector<string> &calls_;
     std::mutex &mutex_;
     int memory_calls_ = 0;
@@ -81,11 +89,12 @@ private:
 
 class FakeHost : public GuestHost {
 public:
-    std::unique_ptr<GuestSession> boot(const Cell &, int instance) override
+    std::unique_ptr<GuestSession> boot(const Cell &, int instance,
+                                       const std::vector<Request> &script) override
     {
         if (instance == broken_instance)
             throw std::runtime_error("no hello within 60 s");
-        return std::make_unique<FakeGuest>(answers, calls, mutex_);
+        return std::make_unique<FakeGuest>(answers, script, calls, mutex_);
     }
     void step(const Cell &, const string &) override {}
 
@@ -182,7 +191,7 @@ TEST(SingleDriver, OneFailedWorkloadLeavesTheOthers)
     input.cell.workloads.push_back(json{{"id", "stat"}, {"engine", "e"}});
     host.answers["run"] = [](const json &args) -> json {
         if (args.at("workload").at("id") == "stat")
-            throw std::runtime_error("no such file");
+            throw AgentError("no such file");
         return run_answer();
     };
     const auto result = run_cell(input, host);
