@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "build_image.hpp"
 
+#include <fnmatch.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -21,20 +22,66 @@ namespace {
 void map_owners_and_times(Tree& tree, const BuildOptions& options)
 {
     for (Node& node : tree.nodes) {
-        node.uid = options.uid.value_or(node.uid);
-        node.gid = options.gid.value_or(node.gid);
-        if (options.mtime) {
-            node.mtime_sec = *options.mtime;
+        node.uid = options.uid.value_or(static_cast<std::uint32_t>(node.uid + options.uid_offset));
+        node.gid = options.gid.value_or(static_cast<std::uint32_t>(node.gid + options.gid_offset));
+        const bool too_new = options.newest_mtime && node.mtime_sec >= *options.newest_mtime;
+        if (options.mtime || too_new) {
+            node.mtime_sec = options.mtime ? *options.mtime : *options.newest_mtime;
             node.mtime_nsec = 0;
         }
     }
 }
 
+void exclude_xattrs(Tree& tree, const std::vector<std::string>& globs)
+{
+    if (globs.empty())
+        return;
+    const std::vector<std::uint32_t> ids = tree.xattrs.edit([&](std::vector<Xattr>& xattrs) {
+        std::erase_if(xattrs, [&](const Xattr& xattr) {
+            const std::string name = join_xattr_name(xattr.index, xattr.name);
+            return std::any_of(globs.begin(), globs.end(), [&](const std::string& glob) {
+                return fnmatch(glob.c_str(), name.c_str(), 0) == 0;
+            });
+        });
+    });
+    for (Node& node : tree.nodes)
+        node.xattrs = ids[node.xattrs];
+}
+
+void label(Tree& tree, const BuildOptions& options)
+{
+    if (!options.label_of)
+        return;
+    for (const NodeId id : tree.by_ino) {
+        Node& node = tree.nodes[id];
+        const std::string context = options.label_of("/" + tree.path(id), node.mode);
+        if (context.empty())
+            continue;
+        std::vector<Xattr> xattrs;
+        if (node.xattrs != 0)
+            xattrs = tree.xattrs.decode(node.xattrs);
+        xattrs.push_back({DAXFS_XATTR_SECURITY, "selinux", context + '\0'});
+        node.xattrs = tree.xattrs.intern(std::move(xattrs));
+    }
+}
+
+// What was not asked for is what the source says.
+BuildOptions completed(BuildOptions options, const ImageIdentity& identity)
+{
+    if (options.label.empty())
+        options.label = identity.label.value_or("");
+    if (!options.uuid)
+        options.uuid = identity.uuid;
+    if (!options.build_time)
+        options.build_time = identity.build_time;
+    return options;
+}
+
 std::int64_t newest_mtime(const Tree& tree)
 {
     std::int64_t newest = std::numeric_limits<std::int64_t>::min();
-    for (const Node& node : tree.nodes)
-        newest = std::max(newest, node.mtime_sec);
+    for (const NodeId id : tree.by_ino)
+        newest = std::max(newest, tree.nodes[id].mtime_sec);
     return newest;
 }
 
@@ -109,12 +156,15 @@ BuildSummary summarize(const Tree& tree, const ContentTotals& totals, const Plac
 
 }  // namespace
 
-BuildSummary build_image(TreeSource& source, const std::string& path, const BuildOptions& options,
+BuildSummary build_image(TreeSource& source, const std::string& path, const BuildOptions& wanted,
                          const Workers& workers)
 {
     const std::unique_ptr<Tree> tree = source.scan(workers);
+    const BuildOptions options = completed(wanted, source.identity());
     tree->finish(workers);
     map_owners_and_times(*tree, options);
+    exclude_xattrs(*tree, options.xattr_exclude);
+    label(*tree, options);
 
     Content content(*tree, source, workers, {options.align, options.dedupe});
     content.survey();
@@ -136,7 +186,7 @@ BuildSummary build_image(TreeSource& source, const std::string& path, const Buil
     std::memcpy(block.data(), &super, sizeof(super));
     output.write(0, block);
     workers.check_stop();
-    output.commit(super.image_size);
+    output.commit(super.image_size, options.sync);
     return summarize(*tree, content.totals(), placer, super);
 }
 

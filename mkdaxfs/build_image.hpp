@@ -3,8 +3,10 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "source.hpp"
 #include "uuid.hpp"
@@ -16,8 +18,15 @@ struct BuildOptions {
     std::optional<Uuid> uuid;                 // else made from the content
     std::optional<std::int64_t> build_time;   // else the newest mtime, whole seconds
     std::optional<std::int64_t> mtime;        // of everything; else the source's
+    std::optional<std::int64_t> newest_mtime; // what is newer gets this time
     std::optional<std::uint32_t> uid;         // of everything; else the source's
     std::optional<std::uint32_t> gid;
+    std::int64_t uid_offset = 0;  // added to the source's, modulo 2^32
+    std::int64_t gid_offset = 0;
+    std::vector<std::string> xattr_exclude;   // globs for full names
+    // SELinux label of a path ("/" in front) with this mode; "" for none.
+    std::function<std::string(const std::string& path, std::uint32_t mode)> label_of;
+    bool sync = true;  // write to the medium before the image gets its name
     std::uint64_t align = 2 << 20;            // power of two, 4 KiB ... 1 GiB
     bool dedupe = true;
 };

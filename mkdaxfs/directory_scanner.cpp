@@ -3,7 +3,6 @@
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <fnmatch.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -58,7 +57,7 @@ std::string join(const std::string& dir, std::string_view name)
 Node to_node(const struct stat& st)
 {
     Node node;
-    node.mode = st.st_mode;
+    node.mode = static_cast<std::uint16_t>(st.st_mode);
     node.uid = st.st_uid;
     node.gid = st.st_gid;
     node.mtime_sec = st.st_mtim.tv_sec;
@@ -72,8 +71,8 @@ Node to_node(const struct stat& st)
 
 class Scanner {
 public:
-    Scanner(int root, const std::vector<std::string>& exclude, const Workers& workers)
-        : root_(root), exclude_(exclude), workers_(workers)
+    Scanner(int root, const PathFilter& filter, const Workers& workers)
+        : root_(root), filter_(filter), workers_(workers)
     {
     }
 
@@ -147,24 +146,11 @@ private:
             if (!entry)
                 return listing;
             const std::string_view name = entry->d_name;
-            if (name != "." && name != ".." && !excluded(dir.path, name))
-                listing.found.push_back(look(fd, dir.path, entry->d_name, listing.text, xattrs));
+            if (name == "." || name == ".." ||
+                (!filter_.empty() && filter_.excludes(join(dir.path, name))))
+                continue;
+            listing.found.push_back(look(fd, dir.path, entry->d_name, listing.text, xattrs));
         }
-    }
-
-    bool excluded(const std::string& dir, std::string_view name) const
-    {
-        if (exclude_.empty())
-            return false;
-        const std::string path = join(dir, name);
-        const char* last = path.c_str() + path.size() - name.size();
-        for (const std::string& glob : exclude_) {
-            const bool whole = glob.find('/') != std::string::npos;
-            const char* pattern = glob.c_str() + (glob.starts_with('/') ? 1 : 0);
-            if (fnmatch(pattern, whole ? path.c_str() : last, whole ? FNM_PATHNAME : 0) == 0)
-                return true;
-        }
-        return false;
     }
 
     Found look(int dir, const std::string& dir_path, const char* name, std::string& text,
@@ -226,7 +212,7 @@ private:
     }
 
     int root_;
-    const std::vector<std::string>& exclude_;
+    const PathFilter& filter_;
     const Workers& workers_;
 
     std::mutex mutex_;  // guards all below
@@ -240,10 +226,10 @@ private:
 
 }  // namespace
 
-std::unique_ptr<Tree> scan_directory(int root, const std::vector<std::string>& exclude,
+std::unique_ptr<Tree> scan_directory(int root, const PathFilter& filter,
                                      const Workers& workers)
 {
-    return Scanner(root, exclude, workers).run();
+    return Scanner(root, filter, workers).run();
 }
 
 }  // namespace daxfs

@@ -2,16 +2,15 @@
 #pragma once
 
 #include <memory>
-#include <string>
-#include <vector>
 
+#include "path_filter.hpp"
 #include "tree.hpp"
 
 namespace daxfs {
 
 // Read everything but file contents below the directory `root`, several directories
 // at a time. Throws for the first thing that cannot be read.
-std::unique_ptr<Tree> scan_directory(int root, const std::vector<std::string>& exclude,
+std::unique_ptr<Tree> scan_directory(int root, const PathFilter& filter,
                                      const Workers& workers);
 
 }  // namespace daxfs

@@ -98,8 +98,8 @@ int open_beneath(int dir, const std::string& path, int flags)
     return openat(dir, rest.c_str(), flags | O_CLOEXEC);
 }
 
-DirectorySource::DirectorySource(std::string path, std::vector<std::string> exclude)
-    : path_(std::move(path)), exclude_(std::move(exclude))
+DirectorySource::DirectorySource(std::string path, PathFilter filter)
+    : path_(std::move(path)), filter_(std::move(filter))
 {
     root_.reset(::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!root_)
@@ -109,7 +109,7 @@ DirectorySource::DirectorySource(std::string path, std::vector<std::string> excl
 
 std::unique_ptr<Tree> DirectorySource::scan(const Workers& workers)
 {
-    return scan_directory(root_.get(), exclude_, workers);
+    return scan_directory(root_.get(), filter_, workers);
 }
 
 std::unique_ptr<FileContent> DirectorySource::open(const Tree& tree, NodeId node) const

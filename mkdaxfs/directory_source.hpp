@@ -4,8 +4,8 @@
 
 #include <memory>
 #include <string>
-#include <vector>
 
+#include "path_filter.hpp"
 #include "source.hpp"
 #include "unique_fd.hpp"
 
@@ -13,17 +13,15 @@ namespace daxfs {
 
 class DirectorySource : public TreeSource {
 public:
-    // Globs as in fnmatch(3): one without a slash is matched against each name, one
-    // with a slash against the path from the root. An excluded directory is left out
-    // with all that is in it. Throws when path is not a directory that can be read.
-    DirectorySource(std::string path, std::vector<std::string> exclude);
+    // An excluded directory is left out with all that is in it. Throws when path is not a directory that can be read.
+    DirectorySource(std::string path, PathFilter filter);
 
     std::unique_ptr<Tree> scan(const Workers& workers) override;
     std::unique_ptr<FileContent> open(const Tree& tree, NodeId node) const override;
 
 private:
     std::string path_;
-    std::vector<std::string> exclude_;
+    PathFilter filter_;
     UniqueFd root_;
 };
 

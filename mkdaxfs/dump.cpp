@@ -11,8 +11,12 @@
 #include <nlohmann/json.hpp>
 
 #include "error.hpp"
+#include "dump_text.hpp"
+#include "extract.hpp"
 #include "file_type.hpp"
 #include "image_reader.hpp"
+#include "image_walk.hpp"
+#include "layout.hpp"
 #include "uuid.hpp"
 
 namespace daxfs {
@@ -27,6 +31,11 @@ struct Options {
     std::string ls;
     std::string stat;
     std::string cat;
+    std::string extract;
+    std::string diff;
+    bool layout = false;
+    bool tar = false;
+    bool text = false;
 };
 
 Json range(const daxfs_span& span)
@@ -66,7 +75,7 @@ Json statistics(const ImageReader& reader)
     std::map<std::string_view, std::uint64_t> types;
     std::uint64_t file_bytes = 0;
     std::uint64_t with_holes = 0;
-    std::uint64_t huge_pages = 0;
+    std::uint64_t huge = 0;
     for (std::uint64_t ino = 1; ino <= reader.image().inode_count; ++ino) {
         const daxfs_attr attr = reader.inode(ino);
         ++types[file_type_name(attr.mode)];
@@ -74,12 +83,11 @@ Json statistics(const ImageReader& reader)
             continue;
         file_bytes += attr.node.size;
         with_holes += attr.node.layout == DAXFS_LAYOUT_EXTENTS;
-        if (attr.node.layout == DAXFS_LAYOUT_FLAT && attr.node.data % DAXFS_HUGE_SIZE == 0)
-            huge_pages += attr.node.size / DAXFS_HUGE_SIZE;
+        huge += huge_bytes(reader, attr.node);
     }
     Json json = {{"file_bytes", file_bytes},
                  {"files_with_holes", with_holes},
-                 {"huge_page_bytes", huge_pages * DAXFS_HUGE_SIZE}};
+                 {"huge_page_bytes", huge}};
     for (const auto& [type, count] : types)
         json["types"][std::string(type)] = count;
     return json;
@@ -148,13 +156,7 @@ void list(const ImageReader& reader, const Options& options, std::ostream& out)
     const daxfs_attr dir = reader.inode(find(reader, options.ls));
     if (!S_ISDIR(dir.mode))
         throw std::runtime_error(printable(options.ls) + " is no directory");
-    std::map<std::string, std::uint32_t> sorted;
-    for (std::uint32_t i = 0; i < dir.node.count; ++i) {
-        const daxfs_entry entry = reader.entry(dir.node, i);
-        sorted.emplace(std::string(reinterpret_cast<const char*>(entry.name), entry.name_len),
-                       entry.ino);
-    }
-    for (const auto& [name, ino] : sorted) {
+    for (const auto& [name, ino] : sorted_entries(reader, dir.node)) {
         const Json json = describe(reader, name, ino);
         if (options.json)
             print(options, json, out);
@@ -183,18 +185,60 @@ void cat(const ImageReader& reader, const Options& options, std::ostream& out)
     });
 }
 
-void dump(const Options& options, std::ostream& out)
+void show_layout(const ImageReader& reader, const Options& options, std::ostream& out)
 {
-    const ImageReader reader(options.image);
-    if (!options.ls.empty())
-        return list(reader, options, out);
-    if (!options.cat.empty())
-        return cat(reader, options, out);
-    if (!options.stat.empty())
-        return print(options, describe(reader, options.stat, find(reader, options.stat)), out);
+    Json files = Json::array();
+    const Layout layout = image_layout(reader, [&](const std::string& path, std::uint64_t size,
+                                                   std::uint64_t huge) {
+        files.push_back({{"path", "/" + printable(path)}, {"size", size}, {"huge_page_bytes", huge}});
+    });
+    Json json = {{"superblock", layout.superblock}, {"metadata", layout.metadata},
+                 {"data", layout.data},             {"padding", layout.padding},
+                 {"shared", layout.shared},         {"holes", layout.holes},
+                 {"huge_page_bytes", layout.huge}};
+    if (options.json)
+        json["large_files"] = files;
+    print(options, json, out);
+    if (options.json)
+        return;
+    for (const Json& file : files)
+        out << fmt::format("{:>14} of {:>14} bytes by 2 MiB pages: {}\n",
+                           file["huge_page_bytes"].get<std::uint64_t>(),
+                           file["size"].get<std::uint64_t>(), file["path"].get<std::string>());
+}
+
+void summary(const ImageReader& reader, const Options& options, std::ostream& out)
+{
     Json json = superblock(reader.image());
     json["statistics"] = statistics(reader);
     print(options, json, out);
+}
+
+// Returns the exit status.
+int dump(const Options& options, std::ostream& out, std::ostream& err)
+{
+    const ImageReader reader(options.image);
+    if (!options.diff.empty())
+        return dump_diff(reader, ImageReader(options.diff), out) == 0 ? 0 : 1;
+    if (!options.extract.empty()) {
+        const auto warn = [&](const std::string& text) { err << "dump.daxfs: " << text << '\n'; };
+        return extract_image(reader, options.extract, warn) == 0 ? 0 : 1;
+    }
+    if (!options.ls.empty())
+        list(reader, options, out);
+    else if (!options.cat.empty())
+        cat(reader, options, out);
+    else if (!options.stat.empty())
+        print(options, describe(reader, options.stat, find(reader, options.stat)), out);
+    else if (options.layout)
+        show_layout(reader, options, out);
+    else if (options.tar)
+        dump_tar(reader, out, err);
+    else if (options.text)
+        dump_text(reader, out);
+    else
+        summary(reader, options, out);
+    return 0;
 }
 
 }  // namespace
@@ -209,15 +253,27 @@ int dump_main(const std::vector<std::string>& args, std::ostream& out, std::ostr
     auto* ls = app.add_option("--ls", options.ls, "list the directory PATH")->type_name("PATH");
     auto* stat = app.add_option("--stat", options.stat, "all about PATH")->type_name("PATH");
     auto* cat = app.add_option("--cat", options.cat, "the content of the file PATH")->type_name("PATH");
-    ls->excludes(stat)->excludes(cat);
-    stat->excludes(cat);
+    auto* extract = app.add_option("--extract", options.extract,
+                                   "write the tree into the empty or new directory DIR")
+                        ->type_name("DIR");
+    auto* diff = app.add_option("--diff", options.diff,
+                                "what differs from the tree of the image OTHER; status 1 if anything")
+                     ->type_name("OTHER");
+    auto* layout = app.add_flag("--layout", options.layout, "how the image's bytes are used");
+    auto* tar = app.add_flag("--tar", options.tar, "the tree as a tar archive");
+    auto* text = app.add_flag("--text", options.text, "the image as text for mkdaxfs --text");
+    const std::vector<CLI::Option*> actions = {ls, stat, cat, extract, diff, layout, tar, text};
+    for (std::size_t i = 0; i < actions.size(); ++i) {
+        for (std::size_t j = i + 1; j < actions.size(); ++j)
+            actions[i]->excludes(actions[j]);
+    }
     app.set_version_flag("-V,--version", fmt::format("dump.daxfs {}", DAXFS_TOOLS_VERSION));
     try {
         app.parse(std::vector<std::string>(args.rbegin(), args.rend()));
-        dump(options, out);
+        const int status = dump(options, out, err);
         if (!out.flush())
             throw std::runtime_error("cannot write the output");
-        return 0;
+        return status;
     } catch (const CLI::Success& asked) {
         return app.exit(asked, out, err);
     } catch (const CLI::ParseError& wrong) {

@@ -22,5 +22,5 @@ int main(int argc, char** argv)
     action.sa_handler = on_signal;
     for (const int signal : {SIGINT, SIGTERM, SIGHUP})
         sigaction(signal, &action, nullptr);
-    return daxfs::mkdaxfs_main({argv + 1, argv + argc}, std::cout, std::cerr, &stop);
+    return daxfs::mkdaxfs_main({argv + 1, argv + argc}, std::cin, std::cout, std::cerr, &stop);
 }

@@ -58,9 +58,9 @@ Range plan_extents(Tree& tree, const std::vector<SparseFile>& sparse, Cursor& cu
 Range plan_symlinks(const Tree& tree, Cursor& cursor)
 {
     const std::uint64_t begin = cursor.at();
-    for (const Node& node : tree.nodes) {
-        if (S_ISLNK(node.mode))
-            cursor.take(node.size, 1);
+    for (const NodeId id : tree.by_ino) {
+        if (S_ISLNK(tree.nodes[id].mode))
+            cursor.take(tree.nodes[id].size, 1);
     }
     return cursor.close(begin);
 }

@@ -1,13 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "mkdaxfs.hpp"
 
+#include <fcntl.h>
+
 #include <algorithm>
 #include <bit>
+#include <cerrno>
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
+#include <map>
+#include <memory>
 #include <ostream>
 #include <thread>
+#include <utility>
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -17,6 +24,11 @@
 #include "daxfs_format.h"
 #include "directory_source.hpp"
 #include "error.hpp"
+#include "file_contexts.hpp"
+#include "oci_source.hpp"
+#include "source_list.hpp"
+#include "tar_source.hpp"
+#include "text_source.hpp"
 
 namespace daxfs {
 
@@ -24,21 +36,40 @@ namespace {
 
 struct Options {
     std::string image;
-    std::string source;
+    std::vector<std::string> sources;  // directories
+    std::vector<std::string> tar;
+    std::vector<std::string> oci;
+    std::vector<std::string> text;
     std::string uuid;
     std::vector<std::string> exclude;
+    std::vector<std::string> exclude_regex;
+    std::string file_contexts;
     BuildOptions build;
     unsigned threads = std::max(1u, std::thread::hardware_concurrency());
     bool all_root = false;
     bool no_dedupe = false;
+    bool no_sync = false;
     bool quiet = false;
     bool json = false;
 };
 
+// Options that may be given several times, each time with one value.
+CLI::Option* add_list(CLI::App& app, const std::string& name, std::vector<std::string>& list,
+                      const std::string& type, const std::string& what)
+{
+    return app.add_option(name, list, what + "; repeatable")->type_name(type)->allow_extra_args(false);
+}
+
 void declare(CLI::App& app, Options& o)
 {
     app.add_option("IMAGE", o.image, "image file to write")->required();
-    app.add_option("SOURCE", o.source, "directory that becomes the root")->required();
+    app.add_option("SOURCE", o.sources, "directory that becomes the root");
+    add_list(app, "--tar", o.tar, "FILE", "source: an archive (tar, cpio, zip, compressed or not); - is "
+                                          "standard input");
+    add_list(app, "--oci", o.oci, "PATH[:TAG]",
+             "source: a container image, as an OCI layout (directory or archive) or from docker save");
+    add_list(app, "--text,--pseudo", o.text, "FILE",
+             "source: a tree as text, whole or a few entries to add; - is standard input");
     app.add_option("-L,--label", o.build.label, "label, up to 32 bytes");
     app.add_option("-U,--uuid", o.uuid, "UUID (default: made from the content)");
     app.add_option("-j,--threads", o.threads, "threads (default: one for each core)")
@@ -48,20 +79,28 @@ void declare(CLI::App& app, Options& o)
                    "(default 2M)")
         ->transform(CLI::AsSizeValue(false));
     app.add_flag("--no-dedupe", o.no_dedupe, "store equal files as often as they occur");
-    app.add_option("-x,--exclude", o.exclude,
-                   "leave out what matches GLOB: names, or paths when it has a slash; repeatable")
-        ->type_name("GLOB")
-        ->allow_extra_args(false);
+    add_list(app, "-x,--exclude", o.exclude, "GLOB",
+             "leave out what matches: names, or paths when it has a slash");
+    add_list(app, "--exclude-regex", o.exclude_regex, "REGEX",
+             "leave out paths that match the extended regular expression");
+    add_list(app, "--xattr-exclude", o.build.xattr_exclude, "GLOB",
+             "leave out extended attributes whose full name matches");
+    app.add_option("--file-contexts", o.file_contexts, "SELinux labels as this file says")
+        ->type_name("FILE");
     app.add_flag("--all-root", o.all_root, "make root the owner and group of everything");
     app.add_option("--force-uid", o.build.uid, "owner of everything");
     app.add_option("--force-gid", o.build.gid, "group of everything");
+    app.add_option("--uid-offset", o.build.uid_offset, "add this to every owner's number");
+    app.add_option("--gid-offset", o.build.gid_offset, "add this to every group's number");
     app.add_option("-T,--mtime", o.build.mtime, "time of everything, seconds since the epoch");
+    app.add_flag("--no-sync", o.no_sync, "do not wait until the image is on the medium");
     app.add_flag("-q,--quiet", o.quiet, "print nothing but errors");
     app.add_flag("--json", o.json, "print a summary as one line of JSON");
     app.set_version_flag("-V,--version", fmt::format("mkdaxfs {}, format version {}", DAXFS_TOOLS_VERSION,
                                                      DAXFS_VERSION));
-    app.footer("SOURCE_DATE_EPOCH, when set, is the image's build time; otherwise the newest time "
-               "in the tree is.");
+    app.footer("Several sources are merged in the order given, later ones over earlier ones.\n"
+               "SOURCE_DATE_EPOCH, when set, is the image's build time, and no file's time is later; "
+               "otherwise the newest time in the tree is the build time.");
 }
 
 // What CLI11 does not check by itself. Throws CLI::ValidationError.
@@ -78,7 +117,12 @@ void complete(Options& o)
     if (!o.uuid.empty() && !o.build.uuid)
         throw CLI::ValidationError("--uuid",
                                    "wanted 32 hexadecimal digits, got " + printable(o.uuid));
+    if (o.sources.size() + o.tar.size() + o.oci.size() + o.text.size() == 0)
+        throw CLI::RequiredError("SOURCE");
     o.build.dedupe = !o.no_dedupe;
+    o.build.sync = !o.no_sync;
+    if (!o.file_contexts.empty())
+        o.build.label_of = read_file_contexts(o.file_contexts);
     if (o.all_root) {
         o.build.uid = o.build.uid.value_or(0);
         o.build.gid = o.build.gid.value_or(0);
@@ -89,20 +133,98 @@ void complete(Options& o)
             throw CLI::ValidationError("SOURCE_DATE_EPOCH", fmt::format("wanted seconds, got {}",
                                                                         printable(epoch)));
         o.build.build_time = seconds;
+        o.build.newest_mtime = seconds;
     }
 }
 
 // Writing the image would change the tree it is made of.
-void refuse_image_inside_source(const Options& o)
+void refuse_image_inside_source(const Options& o, const std::string& directory)
 {
     namespace fs = std::filesystem;
-    const fs::path source = fs::weakly_canonical(o.source);
+    const fs::path source = fs::weakly_canonical(directory);
     const fs::path image = fs::weakly_canonical(o.image);
     const auto [end, rest] = std::mismatch(source.begin(), source.end(), image.begin(), image.end());
     if (end == source.end() && rest != image.end())
         throw std::runtime_error(fmt::format(
             "the image {} would lie inside its source {}: write it somewhere else",
-            printable(o.image), printable(o.source)));
+            printable(o.image), printable(directory)));
+}
+
+// Gives sources their files and standard input, and keeps them open.
+class Inputs {
+public:
+    explicit Inputs(std::istream& in) : in_(in) {}
+
+    ReadBytes bytes(const std::string& path)
+    {
+        if (path == "-") {
+            take_standard_input();
+            return [this](std::span<std::byte> to) {
+                in_.read(reinterpret_cast<char*>(to.data()), static_cast<std::streamsize>(to.size()));
+                if (in_.bad())
+                    throw std::runtime_error("cannot read standard input");
+                return static_cast<std::size_t>(in_.gcount());
+            };
+        }
+        auto file = std::make_shared<UniqueFd>(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+        if (!*file)
+            throw system_failure(errno, "cannot open " + printable(path));
+        return [file, read = bytes_of(file->get(), path)](std::span<std::byte> to) { return read(to); };
+    }
+
+    std::istream& text(const std::string& path)
+    {
+        if (path == "-") {
+            take_standard_input();
+            return in_;
+        }
+        auto& file = *files_.emplace_back(std::make_unique<std::ifstream>(path, std::ios::binary));
+        if (!file)
+            throw system_failure(errno, "cannot open " + printable(path));
+        return file;
+    }
+
+private:
+    void take_standard_input()
+    {
+        if (std::exchange(taken_, true))
+            throw std::runtime_error("wanted standard input (-) for one source, got it for two");
+    }
+
+    std::istream& in_;
+    bool taken_ = false;
+    std::vector<std::unique_ptr<std::ifstream>> files_;
+};
+
+PathFilter filter_of(const Options& o)
+{
+    PathFilter filter;
+    for (const std::string& glob : o.exclude)
+        filter.add_glob(glob);
+    for (const std::string& regex : o.exclude_regex)
+        filter.add_regex(regex);
+    return filter;
+}
+
+// In the order of the command line.
+void add_sources(SourceList& list, const CLI::App& app, const Options& o, Inputs& inputs)
+{
+    const PathFilter filter = filter_of(o);
+    std::map<std::string, std::size_t> used;
+    for (const CLI::Option* option : app.parse_order()) {
+        const std::string name = option->get_name();
+        const std::size_t i = used[name]++;
+        if (name == "SOURCE") {
+            list.add(std::make_unique<DirectorySource>(o.sources[i], filter));
+            refuse_image_inside_source(o, o.sources[i]);
+        } else if (name == "--tar") {
+            list.add(std::make_unique<TarSource>(inputs.bytes(o.tar[i]), o.tar[i], filter));
+        } else if (name == "--oci") {
+            list.add(std::make_unique<OciSource>(o.oci[i], filter));
+        } else if (name == "--text") {
+            list.add(std::make_unique<TextSource>(inputs.text(o.text[i]), o.text[i], filter));
+        }
+    }
 }
 
 std::string to_json(const Options& o, const BuildSummary& s, double seconds)
@@ -136,13 +258,15 @@ std::string to_text(const Options& o, const BuildSummary& s, double seconds)
                        static_cast<double>(s.shared_bytes) / mb, show_uuid(s.uuid), seconds);
 }
 
-void make_image(const Options& o, std::ostream& out, const std::atomic<bool>* stop)
+void make_image(const CLI::App& app, const Options& o, std::istream& in, std::ostream& out,
+                const std::atomic<bool>* stop)
 {
     using clock = std::chrono::steady_clock;
     const auto start = clock::now();
-    DirectorySource source(o.source, o.exclude);
-    refuse_image_inside_source(o);
-    const BuildSummary summary = build_image(source, o.image, o.build, {o.threads, stop});
+    Inputs inputs(in);
+    SourceList sources;
+    add_sources(sources, app, o, inputs);
+    const BuildSummary summary = build_image(sources, o.image, o.build, {o.threads, stop});
     const double seconds = std::chrono::duration<double>(clock::now() - start).count();
     if (o.json)
         out << to_json(o, summary, seconds) << '\n';
@@ -152,16 +276,16 @@ void make_image(const Options& o, std::ostream& out, const std::atomic<bool>* st
 
 }  // namespace
 
-int mkdaxfs_main(const std::vector<std::string>& args, std::ostream& out, std::ostream& err,
-                 const std::atomic<bool>* stop)
+int mkdaxfs_main(const std::vector<std::string>& args, std::istream& in, std::ostream& out,
+                 std::ostream& err, const std::atomic<bool>* stop)
 {
     Options options;
-    CLI::App app("Make a DAXFS image of a directory tree.", "mkdaxfs");
+    CLI::App app("Make a DAXFS image of directories, archives, container images or text.", "mkdaxfs");
     declare(app, options);
     try {
         app.parse(std::vector<std::string>(args.rbegin(), args.rend()));
         complete(options);
-        make_image(options, out, stop);
+        make_image(app, options, in, out, stop);
         return 0;
     } catch (const CLI::Success& asked) {
         return app.exit(asked, out, err);

@@ -66,12 +66,14 @@ void OutputFile::write(std::uint64_t offset, std::span<const std::byte> bytes)
     }
 }
 
-void OutputFile::commit(std::uint64_t size)
+void OutputFile::commit(std::uint64_t size, bool sync)
 {
-    if (ftruncate(fd_.get(), static_cast<off_t>(size)) != 0 || fsync(fd_.get()) != 0 ||
+    if (ftruncate(fd_.get(), static_cast<off_t>(size)) != 0 || (sync && fsync(fd_.get()) != 0) ||
         rename(temporary_.c_str(), target_.c_str()) != 0)
         throw system_failure(errno, "cannot write the image " + printable(target_));
     temporary_.clear();
+    if (!sync)
+        return;
     const auto dir = std::filesystem::path(target_).parent_path();
     const UniqueFd parent(open(dir.empty() ? "." : dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (parent)

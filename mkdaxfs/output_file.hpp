@@ -23,8 +23,8 @@ public:
 
     // Write all bytes at offset. Thread-safe.
     void write(std::uint64_t offset, std::span<const std::byte> bytes);
-    // Set the size, write everything to the medium, rename.
-    void commit(std::uint64_t size);
+    // Set the size, write everything to the medium if asked to, rename.
+    void commit(std::uint64_t size, bool sync);
 
 private:
     std::string target_;

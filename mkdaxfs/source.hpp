@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where a tree comes from: a directory now; tar, OCI and text are to follow.
+// Where a tree comes from: a directory, an archive, an OCI image, text, or several.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "tree.hpp"
+#include "tree_builder.hpp"
+#include "uuid.hpp"
 
 namespace daxfs {
 
@@ -30,11 +34,22 @@ public:
     virtual void check_unchanged() = 0;
 };
 
+// What belongs to an image rather than to its tree.
+struct ImageIdentity {
+    std::optional<std::string> label;
+    std::optional<Uuid> uuid;
+    std::optional<std::int64_t> build_time;
+};
+
 class TreeSource {
 public:
     virtual ~TreeSource() = default;
     // The whole tree without file contents. finish() has not been called on it.
     virtual std::unique_ptr<Tree> scan(const Workers& workers) = 0;
+    // Put the whole tree over what is in the builder.
+    virtual void add_to(TreeBuilder& builder, const Workers& workers);
+    // What the source says of the image as a whole; valid after scan().
+    virtual ImageIdentity identity() const { return {}; }
     // Open a regular file of that tree, finished by now. Thread-safe.
     virtual std::unique_ptr<FileContent> open(const Tree& tree, NodeId node) const = 0;
 };

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The tree that goes into an image: some 110 bytes an entry, names included.
+// The tree that goes into an image: some 120 bytes an entry, names included.
 #pragma once
 
 #include <cstdint>
@@ -27,7 +27,8 @@ struct Node {
     std::uint64_t data = 0;
     std::int64_t mtime_sec = 0;
     std::uint32_t mtime_nsec = 0;
-    std::uint32_t mode = 0;
+    std::uint16_t mode = 0;
+    std::uint16_t source = 0;        // which of several sources has its content
     std::uint32_t uid = 0;
     std::uint32_t gid = 0;
     std::uint32_t nlink = 0;         // set by finish()
@@ -36,6 +37,7 @@ struct Node {
     std::uint32_t ino = 0;           // set by finish()
     std::uint32_t first = 0;
     std::uint32_t count = 0;
+    std::uint64_t content = 0;  // regular: where the source finds it; the source's own
 };
 
 // A name in a directory.

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <mutex>
 #include <string>
 #include <string_view>
@@ -21,13 +22,25 @@ struct Xattr {
 // index for.
 bool split_xattr_name(std::string_view full, Xattr& xattr);
 
+// Throws when an image holds no such name (its length without prefix) or value.
+void check_xattr(std::size_t name, std::size_t value, const std::string& shown);
+
 // The full name: prefix of the index, then the rest.
 std::string join_xattr_name(std::uint8_t index, std::string_view rest);
 
 class XattrSets {
 public:
-    // Id of the set, the same for equal sets; 0 for an empty one. Thread-safe.
+    // Id of the set, the same for equal sets; 0 for an empty one. Of two with the same name
+    // the last one counts. Thread-safe.
     std::uint32_t intern(std::vector<Xattr> xattrs);
+
+    // The same for a set in its on-image form, as bytes() of any XattrSets gives it.
+    std::uint32_t intern_bytes(std::string_view bytes);
+
+    // Change every set: edit() gets its attributes. Gives the new id of each old one, by
+    // old id; [0] is 0.
+    std::vector<std::uint32_t> edit(const std::function<void(std::vector<Xattr>&)>& edit);
+    std::vector<Xattr> decode(std::uint32_t id) const;
 
     // The on-image bytes (struct daxfs_xattr_set and what follows) of a set.
     std::string_view bytes(std::uint32_t id) const { return *sets_[id - 1]; }

@@ -26,9 +26,10 @@ class MkdaxfsErrors : public TreeTest {
 protected:
     ToolResult run(const std::vector<std::string>& args, const std::atomic<bool>* stop = nullptr) const
     {
+        std::istringstream in;
         std::ostringstream out;
         std::ostringstream err;
-        const int status = mkdaxfs_main(args, out, err, stop);
+        const int status = mkdaxfs_main(args, in, out, err, stop);
         return {status, out.str(), err.str()};
     }
 

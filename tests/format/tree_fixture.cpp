@@ -47,9 +47,10 @@ ToolResult TreeTest::mkdaxfs(std::vector<std::string> options, std::string_view 
 {
     options.push_back(image(name));
     options.push_back(source());
+    std::istringstream in;
     std::ostringstream out;
     std::ostringstream err;
-    const int status = mkdaxfs_main(options, out, err);
+    const int status = mkdaxfs_main(options, in, out, err);
     return {status, out.str(), err.str()};
 }
 

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "blob_store.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <filesystem>
+#include <vector>
+
+#include <fmt/core.h>
+#include <openssl/evp.h>
+
+#include "error.hpp"
+
+namespace daxfs {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::size_t most_bytes = 64 << 20;
+
+class DirectoryBlobs : public BlobStore {
+public:
+    explicit DirectoryBlobs(const std::string& path) : path_(path)
+    {
+        fd_.reset(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+        if (!fd_)
+            throw system_failure(errno, "cannot read the image directory " + printable(path));
+    }
+
+    bool has(const std::string& path) override
+    {
+        return faccessat(fd_.get(), inside(path).c_str(), F_OK, 0) == 0;
+    }
+
+    ReadBytes open(const std::string& path) override
+    {
+        auto file = std::make_shared<UniqueFd>(
+            openat(fd_.get(), inside(path).c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+        const std::string shown = path_ + "/" + path;
+        if (!*file)
+            throw system_failure(errno, "cannot open " + printable(shown));
+        return [file, read = bytes_of(file->get(), shown)](std::span<std::byte> to) {
+            return read(to);
+        };
+    }
+
+private:
+    // The image says which files it has; they must be its own.
+    std::string inside(const std::string& path) const
+    {
+        for (const fs::path& part : fs::path(path)) {
+            if (part == ".." || part == "/")
+                throw std::runtime_error(fmt::format("{}: wanted a file inside the image, it names {}",
+                                                     printable(path_), printable(path)));
+        }
+        return path;
+    }
+
+    std::string path_;
+    UniqueFd fd_;
+};
+
+class ArchiveBlobs : public BlobStore {
+public:
+    ArchiveBlobs(const std::string& path, const Workers& workers) : path_(path)
+    {
+        const UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+        if (!file)
+            throw system_failure(errno, "cannot open the image archive " + printable(path));
+        read_archive(bytes_of(file.get(), path), path, {builder_, spool_, PathFilter(), workers});
+    }
+
+    bool has(const std::string& path) override { return find(path).has_value(); }
+
+    ReadBytes open(const std::string& path) override
+    {
+        const std::optional<NodeId> id = find(path);
+        if (!id || !S_ISREG(builder_.tree().nodes[*id].mode))
+            throw std::runtime_error(fmt::format("{}: wanted the file {} in it, it is not there",
+                                                 printable(path_), printable(path)));
+        const Node& node = builder_.tree().nodes[*id];
+        return [this, at = node.content, end = node.content + node.size](std::span<std::byte> to) mutable {
+            to = to.first(std::min<std::uint64_t>(to.size(), end - at));
+            spool_.read(at, to);
+            at += to.size();
+            return to.size();
+        };
+    }
+
+private:
+    // docker save stores equal layers as symlinks.
+    std::optional<NodeId> find(const std::string& wanted)
+    {
+        fs::path path = wanted;
+        for (int links = 0; links < 40; ++links) {
+            const std::optional<NodeId> id = builder_.find(path.lexically_normal().string());
+            if (!id || !S_ISLNK(builder_.tree().nodes[*id].mode))
+                return id;
+            path = path.parent_path() / builder_.tree().target(builder_.tree().nodes[*id]);
+        }
+        throw std::runtime_error(fmt::format("{}: {} leads through more than 40 symbolic links",
+                                             printable(path_), printable(wanted)));
+    }
+
+    std::string path_;
+    TreeBuilder builder_;
+    Spool spool_;
+};
+
+struct Sha256 {
+    Sha256() : context(EVP_MD_CTX_new())
+    {
+        if (!context || EVP_DigestInit_ex(context, EVP_sha256(), nullptr) != 1)
+            throw std::runtime_error("SHA-256 is not available in libcrypto");
+    }
+    Sha256(const Sha256&) = delete;
+    Sha256& operator=(const Sha256&) = delete;
+    ~Sha256() { EVP_MD_CTX_free(context); }
+
+    std::string finish()
+    {
+        unsigned char digest[32];
+        EVP_DigestFinal_ex(context, digest, nullptr);
+        std::string text;
+        for (const unsigned char byte : digest)
+            text += fmt::format("{:02x}", byte);
+        return text;
+    }
+
+    EVP_MD_CTX* context;
+};
+
+}  // namespace
+
+std::string BlobStore::read_all(const std::string& path)
+{
+    const ReadBytes read = open(path);
+    std::string text;
+    std::vector<std::byte> buffer(65536);
+    while (const std::size_t got = read(buffer)) {
+        if (text.size() + got > most_bytes)
+            throw std::runtime_error(printable(path) + ": wanted at most 64 MiB of JSON, got more");
+        text.append(reinterpret_cast<const char*>(buffer.data()), got);
+    }
+    return text;
+}
+
+std::unique_ptr<BlobStore> open_blobs(const std::string& path, const Workers& workers)
+{
+    if (fs::is_directory(path))
+        return std::make_unique<DirectoryBlobs>(path);
+    return std::make_unique<ArchiveBlobs>(path, workers);
+}
+
+ReadBytes checked_sha256(ReadBytes read, std::string wanted, std::string name)
+{
+    auto hash = std::make_shared<Sha256>();
+    return [read = std::move(read), wanted = std::move(wanted), name = std::move(name), hash,
+            ended = false](std::span<std::byte> to) mutable {
+        const std::size_t got = ended ? 0 : read(to);
+        EVP_DigestUpdate(hash->context, to.data(), got);
+        if (got != 0 || ended)
+            return got;
+        ended = true;
+        const std::string found = hash->finish();
+        if (found != wanted)
+            throw std::runtime_error(fmt::format("{}: wanted the SHA-256 {}, got {}: the image is damaged",
+                                                 printable(name), wanted, found));
+        return got;
+    };
+}
+
+}  // namespace daxfs

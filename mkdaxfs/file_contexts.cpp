@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "file_contexts.hpp"
+
+#include <cerrno>
+#include <memory>
+#include <stdexcept>
+
+#include "error.hpp"
+
+#if DAXFS_HAVE_SELINUX
+#include <selinux/label.h>
+#include <selinux/selinux.h>
+#endif
+
+namespace daxfs {
+
+#if DAXFS_HAVE_SELINUX
+std::function<std::string(const std::string&, std::uint32_t)>
+read_file_contexts(const std::string& file)
+{
+    const selinux_opt option = {SELABEL_OPT_PATH, file.c_str()};
+    const std::shared_ptr<selabel_handle> handle(selabel_open(SELABEL_CTX_FILE, &option, 1),
+                                                 [](selabel_handle* h) { if (h) selabel_close(h); });
+    if (!handle)
+        throw system_failure(errno, "cannot read the file contexts " + printable(file));
+    return [handle](const std::string& path, std::uint32_t mode) -> std::string {
+        char* context = nullptr;
+        if (selabel_lookup_raw(handle.get(), &context, path.c_str(), static_cast<int>(mode)) != 0) {
+            if (errno == ENOENT)
+                return "";
+            throw system_failure(errno, "cannot look up the SELinux label of " + printable(path));
+        }
+        const std::string label = context;
+        freecon(context);
+        return label;
+    };
+}
+#else
+std::function<std::string(const std::string&, std::uint32_t)>
+read_file_contexts(const std::string&)
+{
+    throw std::runtime_error("--file-contexts: this mkdaxfs was built without libselinux; build it "
+                             "with the package libselinux1-dev installed");
+}
+#endif
+
+}  // namespace daxfs

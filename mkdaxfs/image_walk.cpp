@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "image_walk.hpp"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <unordered_map>
+
+#include <fmt/core.h>
+
+namespace daxfs {
+
+std::vector<std::pair<std::string, std::uint32_t>> sorted_entries(const ImageReader& reader,
+                                                                  const daxfs_node& dir)
+{
+    std::vector<std::pair<std::string, std::uint32_t>> entries;
+    for (std::uint32_t i = 0; i < dir.count; ++i) {
+        const daxfs_entry entry = reader.entry(dir, i);
+        std::string name(reinterpret_cast<const char*>(entry.name), entry.name_len);
+        if (name == "." || name == ".." || name.find('/') != name.npos || name.find('\0') != name.npos)
+            throw ImageError(fmt::format("inode {}: entry {} is no file name", dir.ino, i));
+        entries.emplace_back(std::move(name), entry.ino);
+    }
+    std::sort(entries.begin(), entries.end());
+    const auto same = std::adjacent_find(entries.begin(), entries.end(), [](const auto& a, const auto& b) {
+        return a.first == b.first;
+    });
+    if (same != entries.end())
+        throw ImageError(fmt::format("inode {}: a name occurs twice", dir.ino));
+    return entries;
+}
+
+namespace {
+
+class Walk {
+public:
+    Walk(const ImageReader& reader, const std::function<void(const WalkEntry&)>& visit)
+        : reader_(reader), visit_(visit), is_dir_seen_(reader.image().inode_count + 1)
+    {
+    }
+
+    void run()
+    {
+        struct Level {
+            std::vector<std::pair<std::string, std::uint32_t>> entries;
+            std::size_t next = 0;
+            std::size_t path_len = 0;
+        };
+        std::string path;
+        std::vector<Level> levels;
+        const auto enter = [&](const WalkEntry& dir) {
+            levels.push_back({sorted_entries(reader_, dir.attr.node), 0, path.size()});
+        };
+        const WalkEntry root = look("", DAXFS_ROOT_INO);
+        if (!S_ISDIR(root.attr.mode))
+            throw ImageError("the root is no directory");
+        visit_(root);
+        enter(root);
+        while (!levels.empty()) {
+            Level& level = levels.back();
+            path.resize(level.path_len);
+            if (level.next == level.entries.size()) {
+                levels.pop_back();
+                continue;
+            }
+            const auto& [name, ino] = level.entries[level.next++];
+            if (!path.empty())
+                path += '/';
+            path += name;
+            const WalkEntry entry = look(path, ino);
+            visit_(entry);
+            if (S_ISDIR(entry.attr.mode))
+                enter(entry);
+        }
+    }
+
+private:
+    WalkEntry look(const std::string& path, std::uint32_t ino)
+    {
+        WalkEntry entry = {path, ino, reader_.inode(ino), ""};
+        if (S_ISDIR(entry.attr.mode)) {
+            if (is_dir_seen_[ino])
+                throw ImageError(fmt::format("inode {}: a directory with more than one name", ino));
+            is_dir_seen_[ino] = true;
+        } else if (entry.attr.nlink > 1) {
+            const auto [known, added] = first_.try_emplace(ino, path);
+            if (!added)
+                entry.first = known->second;
+        }
+        return entry;
+    }
+
+    const ImageReader& reader_;
+    const std::function<void(const WalkEntry&)>& visit_;
+    std::vector<bool> is_dir_seen_;
+    std::unordered_map<std::uint32_t, std::string> first_;
+};
+
+}  // namespace
+
+void walk_image(const ImageReader& reader, const std::function<void(const WalkEntry&)>& visit)
+{
+    Walk(reader, visit).run();
+}
+
+}  // namespace daxfs

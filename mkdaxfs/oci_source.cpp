@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "oci_source.hpp"
+
+#include <sys/utsname.h>
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+#include <filesystem>
+#include <stdexcept>
+
+#include <fmt/core.h>
+#include <nlohmann/json.hpp>
+
+#include "error.hpp"
+
+namespace daxfs {
+
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr int most_nesting = 8;  // of indexes; a loop ends here
+
+std::runtime_error no_image(const std::string& name, const std::string& why)
+{
+    return std::runtime_error(printable(name) + ": " + why);
+}
+
+Json read_json(BlobStore& blobs, const std::string& path)
+{
+    Json json = Json::parse(blobs.read_all(path), nullptr, false);
+    if (json.is_discarded())
+        throw std::runtime_error(printable(path) + ": wanted JSON, got something else");
+    return json;
+}
+
+std::string text_at(const Json& json, const char* key)
+{
+    const auto at = json.is_object() ? json.find(key) : json.end();
+    return json.is_object() && at != json.end() && at->is_string() ? at->get<std::string>() : "";
+}
+
+const Json& list_at(const Json& json, const char* key)
+{
+    static const Json none = Json::array();
+    if (!json.is_object())
+        return none;
+    const auto at = json.find(key);
+    return at != json.end() && at->is_array() ? *at : none;
+}
+
+// A blob's SHA-256 from its descriptor.
+std::string sha256_of(const std::string& name, const Json& descriptor)
+{
+    const std::string digest = text_at(descriptor, "digest");
+    const bool good = digest.size() == 71 && digest.starts_with("sha256:") &&
+                      std::all_of(digest.begin() + 7, digest.end(), [](unsigned char c) {
+                          return std::isdigit(c) || (c >= 'a' && c <= 'f');
+                      });
+    if (!good)
+        throw no_image(name, "wanted a sha256 digest, got " + printable(digest));
+    return digest.substr(7);
+}
+
+Json read_blob(BlobStore& blobs, const std::string& name, const Json& descriptor)
+{
+    const std::string sha256 = sha256_of(name, descriptor);
+    const std::string path = "blobs/sha256/" + sha256;
+    const ReadBytes check = checked_sha256(blobs.open(path), sha256, name + " " + path);
+    std::array<std::byte, 65536> buffer;
+    while (check(buffer) != 0)
+        continue;
+    return read_json(blobs, path);
+}
+
+std::string this_architecture()
+{
+    utsname system = {};
+    uname(&system);
+    const std::string_view machine = system.machine;
+    if (machine == "x86_64")
+        return "amd64";
+    if (machine == "aarch64")
+        return "arm64";
+    return std::string(machine);
+}
+
+bool has_tag(const Json& descriptor, const std::string& tag)
+{
+    const auto annotations = descriptor.is_object() ? descriptor.find("annotations") : descriptor.end();
+    if (!descriptor.is_object() || annotations == descriptor.end())
+        return false;
+    return text_at(*annotations, "org.opencontainers.image.ref.name") == tag ||
+           text_at(*annotations, "io.containerd.image.name").ends_with(":" + tag);
+}
+
+std::string tags_of(const Json& manifests)
+{
+    std::string all;
+    for (const Json& one : manifests) {
+        const auto annotations = one.is_object() ? one.find("annotations") : one.end();
+        if (one.is_object() && annotations != one.end())
+            all += (all.empty() ? "" : ", ") +
+                   printable(text_at(*annotations, "org.opencontainers.image.ref.name"));
+    }
+    return all.empty() ? "it has no tags" : "it has the tags " + all;
+}
+
+// The only one that is meant.
+const Json& choose(const std::string& name, const Json& manifests, const std::string& tag)
+{
+    std::vector<const Json*> found;
+    for (const Json& one : manifests) {
+        if (tag.empty() || has_tag(one, tag))
+            found.push_back(&one);
+    }
+    const std::size_t tagged = found.size();
+    if (found.size() > 1) {
+        const std::string wanted = this_architecture();
+        std::erase_if(found, [&](const Json* one) {
+            const auto platform = one->is_object() ? one->find("platform") : one->end();
+            return !one->is_object() || platform == one->end() ||
+                   text_at(*platform, "architecture") != wanted;
+        });
+    }
+    if (found.size() == 1)
+        return *found.front();
+    throw no_image(name, fmt::format("wanted one image{}, got {}; {}: name one as {}:TAG",
+                                     tag.empty() ? "" : " tagged " + printable(tag), tagged,
+                                     tags_of(manifests), printable(name)));
+}
+
+std::vector<OciLayer> layers_of_layout(BlobStore& blobs, const std::string& name,
+                                       const std::string& tag)
+{
+    Json manifest = read_json(blobs, "index.json");
+    for (int depth = 0; manifest.is_object() && manifest.contains("manifests"); ++depth) {
+        if (depth == most_nesting)
+            throw no_image(name, "indexes more than 8 deep");
+        const Json chosen = choose(name, list_at(manifest, "manifests"), depth == 0 ? tag : "");
+        manifest = read_blob(blobs, name, chosen);
+    }
+    if (!manifest.is_object() || !manifest.contains("layers"))
+        throw no_image(name, "wanted an image manifest with layers, got another one");
+    std::vector<OciLayer> layers;
+    for (const Json& layer : list_at(manifest, "layers")) {
+        const std::string sha256 = sha256_of(name, layer);
+        layers.push_back({"blobs/sha256/" + sha256, sha256});
+    }
+    return layers;
+}
+
+std::vector<OciLayer> layers_of_docker(BlobStore& blobs, const std::string& name,
+                                       const std::string& tag)
+{
+    const Json images = read_json(blobs, "manifest.json");
+    if (!images.is_array())
+        throw no_image(name, "manifest.json: wanted a list of images, got something else");
+    std::vector<const Json*> found;
+    for (const Json& image : images) {
+        const Json& tags = list_at(image, "RepoTags");
+        const bool meant = tag.empty() || std::any_of(tags.begin(), tags.end(), [&](const Json& one) {
+            return one.is_string() &&
+                   (one.get<std::string>() == tag || one.get<std::string>().ends_with(":" + tag));
+        });
+        if (meant)
+            found.push_back(&image);
+    }
+    if (found.size() != 1)
+        throw no_image(name, fmt::format("wanted one image{}, got {}: name one as {}:TAG",
+                                         tag.empty() ? "" : " tagged " + printable(tag),
+                                         found.size(), printable(name)));
+    std::vector<OciLayer> layers;
+    for (const Json& layer : list_at(*found.front(), "Layers")) {
+        if (!layer.is_string())
+            throw no_image(name, "manifest.json: wanted the names of layers, got something else");
+        layers.push_back({layer.get<std::string>(), ""});
+    }
+    return layers;
+}
+
+}  // namespace
+
+std::vector<OciLayer> oci_layers(BlobStore& blobs, const std::string& name, const std::string& tag)
+{
+    if (blobs.has("index.json"))
+        return layers_of_layout(blobs, name, tag);
+    if (blobs.has("manifest.json"))
+        return layers_of_docker(blobs, name, tag);
+    throw no_image(name, "wanted index.json (OCI) or manifest.json (docker save) in it, neither is there");
+}
+
+OciSource::OciSource(std::string where, PathFilter filter) : filter_(std::move(filter))
+{
+    path_ = where;
+    const std::size_t colon = where.rfind(':');
+    if (colon != where.npos && !std::filesystem::exists(where)) {
+        path_ = where.substr(0, colon);
+        tag_ = where.substr(colon + 1);
+    }
+}
+
+std::unique_ptr<Tree> OciSource::scan(const Workers& workers)
+{
+    TreeBuilder builder;
+    add_to(builder, workers);
+    return builder.finish();
+}
+
+void OciSource::add_to(TreeBuilder& builder, const Workers& workers)
+{
+    const std::unique_ptr<BlobStore> blobs = open_blobs(path_, workers);
+    for (const OciLayer& layer : oci_layers(*blobs, path_, tag_)) {
+        const std::string name = path_ + " " + layer.path;
+        ReadBytes read = blobs->open(layer.path);
+        if (!layer.sha256.empty())
+            read = checked_sha256(std::move(read), layer.sha256, name);
+        builder.begin_layer();
+        read_archive(read, name, {builder, spool_, filter_, workers, Whiteouts::apply});
+        std::array<std::byte, 65536> rest;
+        while (read(rest) != 0)  // what follows the archive's end counts for the digest
+            workers.check_stop();
+    }
+}
+
+std::unique_ptr<FileContent> OciSource::open(const Tree& tree, NodeId node) const
+{
+    return spool_.open(tree, node);
+}
+
+}  // namespace daxfs

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "spool.hpp"
+
+#include <fcntl.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+
+#include <fmt/core.h>
+
+#include "error.hpp"
+#include "placer.hpp"
+
+namespace daxfs {
+
+namespace {
+
+class SpooledFile : public FileContent {
+public:
+    SpooledFile(const Spool& spool, std::uint64_t begin, std::uint64_t size)
+        : spool_(spool), begin_(begin), size_(size)
+    {
+    }
+
+    void read(std::uint64_t offset, std::span<std::byte> to) override
+    {
+        spool_.read(begin_ + offset, to);
+    }
+
+    std::vector<ByteRange> data_ranges() override
+    {
+        const auto end = static_cast<off_t>(begin_ + size_);
+        std::vector<ByteRange> ranges;
+        for (auto at = static_cast<off_t>(begin_); at < end;) {
+            const off_t data = lseek(spool_.fd(), at, SEEK_DATA);
+            if (data < 0 && errno == ENXIO)
+                break;
+            const off_t hole = data < 0 ? data : lseek(spool_.fd(), data, SEEK_HOLE);
+            if (hole < 0)
+                return {{0, size_}};
+            if (data >= end)
+                break;
+            ranges.push_back({static_cast<std::uint64_t>(data) - begin_,
+                              static_cast<std::uint64_t>(std::min(hole, end)) - begin_});
+            at = hole;
+        }
+        return ranges;
+    }
+
+    void check_unchanged() override {}
+
+private:
+    const Spool& spool_;
+    std::uint64_t begin_;
+    std::uint64_t size_;
+};
+
+}  // namespace
+
+Spool::Spool()
+{
+    const char* dir = std::getenv("TMPDIR");
+    dir_ = dir && *dir ? dir : "/var/tmp";
+    fd_.reset(::open(dir_.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
+    if (!fd_) {  // not every filesystem has O_TMPFILE
+        std::string name = dir_ + "/mkdaxfs-XXXXXX";
+        fd_.reset(mkostemp(name.data(), O_CLOEXEC));
+        if (fd_)
+            unlink(name.c_str());
+    }
+    if (!fd_)
+        throw system_failure(errno, fmt::format("cannot make a temporary file in {} (TMPDIR names "
+                                                "another directory)",
+                                                printable(dir_)));
+}
+
+void Spool::take(std::uint64_t size)
+{
+    constexpr std::uint64_t most = INT64_MAX;
+    if (size > most - 4096 || end_ > most - 4096 - size)
+        throw std::runtime_error(fmt::format("a file of {} bytes is more than can be kept", size));
+    end_ = round_up(end_ + size, 4096);
+    if (ftruncate(fd_.get(), static_cast<off_t>(end_)) != 0)
+        throw system_failure(errno, fmt::format("cannot keep a file of {} bytes in {} (TMPDIR names "
+                                                "another directory)",
+                                                size, printable(dir_)));
+}
+
+void Spool::write(std::uint64_t at, std::span<const std::byte> bytes)
+{
+    while (!bytes.empty()) {
+        const ssize_t put = pwrite(fd_.get(), bytes.data(), bytes.size(), static_cast<off_t>(at));
+        if (put < 0 && errno == EINTR)
+            continue;
+        if (put < 0)
+            throw system_failure(errno, fmt::format("cannot write a temporary file in {} (TMPDIR "
+                                                    "names another directory)",
+                                                    printable(dir_)));
+        at += static_cast<std::uint64_t>(put);
+        bytes = bytes.subspan(static_cast<std::size_t>(put));
+    }
+}
+
+void Spool::read(std::uint64_t at, std::span<std::byte> to) const
+{
+    while (!to.empty()) {
+        const ssize_t got = pread(fd_.get(), to.data(), to.size(), static_cast<off_t>(at));
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            throw system_failure(got < 0 ? errno : EIO, "cannot read a temporary file in " +
+                                                            printable(dir_));
+        at += static_cast<std::uint64_t>(got);
+        to = to.subspan(static_cast<std::size_t>(got));
+    }
+}
+
+std::unique_ptr<FileContent> Spool::open(const Tree& tree, NodeId node) const
+{
+    return std::make_unique<SpooledFile>(*this, tree.nodes[node].content, tree.nodes[node].size);
+}
+
+}  // namespace daxfs

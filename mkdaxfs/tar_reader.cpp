@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tar_reader.hpp"
+
+#include <locale.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <exception>
+#include <memory>
+#include <vector>
+
+#include <archive.h>
+#include <archive_entry.h>
+#include <fmt/core.h>
+
+#include "archive_entry.hpp"
+#include "error.hpp"
+
+namespace daxfs {
+
+namespace {
+
+constexpr std::size_t buffer_bytes = 1 << 20;
+constexpr std::string_view whiteout = ".wh.";
+constexpr std::string_view opaque = ".wh..wh..opq";
+
+// libarchive converts names by the thread's locale; with UTF-8 they stay as they are.
+class Utf8Locale {
+public:
+    Utf8Locale() : locale_(newlocale(LC_CTYPE_MASK, "C.UTF-8", nullptr))
+    {
+        if (locale_)
+            before_ = uselocale(locale_);
+    }
+    Utf8Locale(const Utf8Locale&) = delete;
+    Utf8Locale& operator=(const Utf8Locale&) = delete;
+    ~Utf8Locale()
+    {
+        if (!locale_)
+            return;
+        uselocale(before_);
+        freelocale(locale_);
+    }
+
+private:
+    locale_t locale_;
+    locale_t before_ = nullptr;
+};
+
+// What libarchive's callback works on. An exception cannot pass through C code.
+struct Stream {
+    const ReadBytes& read;
+    std::vector<std::byte> buffer;
+    std::exception_ptr failure;
+};
+
+la_ssize_t give_bytes(archive* in, void* stream_, const void** bytes)
+{
+    auto* stream = static_cast<Stream*>(stream_);
+    try {
+        const std::size_t got = stream->read(stream->buffer);
+        *bytes = stream->buffer.data();
+        return static_cast<la_ssize_t>(got);
+    } catch (...) {
+        stream->failure = std::current_exception();
+        archive_set_error(in, EIO, "cannot be read");
+        return ARCHIVE_FATAL;
+    }
+}
+
+// No format that names other files of this machine (mtree), no filter that starts a
+// program.
+void support(archive* in)
+{
+    archive_read_support_format_tar(in);
+    archive_read_support_format_gnutar(in);
+    archive_read_support_format_cpio(in);
+    archive_read_support_format_zip_streamable(in);
+    archive_read_support_format_empty(in);
+    archive_read_support_filter_none(in);
+    for (const auto filter : {archive_read_support_filter_gzip, archive_read_support_filter_bzip2,
+                              archive_read_support_filter_xz, archive_read_support_filter_lzma,
+                              archive_read_support_filter_lzip, archive_read_support_filter_lz4,
+                              archive_read_support_filter_zstd, archive_read_support_filter_compress})
+        filter(in);
+}
+
+class ArchiveReader {
+public:
+    ArchiveReader(const ReadBytes& read, const std::string& name, const ArchiveTarget& target)
+        : name_(name), target_(target), stream_{read, std::vector<std::byte>(buffer_bytes), {}},
+          in_(archive_read_new(), archive_read_free)
+    {
+        support(in_.get());
+        check(archive_read_open(in_.get(), &stream_, nullptr, give_bytes, nullptr));
+    }
+
+    void run()
+    {
+        archive_entry* entry = nullptr;
+        for (;;) {
+            target_.workers.check_stop();
+            const int result = archive_read_next_header(in_.get(), &entry);
+            if (result == ARCHIVE_EOF)
+                return;
+            check(result);
+            add(entry);
+        }
+    }
+
+private:
+    // A warning concerns what an image does not keep, or a name's conversion.
+    void check(int result)
+    {
+        if (stream_.failure)
+            std::rethrow_exception(stream_.failure);
+        if (result >= ARCHIVE_WARN)
+            return;
+        const char* why = archive_error_string(in_.get());
+        throw std::runtime_error(fmt::format("cannot read the archive {}: {}", printable(name_),
+                                             printable(why ? why : "damaged")));
+    }
+
+    void add(archive_entry* entry)
+    {
+        const char* name = archive_entry_pathname(entry);
+        if (!name)
+            name = archive_entry_pathname_utf8(entry);
+        if (!name)
+            throw std::runtime_error(fmt::format("archive {}: an entry without a name that can be read",
+                                                 printable(name_)));
+        const std::string path = name;
+        if (target_.filter.excludes_or_above(path) || apply_whiteout(path))
+            return;
+        const std::string shown = "/" + printable(path);
+        if (const char* to = archive_entry_hardlink(entry)) {
+            target_.builder.link(path, to);
+            return;
+        }
+        Node node = node_of(entry, shown);
+        node.xattrs = target_.builder.xattrs().intern(xattrs_of(entry, shown));
+        const char* symlink = S_ISLNK(node.mode) ? archive_entry_symlink(entry) : nullptr;
+        if (S_ISREG(node.mode))
+            keep_content(entry, node);
+        target_.builder.put(path, node, symlink ? symlink : "");
+    }
+
+    bool apply_whiteout(const std::string& path)
+    {
+        const std::size_t slash = path.rfind('/');
+        const std::string dir = slash == path.npos ? "" : path.substr(0, slash + 1);
+        const std::string last = path.substr(dir.size());
+        if (target_.whiteouts == Whiteouts::names || !last.starts_with(whiteout))
+            return false;
+        if (last == opaque)
+            target_.builder.clear(dir);
+        else if (!last.starts_with(".wh..wh."))  // those are a union filesystem's own
+            target_.builder.remove(dir + last.substr(whiteout.size()));
+        return true;
+    }
+
+    void keep_content(archive_entry* entry, Node& node)
+    {
+        node.content = target_.spool.next();
+        std::uint64_t end = 0;
+        const void* bytes = nullptr;
+        std::size_t size = 0;
+        la_int64_t offset = 0;
+        for (;;) {
+            const int result = archive_read_data_block(in_.get(), &bytes, &size, &offset);
+            if (result == ARCHIVE_EOF)
+                break;
+            check(result);
+            target_.workers.check_stop();
+            if (size == 0)
+                continue;
+            const auto at = static_cast<std::uint64_t>(offset);
+            target_.spool.write(node.content + at,
+                                {static_cast<const std::byte*>(bytes), size});
+            end = std::max(end, at + size);
+        }
+        const auto said = static_cast<std::uint64_t>(archive_entry_size(entry));
+        node.size = archive_entry_size_is_set(entry) ? std::max(said, end) : end;
+        target_.spool.take(node.size);
+    }
+
+    const std::string& name_;
+    const ArchiveTarget& target_;
+    Stream stream_;
+    std::unique_ptr<archive, int (*)(archive*)> in_;
+};
+
+}  // namespace
+
+void read_archive(const ReadBytes& read, const std::string& name, const ArchiveTarget& target)
+{
+    const Utf8Locale locale;
+    ArchiveReader(read, name, target).run();
+}
+
+ReadBytes bytes_of(int fd, const std::string& name)
+{
+    return [fd, name](std::span<std::byte> to) {
+        for (;;) {
+            const ssize_t got = ::read(fd, to.data(), to.size());
+            if (got >= 0)
+                return static_cast<std::size_t>(got);
+            if (errno != EINTR)
+                throw system_failure(errno, "cannot read " + printable(name));
+        }
+    };
+}
+
+}  // namespace daxfs

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+// The spelling of an image as text (docs/text.md): bytes, data, one line for each inode.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "tree.hpp"
+
+namespace daxfs {
+
+inline constexpr std::string_view text_first_line = "daxfs-text 1";
+
+// Bytes other than visible ASCII, and '%', become %XX: no blank or newline is left.
+std::string percent_encode(std::string_view bytes);
+std::optional<std::string> percent_decode(std::string_view text);
+
+std::string base64_encode(std::string_view bytes);
+std::optional<std::string> base64_decode(std::string_view text);
+
+// Decimal digits that fit T, all of the text.
+template <typename T>
+std::optional<T> parse_number(std::string_view text, int base = 10);
+
+// "SECONDS.NNNNNNNNN": nine digits, or no point at all for 0.
+bool parse_time(std::string_view text, std::int64_t& sec, std::uint32_t& nsec);
+
+}  // namespace daxfs

@@ -1,0 +1,366 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tree_builder.hpp"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <stdexcept>
+
+#include <xxhash.h>
+
+#include "daxfs_format.h"
+#include "error.hpp"
+
+namespace daxfs {
+
+namespace {
+
+constexpr int most_symlinks = 40;  // as the kernel follows in one path
+
+std::string shown(std::string_view path)
+{
+    return (path.starts_with('/') ? "" : "/") + printable(path);
+}
+
+// The path's first part, which is cut off it.
+std::string_view take_part(std::string_view& path)
+{
+    while (path.starts_with('/'))
+        path.remove_prefix(1);
+    const std::string_view part = path.substr(0, path.find('/'));
+    path.remove_prefix(part.size());
+    return part;
+}
+
+}  // namespace
+
+TreeBuilder::TreeBuilder() : slots_(1024)
+{
+    Node root;
+    root.mode = S_IFDIR | 0755;
+    root.first = no_entry;
+    tree_->add_node(root);
+}
+
+void TreeBuilder::begin_source(std::uint16_t source)
+{
+    source_ = source;
+    begin_layer();
+}
+
+void TreeBuilder::begin_layer()
+{
+    if (layer_ == UINT16_MAX)
+        throw std::runtime_error("more than 65535 layers");
+    ++layer_;
+    last_valid_ = false;
+}
+
+std::uint64_t TreeBuilder::slot_of(NodeId dir, std::string_view name) const
+{
+    return XXH3_64bits_withSeed(name.data(), name.size(), dir) & (slots_.size() - 1);
+}
+
+std::uint32_t TreeBuilder::lookup(NodeId dir, std::string_view name) const
+{
+    for (std::uint64_t at = slot_of(dir, name); slots_[at] != 0; at = (at + 1) & (slots_.size() - 1)) {
+        const Entry& entry = tree_->entries[slots_[at] - 1];
+        if (entry.parent == dir && tree_->name(entry) == name)
+            return slots_[at] - 1;
+    }
+    return no_entry;
+}
+
+void TreeBuilder::index(std::uint32_t entry)
+{
+    const Entry& added = tree_->entries[entry];
+    std::uint64_t at = slot_of(added.parent, tree_->name(added));
+    while (slots_[at] != 0)
+        at = (at + 1) & (slots_.size() - 1);
+    slots_[at] = entry + 1;
+    ++used_slots_;
+}
+
+void TreeBuilder::grow_index()
+{
+    slots_.assign(slots_.size() * 2, 0);
+    used_slots_ = 0;
+    for (std::uint32_t i = 0; i < tree_->entries.size(); ++i) {
+        if (tree_->entries[i].parent != no_entry)
+            index(i);
+    }
+}
+
+std::uint32_t TreeBuilder::add_entry(NodeId dir, std::string_view name, NodeId node)
+{
+    tree_->add_entry(dir, name, node);
+    const auto entry = static_cast<std::uint32_t>(tree_->entries.size() - 1);
+    Node& parent = tree_->nodes[dir];
+    next_.push_back(parent.first);
+    parent.first = entry;
+    layers_.push_back(layer_);
+    if (used_slots_ * 10 >= slots_.size() * 7)
+        grow_index();
+    else
+        index(entry);
+    return entry;
+}
+
+NodeId TreeBuilder::parent_of(NodeId dir) const
+{
+    const std::uint32_t entry = tree_->nodes[dir].entry;
+    return entry == no_entry ? 0 : tree_->entries[entry].parent;
+}
+
+void TreeBuilder::kill(std::uint32_t entry)
+{
+    tree_->entries[entry].parent = no_entry;
+    has_dead_ = true;
+    last_valid_ = false;
+}
+
+void TreeBuilder::clear_below(NodeId dir)
+{
+    std::vector<NodeId> pending = {dir};
+    while (!pending.empty()) {
+        const NodeId at = pending.back();
+        pending.pop_back();
+        for (std::uint32_t i = tree_->nodes[at].first; i != no_entry; i = next_[i]) {
+            if (tree_->entries[i].parent == no_entry)
+                continue;
+            const NodeId child = tree_->entries[i].node;
+            if (layers_[i] != layer_)
+                kill(i);
+            else if (S_ISDIR(tree_->nodes[child].mode))
+                pending.push_back(child);
+        }
+    }
+}
+
+// The directory that path names; none when it is not there and not to be made.
+std::optional<NodeId> TreeBuilder::walk(std::string_view path, bool make)
+{
+    NodeId dir = 0;
+    int symlinks = 0;
+    // What is left to walk: the path, and in front of it the targets of symlinks met.
+    std::vector<std::string> left = {std::string(path)};
+    std::vector<std::size_t> done = {0};
+    while (!left.empty()) {
+        std::string_view rest = std::string_view(left.back()).substr(done.back());
+        const std::string part(take_part(rest));
+        done.back() = left.back().size() - rest.size();
+        const bool in_target = left.size() > 1;
+        if (part.empty()) {
+            left.pop_back();
+            done.pop_back();
+            continue;
+        }
+        if (part == ".")
+            continue;
+        if (part == "..") {
+            if (!in_target)
+                throw std::runtime_error("wanted a path inside the tree, got " + shown(path));
+            dir = parent_of(dir);
+            continue;
+        }
+        const std::uint32_t entry = lookup(dir, part);
+        if (entry == no_entry && !make)
+            return std::nullopt;
+        if (entry == no_entry) {
+            Node implied;
+            implied.mode = S_IFDIR | 0755;
+            dir = put_at(dir, part, implied, {});
+            continue;
+        }
+        const NodeId id = tree_->entries[entry].node;
+        const Node& node = tree_->nodes[id];
+        if (S_ISLNK(node.mode)) {
+            if (++symlinks > most_symlinks)
+                throw std::runtime_error(shown(path) + " leads through more than 40 symbolic links");
+            const std::string target(tree_->target(node));
+            if (target.starts_with('/'))
+                dir = 0;
+            left.push_back(target);
+            done.push_back(0);
+            continue;
+        }
+        if (!S_ISDIR(node.mode)) {
+            if (!make)
+                return std::nullopt;
+            throw std::runtime_error(shown(path) + " leads through " + tree_->shown_path(id) +
+                                     ", which is no directory");
+        }
+        if (make)
+            layers_[entry] = layer_;
+        dir = id;
+    }
+    return dir;
+}
+
+TreeBuilder::Place TreeBuilder::place(std::string_view path, bool make)
+{
+    while (!path.empty() && (path.ends_with('/') || path == "." || path.ends_with("/.")))
+        path.remove_suffix(1);
+    const std::size_t slash = path.rfind('/');
+    const std::string_view front = slash == path.npos ? std::string_view() : path.substr(0, slash);
+    const std::string_view name = slash == path.npos ? path : path.substr(slash + 1);
+    if (name == "..")
+        throw std::runtime_error("wanted a path inside the tree, got " + shown(path));
+    if (!last_valid_ || last_dir_ != front) {
+        const std::optional<NodeId> dir = walk(front, make);
+        if (!dir)
+            return {no_entry, name};
+        last_dir_ = front;
+        last_id_ = *dir;
+        last_valid_ = make;  // else it is not marked as this layer's
+    }
+    return {last_id_, name};
+}
+
+NodeId TreeBuilder::put_at(NodeId dir, std::string_view name, Node node, std::string_view target)
+{
+    node.source = source_;
+    node.entry = no_entry;
+    node.first = S_ISDIR(node.mode) ? no_entry : 0;
+    const std::uint32_t there = lookup(dir, name);
+    if (there != no_entry) {
+        const NodeId id = tree_->entries[there].node;
+        Node& old = tree_->nodes[id];
+        if (S_ISDIR(old.mode) && S_ISDIR(node.mode)) {
+            node.entry = old.entry;
+            node.first = old.first;
+            old = node;
+            layers_[there] = layer_;
+            return id;
+        }
+        kill(there);
+    }
+    if (S_ISLNK(node.mode)) {
+        if (target.empty() || target.size() > DAXFS_SYMLINK_MAX ||
+            target.find('\0') != target.npos)
+            throw std::runtime_error("target of " + shown(name) +
+                                     " is not 1 to 4095 bytes long without NUL, an image holds no other");
+        node.size = target.size();
+        node.data = tree_->add_text(target);
+    }
+    const NodeId id = tree_->add_node(node);
+    add_entry(dir, name, id);
+    return id;
+}
+
+void TreeBuilder::put(std::string_view path, Node node, std::string_view target)
+{
+    const Place at = place(path, true);
+    if (!at.name.empty()) {
+        put_at(at.dir, at.name, node, target);
+        return;
+    }
+    if (!S_ISDIR(node.mode))
+        throw std::runtime_error("wanted a directory as the root, got something else");
+    Node& root = tree_->nodes[0];
+    node.entry = no_entry;
+    node.first = root.first;
+    node.source = source_;
+    root = node;
+}
+
+void TreeBuilder::link_at(NodeId dir, std::string_view name, NodeId node)
+{
+    const std::uint32_t there = lookup(dir, name);
+    if (there != no_entry && tree_->entries[there].node == node) {
+        layers_[there] = layer_;
+        return;
+    }
+    if (there != no_entry)
+        kill(there);
+    add_entry(dir, name, node);
+}
+
+void TreeBuilder::link(std::string_view path, std::string_view to)
+{
+    const Place from = place(to, false);
+    const std::uint32_t target =
+        from.dir == no_entry || from.name.empty() ? no_entry : lookup(from.dir, from.name);
+    if (target == no_entry)
+        throw std::runtime_error("hard link " + shown(path) + " to " + shown(to) +
+                                 ": that is not in the tree");
+    const NodeId id = tree_->entries[target].node;
+    if (S_ISDIR(tree_->nodes[id].mode))
+        throw std::runtime_error("hard link " + shown(path) + " to the directory " + shown(to));
+    const Place at = place(path, true);
+    if (at.name.empty())
+        throw std::runtime_error("wanted a directory as the root, got a hard link");
+    link_at(at.dir, at.name, id);
+}
+
+std::optional<NodeId> TreeBuilder::find(std::string_view path)
+{
+    const Place at = place(path, false);
+    if (at.dir == no_entry)
+        return std::nullopt;
+    if (at.name.empty())
+        return 0;
+    const std::uint32_t entry = lookup(at.dir, at.name);
+    return entry == no_entry ? std::nullopt : std::optional(tree_->entries[entry].node);
+}
+
+void TreeBuilder::remove(std::string_view path)
+{
+    const Place at = place(path, false);
+    const std::uint32_t entry =
+        at.dir == no_entry || at.name.empty() ? no_entry : lookup(at.dir, at.name);
+    if (entry == no_entry)
+        return;
+    if (layers_[entry] != layer_)
+        kill(entry);
+    else if (S_ISDIR(tree_->nodes[tree_->entries[entry].node].mode))
+        clear_below(tree_->entries[entry].node);
+}
+
+void TreeBuilder::clear(std::string_view path)
+{
+    const std::optional<NodeId> dir = walk(path, false);
+    if (dir)
+        clear_below(*dir);
+}
+
+void TreeBuilder::merge(const Tree& other)
+{
+    const auto adopt = [&](const Node& node) {
+        Node own = node;
+        own.xattrs = node.xattrs == 0 ? 0 : xattrs().intern_bytes(other.xattrs.bytes(node.xattrs));
+        own.count = 0;
+        own.ino = 0;
+        own.nlink = 0;
+        return own;
+    };
+    put("", adopt(other.nodes[0]));
+    std::vector<NodeId> ids(other.nodes.size(), no_entry);
+    ids[0] = 0;
+    // Parents come before their children in inode order.
+    for (const NodeId dir : other.by_ino) {
+        if (!S_ISDIR(other.nodes[dir].mode))
+            continue;
+        const Node& from = other.nodes[dir];
+        for (std::uint32_t i = from.first; i < from.first + from.count; ++i) {
+            const Entry& entry = other.entries[i];
+            const Node& node = other.nodes[entry.node];
+            const std::string_view target = S_ISLNK(node.mode) ? other.target(node) : "";
+            if (ids[entry.node] != no_entry)
+                link_at(ids[dir], other.name(entry), ids[entry.node]);
+            else
+                ids[entry.node] = put_at(ids[dir], other.name(entry), adopt(node), target);
+        }
+    }
+}
+
+std::unique_ptr<Tree> TreeBuilder::finish()
+{
+    if (has_dead_)
+        std::erase_if(tree_->entries, [](const Entry& entry) { return entry.parent == no_entry; });
+    for (Node& node : tree_->nodes)
+        node.first = 0;
+    return std::move(tree_);
+}
+
+}  // namespace daxfs

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+// A tree put together by paths, where what comes later replaces what came before:
+// archives, text, layers, several sources.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tree.hpp"
+
+namespace daxfs {
+
+// Paths are relative to the root; a leading slash, "." and empty parts do not count,
+// ".." is refused. Symlinks in front of the last part are followed inside the tree, as
+// they would be when an archive is unpacked; the last part never is.
+class TreeBuilder {
+public:
+    TreeBuilder();
+
+    XattrSets& xattrs() { return tree_->xattrs; }
+
+    // What is put from now on comes from this source. remove() and clear() touch only
+    // what was there before this call.
+    void begin_source(std::uint16_t source);
+    // The same source goes on with its next layer.
+    void begin_layer();
+
+    // A directory put over a directory changes only its attributes. Missing parents are
+    // made, root's, mode 0755, of time 0.
+    void put(std::string_view path, Node node, std::string_view target = {});
+    // Another name of what is there at `to`. Throws when that is nothing or a directory.
+    void link(std::string_view path, std::string_view to);
+    // What earlier layers put at path goes.
+    void remove(std::string_view path);
+    // What earlier layers put below the directory goes.
+    void clear(std::string_view path);
+    // What is at path; its last part, if a symlink, is not followed.
+    std::optional<NodeId> find(std::string_view path);
+    const Tree& tree() const { return *tree_; }
+    // Everything of another tree that finish() has been called on.
+    void merge(const Tree& other);
+
+    // Use it no more afterwards.
+    std::unique_ptr<Tree> finish();
+
+private:
+    struct Place {
+        NodeId dir = 0;
+        std::string_view name;  // empty: the root itself
+    };
+
+    Place place(std::string_view path, bool make);
+    std::optional<NodeId> walk(std::string_view path, bool make);
+    std::uint32_t lookup(NodeId dir, std::string_view name) const;
+    std::uint32_t add_entry(NodeId dir, std::string_view name, NodeId node);
+    NodeId put_at(NodeId dir, std::string_view name, Node node, std::string_view target);
+    void link_at(NodeId dir, std::string_view name, NodeId node);
+    NodeId parent_of(NodeId dir) const;
+    void kill(std::uint32_t entry);
+    void clear_below(NodeId dir);
+    void index(std::uint32_t entry);
+    void grow_index();
+    std::uint64_t slot_of(NodeId dir, std::string_view name) const;
+
+    std::unique_ptr<Tree> tree_ = std::make_unique<Tree>();
+    // By entry: the next one of the same directory (Node::first has the first), and the
+    // layer that put it.
+    std::vector<std::uint32_t> next_;
+    std::vector<std::uint16_t> layers_;
+    std::vector<std::uint32_t> slots_;  // open addressing: entry + 1
+    std::size_t used_slots_ = 0;
+    std::uint16_t source_ = 0;
+    std::uint16_t layer_ = 0;
+    bool has_dead_ = false;
+    // Archives name one directory's entries one after the other.
+    std::string last_dir_;
+    NodeId last_id_ = 0;
+    bool last_valid_ = false;
+};
+
+}  // namespace daxfs

@@ -1,0 +1,383 @@
+// SPDX-License-Identifier: Apache-2.0
+// Archives, container images, text and several sources give the image their tree gives.
+#include <sys/stat.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <sstream>
+
+#include "compare_tree.hpp"
+#include "mkdaxfs.hpp"
+#include "shell.hpp"
+#include "tree_fixture.hpp"
+
+namespace daxfs::test {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+// With all that a tar can say of a file.
+const std::string pax = "--format=posix --xattrs --xattrs-include='*'";
+
+class Sources : public TreeTest {
+protected:
+    ToolResult run(std::vector<std::string> args, const std::string& input = "") const
+    {
+        args.insert(args.begin(), image("other"));
+        std::istringstream in(input);
+        std::ostringstream out;
+        std::ostringstream err;
+        const int status = mkdaxfs_main(args, in, out, err);
+        return {status, out.str(), err.str()};
+    }
+
+    void expect_same_image(const std::vector<std::string>& args, const std::string& input = "") const
+    {
+        const ToolResult result = run(args, input);
+        ASSERT_EQ(result.status, 0) << result.err;
+        EXPECT_TRUE(read_file(image("other")) == read_file(image())) << args[0];
+    }
+
+    void expect_error(const ToolResult& result, const std::string& part) const
+    {
+        EXPECT_EQ(result.status, 1);
+        EXPECT_NE(result.err.find(part), std::string::npos) << result.err;
+        EXPECT_FALSE(fs::exists(image("other")));
+    }
+
+    void tar(const std::string& name, const std::string& options) const
+    {
+        ASSERT_EQ(shell("tar -C " + source().string() + " --numeric-owner -cf " +
+                        (root() / name).string() + " " + options + " ."),
+                  "");
+    }
+
+    void make_tree() const
+    {
+        add_file("dir/file", noise(10000, 1));
+        fs::create_hard_link(source() / "dir/file", source() / "a-link");
+        for (const std::string name : {"new\nline", "quote\"'", "\xff\xfe", "\xc3\xbc", "back\\slash", "%41"})
+            add_file("odd/" + name, name);
+        fs::create_symlink("dir/\xff", source() / "symlink");
+        add_file("long/" + std::string(200, 'l') + "/" + std::string(200, 'm'), "long");
+        add_file("large", noise(3 << 20, 2));
+        const fs::path holes = add_file("holes", noise(5000, 3));
+        fs::resize_file(holes, 10 << 20);
+        ASSERT_EQ(mkfifo((source() / "fifo").c_str(), 0600), 0);
+        ASSERT_EQ(chmod(add_file("setuid", "s").c_str(), 04755), 0);
+        if (setxattr((source() / "dir").c_str(), "user.test", "a\0b", 3, 0) != 0)
+            std::puts("no user xattrs on this filesystem, not tried");
+        set_mtime("dir/file", 1234567890, 123456789);
+        set_mtime("large", 5000000000, 1);
+        set_mtime("setuid", -7, 0);
+        set_mtime("dir", 77, 5);
+    }
+};
+
+TEST_F(Sources, TarIsTheSameAsItsDirectory)
+{
+    make_tree();
+    make();
+    tar("plain.tar", pax);
+    tar("sparse.tar", pax + " --sparse");
+    tar("gz.tar", pax + " -z");
+    tar("xz.tar", pax + " -J");
+    for (const char* name : {"plain.tar", "sparse.tar", "gz.tar", "xz.tar"})
+        expect_same_image({"--tar", root() / name});
+    expect_same_image({"--tar", "-"}, read_file(root() / "plain.tar"));
+    expect_same_image({"--tar", "-", "--threads", "1"}, read_file(root() / "gz.tar"));
+}
+
+TEST_F(Sources, GnuTarWithWholeSeconds)
+{
+    add_file("a/b", "x");
+    add_file(std::string(150, 'n'), "long name");
+    for (const std::string& path : std::vector<std::string>{"a/b", "a", std::string(150, 'n'), "."})
+        set_mtime(path, 1000, 0);
+    make();
+    tar("gnu.tar", "--format=gnu");
+    expect_same_image({"--tar", root() / "gnu.tar"});
+}
+
+TEST_F(Sources, DamagedArchives)
+{
+    make_tree();
+    tar("x.tar", pax + " -z");
+    const std::string all = read_file(root() / "x.tar");
+    std::ofstream(root() / "cut.tar", std::ios::binary) << all.substr(0, all.size() / 2);
+    expect_error(run({"--tar", root() / "cut.tar"}), "cut.tar: ");
+    std::ofstream(root() / "noise.tar", std::ios::binary) << noise(100000, 1);
+    expect_error(run({"--tar", root() / "noise.tar"}), "cannot read the archive");
+    expect_error(run({"--tar", root() / "nothing.tar"}), "No such file");
+    expect_error(run({"--tar", "-", "--text", "-"}), "got it for two");
+}
+
+TEST_F(Sources, PathsThatLeadOut)
+{
+    add_file("file", "x");
+    ASSERT_EQ(shell("tar -C " + source().string() + " -cPf " + (root() / "up.tar").string() +
+                    " --transform 's,file,../../file,' file"),
+              "");
+    expect_error(run({"--tar", root() / "up.tar"}), "wanted a path inside the tree");
+    expect_error(run({"--text", "-"}, "daxfs-text 1\nlnk /l target=l\nreg /l/x\n"),
+                 "more than 40 symbolic links");
+    // A link that points out of the tree leads into it instead.
+    ASSERT_EQ(run({"--text", "-"}, "daxfs-text 1\ndir /tmp\nlnk /l target=../../tmp\nreg /l/x size=0\n").status, 0);
+    EXPECT_TRUE(ImageReader(image("other")).find("tmp/x"));
+}
+
+TEST_F(Sources, LaterOverEarlier)
+{
+    add_file("both/one", "1");
+    add_file("both/two", "2");
+    add_file("becomes-dir", "f");
+    add_file("gone/deep/er", "x");
+    const fs::path second = root() / "second";
+    fs::create_directories(second / "both");
+    fs::create_directories(second / "becomes-dir");
+    std::ofstream(second / "both/two") << "changed";
+    std::ofstream(second / "becomes-dir/inside") << "i";
+    std::ofstream(second / "gone") << "a file now";
+    fs::create_hard_link(second / "gone", second / "both/hard");
+    ASSERT_EQ(chmod((second / "both").c_str(), 0711), 0);
+    const ToolResult result = run({source(), second, "--pseudo", "-"},
+                                  "# devices\ndaxfs-text");
+    EXPECT_EQ(result.status, 1);
+    const ToolResult merged = run({source(), second, "--pseudo", "-"},
+                                  "daxfs-text 1\n# devices without being root\n"
+                                  "chr /dev/null mode=0666 dev=1:3\nremove /both/one\n"
+                                  "reg /motd mode=0600 uid=5 size=6\n+ aGVsbG8K\n");
+    ASSERT_EQ(merged.status, 0) << merged.err;
+    const ImageReader reader(image("other"));
+    EXPECT_FALSE(reader.find("both/one"));
+    EXPECT_EQ(content_of(reader, "both/two"), "changed");
+    EXPECT_EQ(content_of(reader, "becomes-dir/inside"), "i");
+    EXPECT_EQ(content_of(reader, "both/hard"), "a file now");
+    EXPECT_EQ(attr_of(reader, "gone").nlink, 2u);
+    EXPECT_EQ(attr_of(reader, "both").mode & 07777, 0711u);
+    EXPECT_EQ(attr_of(reader, "dev/null").rdev_minor, 3u);
+    EXPECT_EQ(content_of(reader, "motd"), "hello\n");
+    EXPECT_EQ(attr_of(reader, "motd").uid, 5u);
+}
+
+TEST_F(Sources, TextErrorsNameTheLine)
+{
+    const auto error = [&](const std::string& text, const std::string& part) {
+        expect_error(run({"--text", "-"}, text), part);
+    };
+    error("", "-, line 1: wanted \"daxfs-text 1\"");
+    error("daxfs-text 1\nfile /x\n", "-, line 2: wanted reg, dir");
+    error("daxfs-text 1\nreg /x size=5\n+ aGVs\n", "wanted 5 bytes before this line, got 3");
+    error("daxfs-text 1\nreg /x size=2\n+ aGVs\n", "more than the 2 bytes");
+    error("daxfs-text 1\nreg /x size=3\n+ a-Vs\n", "wanted base64");
+    error("daxfs-text 1\nreg /x mode=9\n", "wanted a number as mode, got 9");
+    error("daxfs-text 1\nreg /%zz\n", "wanted bytes with %XX");
+    error("daxfs-text 1\nlink /a /b\n", "line 2: hard link /a to /b: that is not in the tree");
+    error("daxfs-text 1\nreg /a\nreg /a/b\n", "no directory");
+    error("daxfs-text 1\nlnk /a\n", "not 1 to 4095 bytes");
+    error("daxfs-text 1\nreg /" + std::string(256, 'n') + "\n", "name of 256 bytes");
+    error("daxfs-text 1\nreg /x size=99999999999999999999\n", "wanted a number as size");
+    error("daxfs-text 1\nreg /x size=9223372036854775807\n0 9223372036854775807\n", "more than can be kept");
+}
+
+TEST_F(Sources, MappingOfOwnersTimesAndXattrs)
+{
+    const fs::path file = add_file("a/file", "x");
+    add_file("a/b.tmp", "y");
+    set_mtime("a/file", 5000, 5);
+    if (setxattr(file.c_str(), "user.keep", "k", 1, 0) != 0 || setxattr(file.c_str(), "user.drop", "d", 1, 0) != 0)
+        GTEST_SKIP() << "no user xattrs on this filesystem";
+    setenv("SOURCE_DATE_EPOCH", "4000", 1);
+    const ToolResult result = run({source(), "--uid-offset", "100000", "--gid-offset", "7",
+                                   "--xattr-exclude", "user.d*", "--exclude-regex", "a/.*\\.tmp$"});
+    unsetenv("SOURCE_DATE_EPOCH");
+    ASSERT_EQ(result.status, 0) << result.err;
+    const ImageReader reader(image("other"));
+    const daxfs_attr attr = attr_of(reader, "a/file");
+    EXPECT_EQ(attr.uid, 100000u + getuid());
+    EXPECT_EQ(attr.gid, 7u + getgid());
+    EXPECT_EQ(attr.mtime_sec, 4000);
+    EXPECT_EQ(attr.mtime_nsec, 0u);
+    EXPECT_FALSE(reader.find("a/b.tmp"));
+    const auto xattrs = reader.xattrs(attr.node);
+    ASSERT_EQ(xattrs.size(), 1u);
+    EXPECT_EQ(xattrs[0].name, "keep");
+    fs::remove(image("other"));
+    expect_error(run({source(), "--exclude-regex", "("}), "wanted a regular expression");
+}
+
+// --- container images ---------------------------------------------------------------
+
+class Containers : public Sources {
+protected:
+    // Tar a folder as the blob of a layer; what is in it is removed.
+    std::string add_layer(const fs::path& layout) const
+    {
+        const fs::path blobs = layout / "blobs/sha256";
+        fs::create_directories(blobs);
+        tar("layer.tar", pax + " -z");
+        const std::string sha256 = shell("sha256sum " + (root() / "layer.tar").string()).substr(0, 64);
+        fs::rename(root() / "layer.tar", blobs / sha256);
+        fs::remove_all(source());
+        fs::create_directory(source());
+        return sha256;
+    }
+
+    std::string add_blob(const fs::path& layout, const std::string& text) const
+    {
+        std::ofstream(root() / "blob") << text;
+        const std::string sha256 = shell("sha256sum " + (root() / "blob").string()).substr(0, 64);
+        fs::rename(root() / "blob", layout / "blobs/sha256" / sha256);
+        return sha256;
+    }
+
+    void three_layers()
+    {
+        add_file("etc/kept", "kept");
+        add_file("etc/removed", "removed");
+        add_file("opaque/lower", "l");
+        add_file("opaque/sub/lower", "l");
+        add_file("tree/x/y", "y");
+        add_file("replaced", "a file");
+        first_ = add_layer(layout_);
+        add_file("etc/.wh.removed", "");
+        add_file("opaque/.wh..wh..opq", "");
+        add_file("opaque/upper", "u");
+        add_file("opaque/sub/upper", "u");
+        add_file(".wh.tree", "");
+        add_file("replaced/inside", "now a directory");
+        second_ = add_layer(layout_);
+        add_file("tree/new", "n");
+        fs::create_symlink("etc", source() / "to-etc");
+        third_ = add_layer(layout_);
+        const std::string manifest = add_blob(layout_, "{\"layers\": [" + descriptor(first_) + ", " +
+                                                           descriptor(second_) + ", " +
+                                                           descriptor(third_) + "]}");
+        std::ofstream(layout_ / "oci-layout") << "{\"imageLayoutVersion\": \"1.0.0\"}";
+        std::ofstream(layout_ / "index.json")
+            << "{\"manifests\": [{\"digest\": \"sha256:" << manifest
+            << "\", \"annotations\": {\"org.opencontainers.image.ref.name\": \"v1\"}}]}";
+    }
+
+    static std::string descriptor(const std::string& sha256)
+    {
+        return "{\"digest\": \"sha256:" + sha256 + "\"}";
+    }
+
+    void expect_three_layers()
+    {
+        const ImageReader reader(image("other"));
+        EXPECT_EQ(content_of(reader, "etc/kept"), "kept");
+        EXPECT_FALSE(reader.find("etc/removed"));
+        EXPECT_FALSE(reader.find("etc/.wh.removed"));
+        EXPECT_FALSE(reader.find("opaque/lower"));
+        EXPECT_FALSE(reader.find("opaque/sub/lower"));
+        EXPECT_TRUE(reader.find("opaque/sub/upper"));
+        EXPECT_TRUE(reader.find("opaque/upper"));
+        EXPECT_FALSE(reader.find("tree/x"));
+        EXPECT_EQ(content_of(reader, "tree/new"), "n");
+        EXPECT_EQ(content_of(reader, "replaced/inside"), "now a directory");
+        EXPECT_EQ(reader.target(attr_of(reader, "to-etc").node), "etc");
+    }
+
+    fs::path layout_ = "";
+    std::string first_;
+    std::string second_;
+    std::string third_;
+
+    void SetUp() override
+    {
+        TreeTest::SetUp();
+        layout_ = root() / "layout";
+    }
+};
+
+TEST_F(Containers, LayersOfAnOciLayout)
+{
+    three_layers();
+    for (const std::string& where : {layout_.string(), layout_.string() + ":v1"}) {
+        const ToolResult result = run({"--oci", where});
+        ASSERT_EQ(result.status, 0) << result.err;
+        expect_three_layers();
+    }
+    const std::string bytes = read_file(image("other"));
+    ASSERT_EQ(shell("tar -C " + layout_.string() + " -cf " + (root() / "layout.tar").string() + " ."), "");
+    ASSERT_EQ(run({"--oci", (root() / "layout.tar").string() + ":v1"}).status, 0);
+    EXPECT_TRUE(read_file(image("other")) == bytes);
+    fs::remove(image("other"));
+    expect_error(run({"--oci", layout_.string() + ":v2"}), "wanted one image tagged v2, got 0; it has the tags v1");
+}
+
+TEST_F(Containers, LayersOfDockerSave)
+{
+    three_layers();
+    fs::remove(layout_ / "index.json");
+    std::ofstream(layout_ / "manifest.json")
+        << "[{\"RepoTags\": [\"name:v1\"], \"Layers\": [\"blobs/sha256/" << first_ << "\", \"link/layer.tar\", "
+        << "\"blobs/sha256/" << third_ << "\"]}]";
+    fs::create_directory(layout_ / "link");
+    fs::create_symlink("../blobs/sha256/" + second_, layout_ / "link/layer.tar");
+    ASSERT_EQ(shell("tar -C " + layout_.string() + " -cf " + (root() / "save.tar").string() +
+                    " manifest.json link blobs"), "");
+    for (const std::string& where : {layout_.string(), (root() / "save.tar").string() + ":v1"}) {
+        const ToolResult result = run({"--oci", where});
+        ASSERT_EQ(result.status, 0) << result.err;
+        expect_three_layers();
+    }
+    std::ofstream(layout_ / "manifest.json") << "[{\"Layers\": [\"../secret.tar\"]}]";
+    fs::remove(image("other"));
+    expect_error(run({"--oci", layout_}), "wanted a file inside the image");
+}
+
+TEST_F(Containers, DamagedImages)
+{
+    three_layers();
+    const fs::path blob = layout_ / "blobs/sha256" / third_;
+    const std::string bytes = read_file(blob);
+    // Behind the archive's end, where only the digest can notice it.
+    std::ofstream(blob, std::ios::binary | std::ios::app) << '\0';
+    expect_error(run({"--oci", layout_}), "wanted the SHA-256 " + third_);
+    fs::remove(blob);
+    expect_error(run({"--oci", layout_}), "No such file");
+    std::ofstream(layout_ / "index.json") << "{\"manifests\": [{\"digest\": \"sha256:../../x\"}]}";
+    expect_error(run({"--oci", layout_}), "wanted a sha256 digest");
+    std::ofstream(layout_ / "index.json") << "[1, 2";
+    expect_error(run({"--oci", layout_}), "wanted JSON");
+    fs::remove(layout_ / "index.json");
+    expect_error(run({"--oci", layout_}), "neither is there");
+}
+
+// An image that another tool made and unpacked.
+TEST_F(Containers, MadeByUmoci)
+{
+    if (!have_program("umoci") || geteuid() != 0)
+        GTEST_SKIP() << "umoci is not installed, or not run as root";
+    const std::string oci = (root() / "oci").string();
+    const auto bundle = [&](const char* name) { return (root() / name).string(); };
+    const auto umoci = [](const std::string& args) {
+        const std::string said = shell("umoci --log=error " + args);
+        ASSERT_EQ(said, "");
+    };
+    umoci("init --layout " + oci);
+    umoci("new --image " + oci + ":v1");
+    umoci("unpack --image " + oci + ":v1 " + bundle("b0"));
+    ASSERT_EQ(shell("cd " + bundle("b0") + "/rootfs && mkdir -p etc opq/sub keep && echo one >etc/one && "
+                    "echo two >etc/two && ln etc/one etc/hard && echo l >opq/sub/x && ln -s etc lnk && "
+                    "echo k >keep/k && mknod null c 1 3 && head -c 3000000 /dev/urandom >large"), "");
+    umoci("repack --image " + oci + ":v1 " + bundle("b0"));
+    umoci("unpack --image " + oci + ":v1 " + bundle("b1"));
+    ASSERT_EQ(shell("cd " + bundle("b1") + "/rootfs && rm etc/two && rm -r opq keep && mkdir opq && "
+                    "echo u >opq/upper && echo changed >etc/one && rm lnk && echo file >lnk && echo now >keep"),
+              "");
+    umoci("repack --image " + oci + ":v2 " + bundle("b1"));
+    umoci("unpack --image " + oci + ":v2 " + bundle("b2"));
+    const ToolResult result = run({"--oci", oci + ":v2"});
+    ASSERT_EQ(result.status, 0) << result.err;
+    expect_same_tree(bundle("b2") + "/rootfs", ImageReader(image("other")));
+}
+
+}  // namespace
+
+}  // namespace daxfs::test
