@@ -9,8 +9,8 @@
 #include <vector>
 
 #include <fmt/core.h>
-#include <openssl/evp.h>
 
+#include "digest.hpp"
 #include "error.hpp"
 
 namespace daxfs {
@@ -110,29 +110,6 @@ private:
     Spool spool_;
 };
 
-struct Sha256 {
-    Sha256() : context(EVP_MD_CTX_new())
-    {
-        if (!context || EVP_DigestInit_ex(context, EVP_sha256(), nullptr) != 1)
-            throw std::runtime_error("SHA-256 is not available in libcrypto");
-    }
-    Sha256(const Sha256&) = delete;
-    Sha256& operator=(const Sha256&) = delete;
-    ~Sha256() { EVP_MD_CTX_free(context); }
-
-    std::string finish()
-    {
-        unsigned char digest[32];
-        EVP_DigestFinal_ex(context, digest, nullptr);
-        std::string text;
-        for (const unsigned char byte : digest)
-            text += fmt::format("{:02x}", byte);
-        return text;
-    }
-
-    EVP_MD_CTX* context;
-};
-
 }  // namespace
 
 std::string BlobStore::read_all(const std::string& path)
@@ -157,15 +134,15 @@ std::unique_ptr<BlobStore> open_blobs(const std::string& path, const Workers& wo
 
 ReadBytes checked_sha256(ReadBytes read, std::string wanted, std::string name)
 {
-    auto hash = std::make_shared<Sha256>();
+    auto hash = std::make_shared<Digester>(DigestKind::sha256);
     return [read = std::move(read), wanted = std::move(wanted), name = std::move(name), hash,
             ended = false](std::span<std::byte> to) mutable {
         const std::size_t got = ended ? 0 : read(to);
-        EVP_DigestUpdate(hash->context, to.data(), got);
+        hash->update(to.first(got));
         if (got != 0 || ended)
             return got;
         ended = true;
-        const std::string found = hash->finish();
+        const std::string found = to_hex(hash->finish());
         if (found != wanted)
             throw std::runtime_error(fmt::format("{}: wanted the SHA-256 {}, got {}: the image is damaged",
                                                  printable(name), wanted, found));

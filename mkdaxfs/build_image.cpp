@@ -11,6 +11,7 @@
 
 #include "content.hpp"
 #include "daxfs_format.h"
+#include "file_digests.hpp"
 #include "image.h"
 #include "metadata.hpp"
 #include "output_file.hpp"
@@ -72,6 +73,8 @@ BuildOptions completed(BuildOptions options, const ImageIdentity& identity)
         options.label = identity.label.value_or("");
     if (!options.uuid)
         options.uuid = identity.uuid;
+    if (!options.digest)
+        options.digest = identity.digest.value_or(DigestKind::none);
     if (!options.build_time)
         options.build_time = identity.build_time;
     return options;
@@ -126,10 +129,25 @@ daxfs_super make_super(const Tree& tree, const MetadataPlan& plan, const Placer&
     super.extents = to_range(plan.extents);
     super.symlinks = to_range(plan.symlinks);
     super.xattrs = to_range(plan.xattrs);
+    super.digests = to_range(plan.digests);
     super.data = {placer.begin(), placer.end() - placer.begin()};
     super.data_bytes = totals.data_bytes;
     std::memcpy(super.label, options.label.data(), std::min(options.label.size(), sizeof(super.label)));
     return super;
+}
+
+// Returns the root digest; "" without digests.
+std::string set_digests(daxfs_super& super, const std::string& table, DigestKind kind)
+{
+    if (kind == DigestKind::none)
+        return "";
+    super.compat |= DAXFS_COMPAT_DIGESTS;
+    super.digest_kind = static_cast<std::uint8_t>(kind);
+    Digester digester(kind);
+    digester.update(std::as_bytes(std::span(table)));
+    const std::string root = digester.finish();
+    std::memcpy(super.root_digest, root.data(), root.size());
+    return root;
 }
 
 BuildSummary summarize(const Tree& tree, const ContentTotals& totals, const Placer& placer,
@@ -168,15 +186,19 @@ BuildSummary build_image(TreeSource& source, const std::string& path, const Buil
 
     Content content(*tree, source, workers, {options.align, options.dedupe});
     content.survey();
-    const MetadataPlan plan = plan_metadata(*tree, content.sparse());
+    const MetadataPlan plan = plan_metadata(*tree, content.sparse(), digest_size(*options.digest));
 
     OutputFile output(path);
     Placer placer(round_up(plan.all.off + plan.all.len, DAXFS_BLOCK_SIZE));
     content.write(output, placer);
-    const MetadataResult metadata = write_metadata(*tree, content.sparse(), plan, output);
+    std::string digests;
+    if (*options.digest != DigestKind::none)
+        digests = file_digests(*tree, content.sparse(), output, *options.digest, workers);
+    const MetadataResult metadata = write_metadata(*tree, content.sparse(), plan, digests, output);
 
     daxfs_super super = make_super(*tree, plan, placer, content.totals(), options);
     super.metadata_crc = metadata.crc;
+    const std::string root_digest = set_digests(super, digests, *options.digest);
     const Uuid uuid = options.uuid ? *options.uuid
                                    : derive_uuid(super, metadata.hash, content.totals().sum.value());
     std::memcpy(super.uuid, uuid.data(), uuid.size());
@@ -187,7 +209,10 @@ BuildSummary build_image(TreeSource& source, const std::string& path, const Buil
     output.write(0, block);
     workers.check_stop();
     output.commit(super.image_size, options.sync);
-    return summarize(*tree, content.totals(), placer, super);
+    BuildSummary summary = summarize(*tree, content.totals(), placer, super);
+    summary.digest = *options.digest;
+    summary.root_digest = root_digest;
+    return summary;
 }
 
 }  // namespace daxfs

@@ -29,6 +29,7 @@ struct BuildOptions {
     bool sync = true;  // write to the medium before the image gets its name
     std::uint64_t align = 2 << 20;            // power of two, 4 KiB ... 1 GiB
     bool dedupe = true;
+    std::optional<DigestKind> digest;         // of every file's data; else none
 };
 
 // Sizes in bytes.
@@ -45,6 +46,8 @@ struct BuildSummary {
     std::uint64_t hole_bytes = 0;     // saved by holes
     std::uint64_t padding_bytes = 0;  // lost to alignment
     Uuid uuid = {};
+    DigestKind digest = DigestKind::none;
+    std::string root_digest;  // of all the digests
 };
 
 // Writes the image aside and renames it to path. On any failure path is untouched.

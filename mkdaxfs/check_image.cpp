@@ -4,6 +4,8 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <cstring>
+#include <mutex>
 #include <tuple>
 
 #include <fmt/core.h>
@@ -31,8 +33,9 @@ std::string_view name_of(const daxfs_entry& entry)
 
 class Check {
 public:
-    Check(const ImageReader& reader, const std::function<void(const Problem&)>& report)
-        : reader_(reader), report_(report), seen_(reader.image().inode_count + 1)
+    Check(const ImageReader& reader, const std::function<void(const Problem&)>& report,
+          const Workers& workers)
+        : reader_(reader), report_(report), workers_(workers), seen_(reader.image().inode_count + 1)
     {
     }
 
@@ -50,6 +53,7 @@ public:
         if (data_bytes_ != reader_.image().data_bytes)
             problem(0, fmt::format("superblock: data_bytes is {}, the files have {}",
                                    reader_.image().data_bytes, data_bytes_));
+        digests();
         return problems_;
     }
 
@@ -193,6 +197,64 @@ private:
         }
     }
 
+    void digests()
+    {
+        if (!(reader_.image().compat & DAXFS_COMPAT_DIGESTS))
+            return;
+        const DigestKind kind = reader_.digest_kind();
+        if (kind == DigestKind::none)
+            return problem(0, fmt::format("superblock: digests of kind {} in {} bytes for {} inodes",
+                                          reader_.image().digest_kind, reader_.image().digests.len,
+                                          reader_.image().inode_count));
+        root_digest(kind);
+        constexpr std::uint64_t inodes_a_job = 64;
+        std::mutex mutex;
+        std::vector<std::uint64_t> wrong;
+        workers_.for_each((seen_.size() + inodes_a_job - 1) / inodes_a_job, [&](std::size_t job) {
+            Digester digester(kind);
+            const std::uint64_t end = std::min<std::uint64_t>(seen_.size(), (job + 1) * inodes_a_job);
+            for (std::uint64_t ino = std::max<std::uint64_t>(1, job * inodes_a_job); ino < end; ++ino) {
+                if (digest_is_right(ino, digester))
+                    continue;
+                const std::lock_guard lock(mutex);
+                wrong.push_back(ino);
+            }
+        });
+        std::sort(wrong.begin(), wrong.end());
+        for (const std::uint64_t ino : wrong)
+            bad(ino, "its data does not have the digest that is stored");
+    }
+
+    void root_digest(DigestKind kind)
+    {
+        Digester digester(kind);
+        digester.update(std::as_bytes(reader_.bytes(reader_.image().digests.off,
+                                                    reader_.image().digests.len)));
+        const std::string root = digester.finish();
+        if (std::memcmp(root.data(), reader_.image().root_digest, root.size()) != 0)
+            problem(0, "superblock: root_digest is not that of the digests");
+    }
+
+    bool digest_is_right(std::uint64_t ino, Digester& digester) const
+    {
+        if (seen_[ino].type != S_IFREG >> 12)
+            return true;
+        try {
+            reader_.for_each_piece(reader_.inode(ino).node,
+                                   [&](std::span<const std::uint8_t> data, std::uint64_t len) {
+                                       if (data.empty())
+                                           digester.update_zeros(len);
+                                       else
+                                           digester.update(std::as_bytes(data));
+                                       workers_.check_stop();
+                                   });
+        } catch (const ImageError&) {
+            digester.finish();
+            return true;  // pass 2 has reported it
+        }
+        return digester.finish() == reader_.digest(ino);
+    }
+
     void links(std::uint64_t ino)
     {
         const Seen& seen = seen_[ino];
@@ -210,6 +272,7 @@ private:
 
     const ImageReader& reader_;
     const std::function<void(const Problem&)>& report_;
+    const Workers& workers_;
     std::vector<Seen> seen_;  // by inode number
     std::uint64_t data_bytes_ = 0;
     std::uint64_t problems_ = 0;
@@ -218,9 +281,9 @@ private:
 }  // namespace
 
 std::uint64_t check_image(const ImageReader& reader,
-                          const std::function<void(const Problem&)>& report)
+                          const std::function<void(const Problem&)>& report, const Workers& workers)
 {
-    return Check(reader, report).run();
+    return Check(reader, report, workers).run();
 }
 
 }  // namespace daxfs

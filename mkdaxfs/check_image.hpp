@@ -7,6 +7,7 @@
 #include <string>
 
 #include "image_reader.hpp"
+#include "workers.hpp"
 
 namespace daxfs {
 
@@ -15,10 +16,12 @@ struct Problem {
     std::string text;       // one line
 };
 
-// Walks every inode, directory entry, extent and attribute, and compares checksums,
+// With an image that holds digests every file's data is read and compared, by as many
+// threads as workers has. Walks every inode, directory entry, extent and attribute, and compares checksums,
 // link counts and totals. Calls report for each problem; returns how many there were.
 // About 14 bytes of memory for each inode.
 std::uint64_t check_image(const ImageReader& reader,
-                          const std::function<void(const Problem&)>& report);
+                          const std::function<void(const Problem&)>& report,
+                          const Workers& workers = {});
 
 }  // namespace daxfs

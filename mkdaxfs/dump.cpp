@@ -43,8 +43,10 @@ Json range(const daxfs_span& span)
     return {{"offset", span.off}, {"bytes", span.len}};
 }
 
-Json superblock(const daxfs_image& image)
+Json superblock(const ImageReader& reader)
 {
+    const daxfs_image& image = reader.image();
+    const std::size_t digest = digest_size(reader.digest_kind());
     Uuid uuid;
     std::copy(std::begin(image.uuid), std::end(image.uuid), uuid.begin());
     return {
@@ -58,6 +60,8 @@ Json superblock(const daxfs_image& image)
         {"inodes", image.inode_count},
         {"data_bytes", image.data_bytes},
         {"metadata_crc", fmt::format("{:08x}", image.metadata_crc)},
+        {"digest", digest_name(reader.digest_kind())},
+        {"root_digest", to_hex({reinterpret_cast<const char*>(image.root_digest), digest})},
         {"metadata", range(image.metadata)},
         {"inode_table", range(image.inodes)},
         {"directories", range(image.dirs)},
@@ -209,7 +213,7 @@ void show_layout(const ImageReader& reader, const Options& options, std::ostream
 
 void summary(const ImageReader& reader, const Options& options, std::ostream& out)
 {
-    Json json = superblock(reader.image());
+    Json json = superblock(reader);
     json["statistics"] = statistics(reader);
     print(options, json, out);
 }

@@ -70,6 +70,8 @@ void dump_text(const ImageReader& reader, std::ostream& out)
         out << "label " << percent_encode(image.label) << '\n';
     out << "uuid " << show_uuid(uuid) << '\n';
     out << "build-time " << image.build_sec << '\n';
+    if (const DigestKind kind = reader.digest_kind(); kind != DigestKind::none)
+        out << "digest " << digest_name(kind) << '\n';
     walk_image(reader, [&](const WalkEntry& entry) {
         if (!entry.first.empty())
             out << "link " << path_word(entry.path) << ' ' << path_word(entry.first) << '\n';

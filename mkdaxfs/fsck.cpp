@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "fsck.hpp"
 
+#include <algorithm>
 #include <ostream>
+#include <thread>
 
 #include <CLI/CLI.hpp>
 #include <fmt/core.h>
@@ -24,6 +26,7 @@ struct Options {
     std::string image;
     bool json = false;
     bool ignored = false;
+    unsigned threads = std::max(1u, std::thread::hardware_concurrency());
 };
 
 // Reports one problem a line, or collects them for one JSON object.
@@ -64,7 +67,8 @@ int check(const Options& options, std::ostream& out)
     Report report(options, out);
     try {
         const ImageReader reader(options.image);
-        const auto problems = check_image(reader, [&](const Problem& p) { report.add(p); });
+        const auto problems = check_image(reader, [&](const Problem& p) { report.add(p); },
+                                          {options.threads, nullptr});
         report.end(problems, reader.image().inode_count);
         return problems == 0 ? clean : errors_left;
     } catch (const ImageError& error) {
@@ -84,6 +88,8 @@ int fsck_main(const std::vector<std::string>& args, std::ostream& out, std::ostr
     app.add_option("IMAGE", options.image, "image file or device")->required();
     app.add_flag("--json", options.json, "print one JSON object");
     app.add_flag("-n,-a,-p,-f,-y", options.ignored, "accepted as fsck(8) gives them; change nothing");
+    app.add_option("-j,--threads", options.threads, "threads that read file data (default: one for each core)")
+        ->check(CLI::Range(1u, 1024u));
     app.set_version_flag("-V,--version", fmt::format("fsck.daxfs {}", DAXFS_TOOLS_VERSION));
     try {
         app.parse(std::vector<std::string>(args.rbegin(), args.rend()));

@@ -171,6 +171,21 @@ std::optional<std::uint32_t> ImageReader::find(std::string_view path) const
     return ino;
 }
 
+DigestKind ImageReader::digest_kind() const
+{
+    if (!(image_.compat & DAXFS_COMPAT_DIGESTS) || image_.digest_kind > 2)
+        return DigestKind::none;
+    const auto kind = static_cast<DigestKind>(image_.digest_kind);
+    return image_.digests.len == image_.inode_count * digest_size(kind) ? kind : DigestKind::none;
+}
+
+std::string_view ImageReader::digest(std::uint64_t ino) const
+{
+    const std::size_t size = digest_size(digest_kind());
+    const auto found = bytes(image_.digests.off + (ino - 1) * size, size);
+    return {reinterpret_cast<const char*>(found.data()), found.size()};
+}
+
 std::uint32_t ImageReader::metadata_crc() const
 {
     const auto all = bytes(image_.metadata.off, image_.metadata.len);

@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "digest.hpp"
 #include "image.h"
 #include "xattr_sets.hpp"
 
@@ -46,6 +47,10 @@ public:
                                                  std::uint64_t len)>& piece) const;
     // Inode of a path from the root; symlinks are not followed.
     std::optional<std::uint32_t> find(std::string_view path) const;
+    // none also for a kind that is unknown here, or without a table of the right size.
+    DigestKind digest_kind() const;
+    // The stored digest of an inode; digest_kind() is not none.
+    std::string_view digest(std::uint64_t ino) const;
     // CRC32C of the metadata region as it is now.
     std::uint32_t metadata_crc() const;
 

@@ -162,7 +162,8 @@ void write_xattrs(const Tree& tree, const MetadataPlan& plan, MetadataStream& st
 
 }  // namespace
 
-MetadataPlan plan_metadata(Tree& tree, const std::vector<SparseFile>& sparse)
+MetadataPlan plan_metadata(Tree& tree, const std::vector<SparseFile>& sparse,
+                           std::size_t digest_size)
 {
     MetadataPlan plan;
     Cursor cursor(DAXFS_SUPER_SIZE);
@@ -173,12 +174,16 @@ MetadataPlan plan_metadata(Tree& tree, const std::vector<SparseFile>& sparse)
     plan.extents = plan_extents(tree, sparse, cursor);
     plan.symlinks = plan_symlinks(tree, cursor);
     plan.xattrs = plan_xattrs(tree, cursor, plan.xattr_offsets);
+    const std::uint64_t digests = tree.by_ino.size() * digest_size;
+    if (digests != 0)
+        plan.digests = {cursor.take(digests, 8), digests};
     plan.all = cursor.close(DAXFS_SUPER_SIZE);
     return plan;
 }
 
 MetadataResult write_metadata(const Tree& tree, const std::vector<SparseFile>& sparse,
-                              const MetadataPlan& plan, OutputFile& output)
+                              const MetadataPlan& plan, std::string_view digests,
+                              OutputFile& output)
 {
     MetadataStream stream(output, DAXFS_SUPER_SIZE);
     write_inodes(tree, plan, stream);
@@ -187,6 +192,10 @@ MetadataResult write_metadata(const Tree& tree, const std::vector<SparseFile>& s
     stream.pad_to(plan.symlinks.off);
     write_symlinks(tree, stream);
     write_xattrs(tree, plan, stream);
+    if (plan.digests.len != 0) {
+        stream.pad_to(plan.digests.off);
+        stream.put(digests);
+    }
     stream.pad_to(plan.all.off + plan.all.len);
     return stream.finish();
 }

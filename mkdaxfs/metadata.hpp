@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 #include <vector>
 
 #include "content_hash.hpp"
@@ -26,6 +27,7 @@ struct MetadataPlan {
     Range extents;
     Range symlinks;
     Range xattrs;
+    Range digests;
     std::vector<std::uint64_t> xattr_offsets;  // in xattrs, by set id - 1
 };
 
@@ -35,11 +37,13 @@ struct MetadataResult {
 };
 
 // Lay out the metadata of a finished tree. Sets Node::data of directories and of files
-// with holes, and Node::size of directories.
-MetadataPlan plan_metadata(Tree& tree, const std::vector<SparseFile>& sparse);
+// with holes, and Node::size of directories. digest_size is 0 for an image without.
+MetadataPlan plan_metadata(Tree& tree, const std::vector<SparseFile>& sparse,
+                           std::size_t digest_size);
 
-// Write it, once all file data has its place.
+// Write it, once all file data has its place; digests is the digest table.
 MetadataResult write_metadata(const Tree& tree, const std::vector<SparseFile>& sparse,
-                              const MetadataPlan& plan, OutputFile& output);
+                              const MetadataPlan& plan, std::string_view digests,
+                              OutputFile& output);
 
 }  // namespace daxfs

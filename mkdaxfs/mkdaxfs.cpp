@@ -44,6 +44,7 @@ struct Options {
     std::vector<std::string> exclude;
     std::vector<std::string> exclude_regex;
     std::string file_contexts;
+    std::string digest;
     BuildOptions build;
     unsigned threads = std::max(1u, std::thread::hardware_concurrency());
     bool all_root = false;
@@ -79,6 +80,7 @@ void declare(CLI::App& app, Options& o)
                    "(default 2M)")
         ->transform(CLI::AsSizeValue(false));
     app.add_flag("--no-dedupe", o.no_dedupe, "store equal files as often as they occur");
+    app.add_option("--digest", o.digest, "keep a digest of every file: xxh3 or sha256");
     add_list(app, "-x,--exclude", o.exclude, "GLOB",
              "leave out what matches: names, or paths when it has a slash");
     add_list(app, "--exclude-regex", o.exclude_regex, "REGEX",
@@ -119,6 +121,11 @@ void complete(Options& o)
                                    "wanted 32 hexadecimal digits, got " + printable(o.uuid));
     if (o.sources.size() + o.tar.size() + o.oci.size() + o.text.size() == 0)
         throw CLI::RequiredError("SOURCE");
+    if (!o.digest.empty()) {
+        o.build.digest = parse_digest_kind(o.digest);
+        if (!o.build.digest)
+            throw CLI::ValidationError("--digest", "wanted xxh3, sha256 or none, got " + printable(o.digest));
+    }
     o.build.dedupe = !o.no_dedupe;
     o.build.sync = !o.no_sync;
     if (!o.file_contexts.empty())
@@ -244,6 +251,8 @@ std::string to_json(const Options& o, const BuildSummary& s, double seconds)
         {"shared_bytes", s.shared_bytes},
         {"hole_bytes", s.hole_bytes},
         {"padding_bytes", s.padding_bytes},
+        {"digest", digest_name(s.digest)},
+        {"root_digest", to_hex(s.root_digest)},
         {"seconds", seconds},
     }
         .dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
@@ -252,10 +261,12 @@ std::string to_json(const Options& o, const BuildSummary& s, double seconds)
 std::string to_text(const Options& o, const BuildSummary& s, double seconds)
 {
     constexpr double mb = 1e6;
-    return fmt::format("{}: {:.1f} MB, {} inodes, {:.1f} MB of data, {:.1f} MB shared, UUID {}, {:.2f} s",
+    return fmt::format("{}: {:.1f} MB, {} inodes, {:.1f} MB of data, {:.1f} MB shared, UUID {}{}, {:.2f} s",
                        printable(o.image), static_cast<double>(s.image_bytes) / mb, s.inodes,
                        static_cast<double>(s.data_bytes) / mb,
-                       static_cast<double>(s.shared_bytes) / mb, show_uuid(s.uuid), seconds);
+                       static_cast<double>(s.shared_bytes) / mb, show_uuid(s.uuid),
+                       s.root_digest.empty() ? "" : fmt::format(", {} {}", digest_name(s.digest), to_hex(s.root_digest)),
+                       seconds);
 }
 
 void make_image(const CLI::App& app, const Options& o, std::istream& in, std::ostream& out,

@@ -66,6 +66,19 @@ void OutputFile::write(std::uint64_t offset, std::span<const std::byte> bytes)
     }
 }
 
+void OutputFile::read(std::uint64_t offset, std::span<std::byte> to) const
+{
+    while (!to.empty()) {
+        const ssize_t got = pread(fd_.get(), to.data(), to.size(), static_cast<off_t>(offset));
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            throw system_failure(got < 0 ? errno : EIO, "cannot read the image " + printable(target_));
+        offset += static_cast<std::uint64_t>(got);
+        to = to.subspan(static_cast<std::size_t>(got));
+    }
+}
+
 void OutputFile::commit(std::uint64_t size, bool sync)
 {
     if (ftruncate(fd_.get(), static_cast<off_t>(size)) != 0 || (sync && fsync(fd_.get()) != 0) ||

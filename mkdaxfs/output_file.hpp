@@ -23,6 +23,8 @@ public:
 
     // Write all bytes at offset. Thread-safe.
     void write(std::uint64_t offset, std::span<const std::byte> bytes);
+    // Fill all of `to` with what was written at offset. Thread-safe.
+    void read(std::uint64_t offset, std::span<std::byte> to) const;
     // Set the size, write everything to the medium if asked to, rename.
     void commit(std::uint64_t size, bool sync);
 

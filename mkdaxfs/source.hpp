@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "digest.hpp"
 #include "tree.hpp"
 #include "tree_builder.hpp"
 #include "uuid.hpp"
@@ -39,6 +40,7 @@ struct ImageIdentity {
     std::optional<std::string> label;
     std::optional<Uuid> uuid;
     std::optional<std::int64_t> build_time;
+    std::optional<DigestKind> digest;
 };
 
 class TreeSource {

@@ -38,6 +38,7 @@ ImageIdentity SourceList::identity() const
         const ImageIdentity one = source->identity();
         all.label = one.label ? one.label : all.label;
         all.uuid = one.uuid ? one.uuid : all.uuid;
+        all.digest = one.digest ? one.digest : all.digest;
         all.build_time = one.build_time ? one.build_time : all.build_time;
     }
     return all;

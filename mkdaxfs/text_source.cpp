@@ -85,7 +85,7 @@ private:
         const std::string what(word());
         if (what.empty() || what.starts_with('#'))
             return next_line();
-        if (what == "label" || what == "uuid" || what == "build-time") {
+        if (what == "label" || what == "uuid" || what == "build-time" || what == "digest") {
             header(what);
             return next_line();
         }
@@ -106,8 +106,8 @@ private:
             if (what == type.name)
                 return inode(type);
         }
-        throw wrong("wanted reg, dir, lnk, chr, blk, fifo, sock, link, remove, label, uuid or "
-                    "build-time, got " + printable(what));
+        throw wrong("wanted reg, dir, lnk, chr, blk, fifo, sock, link, remove, label, uuid, "
+                    "build-time or digest, got " + printable(what));
     }
 
     void end_of_line()
@@ -139,6 +139,10 @@ private:
             identity_.uuid = parse_uuid(value);
             if (!identity_.uuid)
                 throw wrong("wanted a UUID, got " + printable(value));
+        } else if (what == "digest") {
+            identity_.digest = parse_digest_kind(value);
+            if (!identity_.digest)
+                throw wrong("wanted xxh3, sha256 or none, got " + printable(value));
         } else {
             identity_.build_time = number<std::int64_t>("build-time", value);
         }

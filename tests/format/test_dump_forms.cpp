@@ -76,6 +76,12 @@ TEST_F(DumpForms, TextGivesTheSameImage)
     expect_same_image({"--text", "-"}, text.out);
 }
 
+TEST_F(DumpForms, TextWithDigests)
+{
+    make({"--digest", "xxh3"});
+    expect_same_image({"--text", "-"}, dump({"--text"}).out);
+}
+
 TEST_F(DumpForms, TarGivesTheSameImage)
 {
     // What libarchive's tar gets wrong: fractions of seconds before 1970, '=' in the name of

@@ -124,6 +124,35 @@ TEST_F(FsckDump, ChecksumAndForeign)
     EXPECT_EQ(fsck({"--nonsense"}).status, 16);
 }
 
+TEST_F(FsckDump, Digests)
+{
+    for (const std::string kind : {"xxh3", "sha256"}) {
+        make({"--digest", kind});
+        EXPECT_EQ(fsck().status, 0) << fsck().out;
+        const auto super = nlohmann::json::parse(dump({"--json"}).out);
+        EXPECT_EQ(super["digest"], kind);
+        EXPECT_EQ(super["root_digest"].get<std::string>().size(), kind == "xxh3" ? 32u : 64u);
+        std::uint64_t offset = 0;
+        std::uint64_t ino = 0;
+        {
+            const ImageReader reader(image());
+            ino = reader.find("dir/5").value_or(0);
+            offset = reader.map(attr_of(reader, "dir/5").node, 0).off;
+        }
+        std::string bytes = read_file(image());
+        bytes[offset + 500] ^= 1;
+        std::ofstream(image(), std::ios::binary) << bytes;
+        EXPECT_EQ(fsck({"-j", "3"}).status, 4);
+        expect_part(fsck().out, "inode " + std::to_string(ino) + ": its data does not have the digest");
+        EXPECT_EQ(nlohmann::json::parse(fsck({"--json"}).out)["problems"].size(), 1u);
+    }
+    make({"--digest", "sha256"});
+    // As sha256sum prints it.
+    EXPECT_EQ(to_hex(ImageReader(image()).digest(*ImageReader(image()).find("dir/sub/file"))),
+              "ed7002b439e9ac845f22357d822bac1444730fbdb6016d3ec9432297b9ec9f73");
+    EXPECT_EQ(mkdaxfs({"--digest", "md5"}).status, 2);
+}
+
 TEST_F(FsckDump, Dump)
 {
     const auto all = nlohmann::json::parse(dump({"--json"}).out);
