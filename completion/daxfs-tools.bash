@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0
+# bash completion for mkdaxfs, fsck.daxfs and dump.daxfs
+_daxfs_tools()
+{
+	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} options
+
+	case ${COMP_WORDS[0]##*/} in
+	mkdaxfs | mkfs.daxfs)
+		options='--tar --oci --text --pseudo --label --uuid --threads --align --no-dedupe
+			--digest --exclude --exclude-regex --xattr-exclude --file-contexts --all-root
+			--force-uid --force-gid --uid-offset --gid-offset --mtime --no-sync --quiet
+			--json --help --version' ;;
+	fsck.daxfs)
+		options='--json --threads --help --version' ;;
+	dump.daxfs)
+		options='--json --ls --stat --cat --extract --diff --layout --tar --text --help
+			--version' ;;
+	esac
+	case $prev in
+	--digest)
+		mapfile -t COMPREPLY < <(compgen -W 'xxh3 sha256' -- "$cur")
+		return ;;
+	--extract)
+		mapfile -t COMPREPLY < <(compgen -d -- "$cur")
+		return ;;
+	esac
+	if [[ $cur == -* ]]; then
+		mapfile -t COMPREPLY < <(compgen -W "$options" -- "$cur")
+	else
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+	fi
+}
+complete -o filenames -F _daxfs_tools mkdaxfs mkfs.daxfs fsck.daxfs dump.daxfs
