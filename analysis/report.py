@@ -116,6 +116,22 @@ def _images(run: results.Results) -> list[str]:
     return tables.markdown(heads, rows) if rows else ["None."]
 
 
+def _limits(run: results.Results) -> list[str]:
+    """What the suite declares that figures must not exceed, with the verdict."""
+    rows = []
+    for limit in run.limits:
+        value, bound, unit = limit["value"], limit["bound"], limit["unit"]
+        rows.append([
+            limit["title"], limit["row"],
+            "not measured" if value is None else units.quantity(value, unit),
+            "not measured" if bound is None else units.quantity(bound, unit),
+            limit["against"],
+            {True: "met", False: "**missed**", None: "not measured"}[limit["met"]],
+        ])  # fmt: skip
+    heads = ["limit", "row", "value", "at most", "taken from", "verdict"]
+    return tables.markdown(heads, rows)
+
+
 def _failures(run: results.Results) -> list[str]:
     lines = []
     cells = [cell for cell in run.cells if cell.status != "ok"]
@@ -197,6 +213,8 @@ def compose(run: results.Results, drawn: list[figures.Drawn]) -> str:
         *_verdicts(run),
         "",
     ]
+    if run.limits:
+        lines += ["## Limits", "", *_limits(run), ""]
     lines += ["## Images", "", *_images(run), ""]
     for name in run.experiments:
         lines += _experiment(run, name, drawn)

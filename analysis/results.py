@@ -163,6 +163,7 @@ class Results:
         rows = document.get("measurements") or []
         self.measurements = [_measurement(raw) for raw in rows if raw["value"] is not None]
         self.unmeasured = [_unmeasured(raw) for raw in rows if raw["value"] is None]
+        self.limits: list[dict[str, Any]] = document.get("limits") or []
         self.errors: list[dict[str, Any]] = document.get("errors") or []
 
     @cached_property

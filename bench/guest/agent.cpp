@@ -86,12 +86,13 @@ json run_workload(const RunRequest& request) {
     static const std::map<std::string, json (*)(const RunRequest&)> engines = {
         {"benchmark", run_benchmark_engine}, {"program", run_program_engine},
         {"map-rss", run_map_rss_engine},     {"fio", run_fio_engine},
-        {"read-all", run_read_all_engine}};
+        {"read-all", run_read_all_engine},
+        {"inode-slab", run_inode_slab_engine}};
     const std::string name = request.workload.at("engine");
     const auto engine = engines.find(name);
     if (engine == engines.end())
         throw std::runtime_error(fmt::format(
-            "wanted the engine benchmark, program, map-rss, fio or read-all, got '{}'", name));
+            "wanted the engine benchmark, program, map-rss, fio, read-all or inode-slab, got '{}'", name));
     return engine->second(request);
 }
 

@@ -218,18 +218,17 @@ void mount_filesystem(const std::string& type, const std::string& source,
 }
 
 void mount_again(const std::string& target) {
-    const auto found = mounted.find(target);
-    if (found == mounted.end())
+    if (!mounted.contains(target))
         return;
-    const MountInfo mount = found->second;
-    unmount(target);
+    const MountInfo mount = unmount(target);
     mount_filesystem(mount.type, mount.source, mount.options, target);
 }
 
-void unmount(const std::string& target) {
+MountInfo unmount(const std::string& target) {
     if (::umount2(target.c_str(), 0) < 0)
         throw_errno("cannot unmount " + target);
-    mounted.erase(target);
+    const auto found = mounted.extract(target);
+    return found ? found.mapped() : MountInfo{target, "", "", ""};
 }
 
 }  // namespace daxbench

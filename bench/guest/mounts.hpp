@@ -30,7 +30,8 @@ std::string resolve_source(const std::string& source);
 void mount_filesystem(const std::string& type, const std::string& source,
                       const std::string& options, const std::string& target);
 
-void unmount(const std::string& target);
+/// Returns what mount_filesystem() was asked for there.
+MountInfo unmount(const std::string& target);
 
 /// Unmounts what mount_filesystem() put at TARGET and mounts it the same way. Does nothing for a
 /// target that was mounted otherwise.

@@ -10,12 +10,14 @@
 
 #include <algorithm>
 #include <cstring>
+#include <memory>
 #include <numeric>
 #include <stdexcept>
 
 #include <fmt/format.h>
 
 #include "io.hpp"
+#include "mounts.hpp"
 #include "selection.hpp"
 
 namespace daxbench {
@@ -375,6 +377,69 @@ private:
     std::uint64_t seen_ = 0;
 };
 
+// ---- lookup ----
+
+std::vector<SelectedFile> names_in(const std::string& directory) {
+    std::vector<SelectedFile> names;
+    const std::unique_ptr<DIR, int (*)(DIR*)> dir(::opendir(directory.c_str()), ::closedir);
+    if (!dir)
+        throw_errno("cannot list " + directory);
+    while (const dirent* entry = ::readdir(dir.get()))
+        if (std::strcmp(entry->d_name, ".") != 0 && std::strcmp(entry->d_name, "..") != 0)
+            names.push_back({entry->d_name, 0, false});
+    return names;
+}
+
+// Names in one directory, in random order, each looked up once.
+std::vector<SelectedFile> some_names_in(const std::string& directory, std::size_t cap,
+                                        std::uint64_t seed) {
+    std::vector<SelectedFile> names = names_in(directory);
+    std::sort(names.begin(), names.end(),
+              [](const SelectedFile& a, const SelectedFile& b) { return a.path < b.path; });
+    std::vector<SelectedFile> chosen;
+    for (const std::uint32_t index : permutation(names.size(), seed))
+        if (cap == 0 || chosen.size() < cap)
+            chosen.push_back(names[index]);
+    return chosen;
+}
+
+class Lookup : public OnPaths {
+public:
+    Lookup(std::string directory, std::size_t cap, std::uint64_t seed)
+        : OnPaths(some_names_in(directory, cap, seed)), directory_(std::move(directory)) {}
+
+    void before() override { fd_ = open_file(directory_, O_RDONLY | O_DIRECTORY); }
+    void after() override { fd_.reset(); }
+
+    void pass() override {
+        struct stat st;
+        for (const char* name : paths_)
+            if (::fstatat(fd_.get(), name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+                throw_errno(std::string("cannot stat ") + name);
+    }
+
+private:
+    std::string directory_;
+    UniqueFd fd_;
+};
+
+// ---- mount ----
+
+class Mount : public Operation {
+public:
+    explicit Mount(std::string target) : target_(std::move(target)) {
+        operations_ = 1;
+        units_ = 1;
+    }
+
+    void before() override { mount_ = unmount(target_); }
+    void pass() override { mount_filesystem(mount_.type, mount_.source, mount_.options, target_); }
+
+private:
+    std::string target_;
+    MountInfo mount_;
+};
+
 std::unique_ptr<Operation> make_touch(const SelectedFile& file, const std::string& variant,
                                       bool random, std::size_t cap, std::uint64_t seed) {
     if (variant != "shared" && variant != "private")
@@ -418,6 +483,11 @@ std::unique_ptr<Operation> make_operation(const std::string& target, const json&
     const std::size_t block = workload.value("block", page_size);
     if (op == "walk")
         return std::make_unique<Walk>(target);
+    if (op == "mount")
+        return std::make_unique<Mount>(target);
+    if (op == "lookup")
+        return std::make_unique<Lookup>(target + "/" + workload.at("file").get<std::string>(), cap,
+                                        seed);
     const auto files = select_files(target, workload);
     if (op == "stat")
         return std::make_unique<Stat>(files);
@@ -432,7 +502,7 @@ std::unique_ptr<Operation> make_operation(const std::string& target, const json&
     if (op == "read")
         return std::make_unique<ReadSequential>(files[0], block, cap);
     throw std::runtime_error(fmt::format(
-        "wanted the op read, mmap-touch, open-mmap-touch-close, open-close, stat or walk, got '{}'",
+        "wanted the op read, mmap-touch, open-mmap-touch-close, open-close, stat, lookup, walk or mount, got '{}'",
         op));
 }
 

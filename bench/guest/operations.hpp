@@ -47,6 +47,8 @@ protected:
 ///                          or private; pattern as above; mapped before and unmapped after
 ///   open-mmap-touch-close  open, fstat, mmap (private), touch every page, munmap, close; per file
 ///   open-close, stat       per path
+///   lookup                 lstat of names in one directory ("file"), in random order
+///   mount                  mount what was unmounted before
 ///   walk                   getdents and lstat of the whole tree, relative to open directories
 /// "iterations", when given, caps the operations of a pass. SEED makes the permutations.
 std::unique_ptr<Operation> make_operation(const std::string& target, const json& workload,

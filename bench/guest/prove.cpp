@@ -52,10 +52,10 @@ std::uint64_t read_some(const std::string& path) {
     return total;
 }
 
-Seen look(const std::string& target) {
+Seen look(const std::string& target, const std::string& file) {
     Seen seen;
     seen.mount = mounted_at(target);
-    seen.file = select_files(target, {{"file", "large"}})[0].path;
+    seen.file = select_files(target, {{"file", file}})[0].path;
     drop_caches();
     const std::uint64_t before = page_cache_bytes();
     seen.read_bytes = read_some(seen.file);
@@ -130,7 +130,7 @@ void check_page_cache(const Seen& seen, const json& args) {
 }  // namespace
 
 json prove_mount(const json& args, KernelLog& log) {
-    const Seen seen = look(args.at("target"));
+    const Seen seen = look(args.at("target"), args.value("file", "large"));
     check_type(seen, args);
     // Before the options: a file system that turned DAX off also drops its option, and the reason
     // is the more useful line of the two.

@@ -1,7 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dataset.hpp"
 
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <fstream>
 #include <random>
 #include <sstream>
@@ -68,6 +74,41 @@ void make_fio_layout(const DatasetSpec &spec, const fs::path &tree)
         set_time(entry.path());
 }
 
+// A file of some size beside the many without, by which a mount is proved.
+constexpr char probe_name[] = "probe.bin";
+constexpr std::uint64_t probe_bytes = 4 << 20;
+
+void make_directory_of_files(const fs::path &dir, std::uint64_t entries, std::uint64_t tiny_every)
+{
+    fs::create_directory(dir);
+    for (std::uint64_t i = 0; i < entries; ++i) {
+        throw_if_interrupted();
+        const auto name = fmt::format("file-{:06}", i);
+        const auto file = dir / name;
+        const Fd fd(open(file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644));
+        const bool tiny = tiny_every != 0 && i % tiny_every == 0;
+        const timespec epoch{static_cast<time_t>(dataset_epoch.count()), 0};
+        const timespec times[2] = {epoch, epoch};
+        if (!fd || (tiny && write(fd.get(), name.data(), name.size()) < 0) ||
+            futimens(fd.get(), times) < 0)
+            throw std::runtime_error(fmt::format("wanted to write {}, failed: {}", file.string(),
+                                                 std::strerror(errno)));
+    }
+    set_time(dir);
+}
+
+void make_file_tree(const DatasetSpec &spec, const fs::path &tree)
+{
+    for (const auto &directories : spec.directories)
+        for (std::uint64_t i = 0; i < directories.count; ++i)
+            make_directory_of_files(tree / fmt::format("d{}-{:04}", directories.entries, i),
+                                    directories.entries, spec.tiny_every);
+    DatasetSpec probe = spec;
+    probe.bytes = probe_bytes;
+    probe.path = probe_name;
+    make_random_file(probe, tree);
+}
+
 std::string spec_key(const DatasetSpec &spec)
 {
     std::string text = fmt::format("{} {}\n", content_version, spec.kind);
@@ -77,9 +118,13 @@ std::string spec_key(const DatasetSpec &spec)
         text += fmt::format("{} {} {}", spec.bytes, spec.seed, spec.path);
     else if (spec.kind == "fio-layout")
         text += read_file(spec.job);
+    else if (spec.kind == "file-tree")
+        for (const auto &directories : spec.directories)
+            text += fmt::format("{}x{} {} ", directories.count, directories.entries,
+                                spec.tiny_every);
     else
         throw std::runtime_error(fmt::format(
-            "wanted debian-rootfs, random-file or fio-layout as the kind of dataset {}, got `{}`",
+            "wanted debian-rootfs, random-file, fio-layout or file-tree as the kind of dataset {}, got `{}`",
             spec.id, spec.kind));
     return fmt::format("{}-{}", spec.id, xxh3_text(text).substr(0, 16));
 }
@@ -134,6 +179,8 @@ void make_dataset(const DatasetSpec &spec, const fs::path &dir, const Progress &
             [&](const Argv &argv) { return with_state(state, argv, true); }, progress);
     else if (spec.kind == "random-file")
         make_random_file(spec, tree);
+    else if (spec.kind == "file-tree")
+        make_file_tree(spec, tree);
     else
         make_fio_layout(spec, tree);
     if (spec.kind != "debian-rootfs")
@@ -152,6 +199,13 @@ void make_dataset(const DatasetSpec &spec, const fs::path &dir, const Progress &
 }
 
 }  // namespace
+
+std::string probe_file_of(const DatasetSpec &spec)
+{
+    if (spec.kind == "file-tree")
+        return probe_name;
+    return spec.kind == "random-file" ? spec.path : "large";
+}
 
 fs::path dataset_cache_dir(const DatasetSpec &spec)
 {

@@ -12,15 +12,23 @@
 
 namespace daxbench {
 
+// `count` directories of `entries` files each.
+struct DirectoriesSpec {
+    std::uint64_t count = 0;
+    std::uint64_t entries = 0;
+};
+
 // One [dataset] of workloads/datasets/*.toml.
 struct DatasetSpec {
     std::string id;
-    std::string kind;                   // "debian-rootfs" | "random-file" | "fio-layout"
+    std::string kind;                   // "debian-rootfs" | "random-file" | "fio-layout" | "file-tree"
     std::vector<std::string> packages;  // debian-rootfs
     std::uint64_t bytes = 0;            // random-file
     std::uint64_t seed = 0;             // random-file
     std::string path;                   // random-file: name in the tree
     std::filesystem::path job;          // fio-layout: job file, absolute
+    std::vector<DirectoriesSpec> directories;  // file-tree
+    std::uint64_t tiny_every = 0;       // file-tree: each so many-th file holds its name, others nothing
 };
 
 struct Dataset {
@@ -33,6 +41,9 @@ struct Dataset {
     std::uint64_t bytes = 0;       // Σ over distinct regular inodes of size
     std::uint64_t entries = 0;     // names, the root included
 };
+
+// The file that a mount is proved by: a path in the tree, or "large" for the largest.
+std::string probe_file_of(const DatasetSpec &spec);
 
 // Where a dataset is, or will be. Throws for an unknown kind.
 std::filesystem::path dataset_cache_dir(const DatasetSpec &spec);

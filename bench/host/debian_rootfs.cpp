@@ -41,6 +41,8 @@ std::vector<std::string> own_sources(const std::string &codename)
     return sources;
 }
 
+}  // namespace
+
 // The machine's way to its mirrors (proxies, retries) is apt's configuration as well.
 std::vector<std::string> own_apt_options()
 {
@@ -52,8 +54,6 @@ std::vector<std::string> own_apt_options()
             options.push_back("--aptopt=" + line);
     return options;
 }
-
-}  // namespace
 
 std::string os_release_value(std::string_view text, std::string_view key)
 {
@@ -101,6 +101,19 @@ std::string debian_codename()
             "Debian machine, or leave out this dataset",
             os_release_value(text, "PRETTY_NAME")));
     return codename;
+}
+
+std::vector<std::string> mirrors_of_release(const std::string &release)
+{
+    const auto codename = debian_codename();
+    auto sources = own_sources(codename);
+    if (release == codename)
+        return sources;
+    const auto own = " " + codename + " ";
+    std::erase_if(sources, [&](const std::string &line) { return line.find(own) == line.npos; });
+    for (auto &line : sources)
+        line.replace(line.find(own), own.size(), " " + release + " ");
+    return sources;
 }
 
 void make_debian_rootfs(const std::vector<std::string> &packages, const fs::path &tree,

@@ -24,4 +24,10 @@ void make_debian_rootfs(const std::vector<std::string> &packages,
                         const std::function<Argv(const Argv &)> &as_owner,
                         const Progress &progress);
 
+// sources.list lines of a release (this machine's or another) at the machine's own mirrors.
+std::vector<std::string> mirrors_of_release(const std::string &release);
+
+// --aptopt=… for mmdebstrap: how this machine reaches its mirrors.
+std::vector<std::string> own_apt_options();
+
 }  // namespace daxbench

@@ -77,6 +77,7 @@ std::vector<Request> mount_requests(const CellInput &input)
     return {mount,
             {"prove",
              {{"target", mount_target},
+              {"file", input.probe_file},
               {"type", filesystem.type},
               {"options", filesystem.prove.options},
               {"dax", filesystem.prove.dax},

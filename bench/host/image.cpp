@@ -11,6 +11,7 @@
 
 #include "cache.hpp"
 #include "environment.hpp"
+#include "program.hpp"
 
 namespace daxbench {
 
@@ -97,9 +98,11 @@ void build_image(const ImageSpec &spec, const Dataset &dataset, Substitutions su
 
 }  // namespace
 
-Image ensure_image(const ImageSpec &spec, const Dataset &dataset, const Substitutions &substitutions,
+Image ensure_image(const ImageSpec &spec, const Dataset &dataset, Substitutions substitutions,
                    const Progress &progress)
 {
+    if (spec.program)
+        substitutions["program"] = ensure_program(*spec.program, progress).string();
     if (spec.command.empty())
         throw std::runtime_error(fmt::format("wanted a command for the image {}, it is empty",
                                              spec.id));

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,10 +14,19 @@
 
 namespace daxbench {
 
+// A program that the machine's own package may be too old for; fetched privately then.
+struct ProgramSpec {
+    std::string name;      // e.g. "mkfs.erofs"; what it prints for --version is compared
+    std::string at_least;  // version, as dpkg orders them
+    std::string package;   // Debian package with it
+    std::string release;   // of Debian, where that package is new enough, e.g. "trixie"
+};
+
 // One file of workloads/images/*.toml.
 struct ImageSpec {
     std::string id;
-    Argv command;  // placeholders: {out} {source} and those of Substitutions
+    Argv command;  // placeholders: {out} {source}, {program} and those of Substitutions
+    std::optional<ProgramSpec> program;  // what {program} stands for
     Argv version;  // prints the tool's version on stdout or stderr; may be empty
     std::uint64_t align = 0;  // the file is padded with zeros to a multiple (virtio-pmem: 2 MiB)
 };
@@ -37,7 +47,7 @@ struct Image {
 
 // Builds, or finds in the cache: the key covers the dataset's content, the command, the tool's
 // version and the tool's binary.
-Image ensure_image(const ImageSpec &spec, const Dataset &dataset, const Substitutions &substitutions,
+Image ensure_image(const ImageSpec &spec, const Dataset &dataset, Substitutions substitutions,
                    const Progress &progress);
 
 // The tools disk: an EROFS image with fio, its shared libraries and their loader, as

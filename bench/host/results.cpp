@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "results.hpp"
 
+#include "limits.hpp"
+
 #include "cache.hpp"
 #include "process.hpp"
 
@@ -219,6 +221,7 @@ json compose(const Composition &parts)
             {"images", images},
             {"cells", cells},
             {"measurements", measurements},
+            {"limits", judge_limits(parts.limits, measurements)},
             {"errors", errors_of(parts.cells)}};
 }
 

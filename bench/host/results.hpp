@@ -45,6 +45,7 @@ struct Composition {
     nlohmann::json environment;
     std::vector<Image> images;
     std::vector<nlohmann::json> cells; ///< cell documents, in order
+    std::vector<LimitSpec> limits;     ///< of the suite
 };
 
 /// results.json. Status is complete when every cell is ok.

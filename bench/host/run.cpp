@@ -143,6 +143,7 @@ private:
             CellInput input;
             input.cell = cell;
             input.filesystem = catalogue_.filesystems.at(cell.filesystem);
+            input.probe_file = probe_file_of(catalogue_.datasets.at(cell.dataset));
             input.data_bytes = world_->datasets.at(cell.dataset).data_bytes;
             input.clock = counts_instructions(*world_, cell) ? "instructions" : "ns";
             result = run_cell(input, host);
@@ -211,6 +212,7 @@ private:
     {
         display_.working("writing results");
         Composition parts;
+        parts.limits = catalogue_.suites.at(info_.suite).limits;
         parts.run = info_;
         parts.seconds = Seconds(std::chrono::steady_clock::now() - start_).count();
         parts.interrupted = interrupted();

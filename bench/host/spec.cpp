@@ -75,21 +75,47 @@ ImageSpec read_image(TomlReader &reader)
         if (std::find(spec.command.begin(), spec.command.end(), place) == spec.command.end())
             reader.fail("command", fmt::format("a command with the argument {}", place));
     spec.version = reader.texts_or_none("version");
+    if (reader.has("program")) {
+        auto program = reader.table("program");
+        spec.program = ProgramSpec{program.text("name"), program.text("at_least"),
+                                   program.text("package"), program.text("release")};
+        program.finish();
+    }
     spec.align = static_cast<std::uint64_t>(reader.number_if("align", 1, huge).value_or(1));
     return spec;
+}
+
+/// `directories = { "100" = 1900 }`: 1900 directories of 100 files each.
+vector<DirectoriesSpec> read_directories(TomlReader &reader)
+{
+    vector<DirectoriesSpec> all;
+    auto table = reader.table("directories");
+    for (const auto &key : table.keys()) {
+        const bool number = !key.empty() && key.size() < 10 &&
+                            key.find_first_not_of("0123456789") == string::npos;
+        if (!number)
+            table.fail(key, "a number of files as the key, a number of such directories as its value");
+        all.push_back({static_cast<std::uint64_t>(table.number(key, 1, huge)), std::stoull(key)});
+    }
+    table.finish();
+    return all;
 }
 
 DatasetSpec read_dataset(TomlReader &reader, const fs::path &root)
 {
     DatasetSpec spec;
     spec.id = read_id(reader);
-    spec.kind = reader.choice("kind", {"debian-rootfs", "random-file", "fio-layout"});
+    spec.kind = reader.choice("kind", {"debian-rootfs", "random-file", "fio-layout", "file-tree"});
     if (spec.kind == "debian-rootfs")
         spec.packages = reader.texts("packages");
     if (spec.kind == "random-file") {
         spec.bytes = static_cast<std::uint64_t>(reader.number("bytes", 1, huge));
         spec.seed = static_cast<std::uint64_t>(reader.number("seed", 0, huge));
         spec.path = reader.text("path");
+    }
+    if (spec.kind == "file-tree") {
+        spec.directories = read_directories(reader);
+        spec.tiny_every = static_cast<std::uint64_t>(reader.number_if("tiny_every", 1, huge).value_or(0));
     }
     if (spec.kind == "fio-layout")
         spec.job = fs::absolute(root) / reader.text("job");
@@ -111,13 +137,14 @@ void check_workload(TomlReader &reader, const string &engine)
     check_each("cache", {"warm", "cold"});
     check_each("variants", {"shared", "private"});
     check("pattern", {"random", "sequential"});
-    check("file", {"large", "small", "all"});
+    if (reader.has("file"))
+        reader.text("file"); // a name in the tree, or one of large, small, all
     check("per", {"op", "page", "MiB"});
-    for (const char *key : {"block", "limit", "iterations", "repetitions"})
+    for (const char *key : {"block", "limit", "iterations", "passes", "repetitions"})
         reader.number_if(key, 1, huge);
     if (engine == "benchmark")
         reader.choice("op", {"read", "mmap-touch", "open-mmap-touch-close", "open-close", "stat",
-                             "walk"});
+                             "lookup", "walk", "mount"});
     if (engine == "program") {
         reader.texts("argv");
         if (reader.has("env"))
@@ -133,7 +160,7 @@ WorkloadSpec read_workload(TomlReader &reader)
     WorkloadSpec spec;
     spec.id = read_id(reader);
     const auto engine =
-        reader.choice("engine", {"benchmark", "fio", "program", "read-all", "map-rss"});
+        reader.choice("engine", {"benchmark", "fio", "program", "read-all", "map-rss", "inode-slab"});
     check_workload(reader, engine);
     spec.arguments = reader.json();
     return spec;
@@ -183,6 +210,41 @@ ProfileSpec read_profile(TomlReader reader)
     return spec;
 }
 
+/// Which rows: keys of results.json's measurements with the values they must have.
+nlohmann::json read_row(TomlReader &reader, const string &key)
+{
+    static const std::set<string> known{"experiment", "workload", "dataset", "filesystem",
+                                        "variant",    "cache",    "metric"};
+    auto table = reader.table(key);
+    nlohmann::json row = nlohmann::json::object();
+    for (const auto &field : table.keys()) {
+        if (!known.contains(field))
+            table.fail(field, fmt::format("only \"{}\"", fmt::join(known, "\", \"")));
+        row[field] = table.text(field);
+    }
+    table.finish();
+    return row;
+}
+
+LimitSpec read_limit(TomlReader reader)
+{
+    LimitSpec spec;
+    spec.title = reader.text("title");
+    spec.row = read_row(reader, "row");
+    if (reader.has("at_most"))
+        spec.at_most = reader.real("at_most");
+    if (reader.has("against"))
+        spec.against = read_row(reader, "against");
+    if (reader.has("rivals"))
+        spec.rivals = reader.texts("rivals");
+    if (reader.has("times"))
+        spec.times = reader.real("times");
+    if (spec.at_most.has_value() != (spec.against.is_null() && spec.rivals.empty()))
+        reader.fail("at_most", "either at_most = NUMBER, or against = {…} or rivals = […] (with times)");
+    reader.finish();
+    return spec;
+}
+
 SuiteSpec read_suite(TomlReader &reader)
 {
     SuiteSpec spec;
@@ -193,6 +255,11 @@ SuiteSpec read_suite(TomlReader &reader)
     auto profiles = reader.table("profile");
     for (const auto &name : profiles.keys())
         spec.profiles[name] = read_profile(profiles.table(name));
+    if (reader.has("limit")) {
+        auto limits = reader.table("limit");
+        for (const auto &name : limits.keys())
+            spec.limits.push_back(read_limit(limits.table(name)));
+    }
     return spec;
 }
 

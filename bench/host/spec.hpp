@@ -73,12 +73,23 @@ struct ProfileSpec {
     std::optional<std::vector<int>> instances;
 };
 
+/// What a figure of the run must not exceed.
+struct LimitSpec {
+    std::string title;
+    nlohmann::json row;             ///< keys of the rows it is about; the highest of them counts
+    std::optional<double> at_most;  ///< in the rows' unit; otherwise relative to other rows:
+    nlohmann::json against;         ///< keys that differ there, null for none
+    std::vector<std::string> rivals; ///< filesystems instead of the row's own; the lowest counts
+    double times = 1;
+};
+
 struct SuiteSpec {
     std::string id;
     std::string title;
     std::string subject; ///< the filesystem whose rows are judged at the table's end, or ""
     std::vector<std::string> experiments;
     std::map<std::string, ProfileSpec> profiles;
+    std::vector<LimitSpec> limits; ///< in the order of their names
 };
 
 struct Catalogue {

@@ -192,6 +192,27 @@ void print_verdict(std::ostream &out, const vector<Section> &sections, const str
         out << line << '\n';
 }
 
+void print_limits(std::ostream &out, const json &limits)
+{
+    if (limits.empty())
+        return;
+    out << "\nLimits\n";
+    for (const auto &limit : limits) {
+        const auto unit = limit.at("unit").get<string>();
+        const auto text = [&](const char *key) {
+            return limit.at(key).is_null() ? string("not measured")
+                                           : value_text(limit.at(key).get<double>(), unit);
+        };
+        const auto &met = limit.at("met");
+        fmt::print(out, "{:<12} {}: {}, at most {}{}\n",
+                   met.is_null() ? "not measured" : met.get<bool>() ? "met" : "MISSED",
+                   limit.at("title").get<string>(), text("value"), text("bound"),
+                   limit.at("against").get<string>().empty()
+                       ? ""
+                       : fmt::format(" ({})", limit.at("against").get<string>()));
+    }
+}
+
 void print_errors(std::ostream &out, const json &results)
 {
     if (results.at("errors").empty())
@@ -235,6 +256,7 @@ void print_table(std::ostream &out, const json &results, const Catalogue &catalo
     print_images(out, results);
     if (!suite.subject.empty())
         print_verdict(out, sections, suite.subject);
+    print_limits(out, results.at("limits"));
     print_errors(out, results);
 }
 

@@ -187,6 +187,10 @@ def document(repetitions: int = 3, jitter: float = 0.0) -> dict[str, Any]:
         "images": images,
         "cells": out.cells,
         "measurements": out.measurements,
+        "limits": [{"title": "first touch", "row": "rootfs mmap-touch-seq daxfs", "value": 9.5,
+                    "bound": 60, "unit": "instructions", "against": "", "met": True},
+                   {"title": "walk", "row": "", "value": None, "bound": 7500,
+                    "unit": "", "against": "", "met": None}],
         "errors": [{"cell": c["id"], "error": c["error"]} for c in out.cells if "error" in c],
     }  # fmt: skip
 

@@ -8,6 +8,7 @@
 #include "image.hpp"
 #include "initramfs.hpp"
 #include "kernel.hpp"
+#include "program.hpp"
 
 namespace daxbench {
 namespace {
@@ -176,6 +177,13 @@ TEST(Ldd, GivesLibrariesAndLoader)
     EXPECT_EQ(libraries[1], "/lib64/ld-linux-x86-64.so.2");
     EXPECT_TRUE(parse_ldd("\tstatically linked\n").empty());
     EXPECT_THROW(parse_ldd("\tlibx.so => not found\n"), std::runtime_error);
+}
+
+TEST(ProgramVersion, IsTheFirstNumberWithADot)
+{
+    EXPECT_EQ(version_in("mkfs.erofs 1.5\n"), "1.5");
+    EXPECT_EQ(version_in("mkfs.erofs (erofs-utils) 1.8.6, from 2025"), "1.8.6");
+    EXPECT_EQ(version_in("usage: mkfs"), "");
 }
 
 TEST(Console, FindsWhatKilledTheKernel)

@@ -3,6 +3,7 @@
 #include "cache.hpp"
 #include "cli.hpp"
 #include "driver.hpp"
+#include "limits.hpp"
 #include "results.hpp"
 #include "table.hpp"
 #include "world.hpp"
@@ -246,6 +247,62 @@ TEST(Median, OddAndEven)
 {
     EXPECT_EQ(median({3, 1, 2}), 2);
     EXPECT_EQ(median({4, 1, 2, 3}), 2.5);
+}
+
+// ---- limits ----
+
+json limit_row(const string &filesystem, const string &workload, json value)
+{
+    return {{"dataset", "rootfs"}, {"workload", workload}, {"variant", ""},
+            {"cache", "warm"},     {"metric", "cost_per_op"}, {"filesystem", filesystem},
+            {"unit", "instructions"}, {"value", std::move(value)}};
+}
+
+TEST(Limits, HighestOfTheRowsAgainstANumber)
+{
+    LimitSpec limit;
+    limit.title = "t";
+    limit.row = {{"filesystem", "daxfs"}};
+    limit.at_most = 12;
+    const auto rows = json{limit_row("daxfs", "a", 10), limit_row("daxfs", "b", 12),
+                           limit_row("tmpfs", "a", 99)};
+    auto verdict = judge_limits({limit}, rows).at(0);
+    EXPECT_EQ(verdict.at("value"), 12);
+    EXPECT_EQ(verdict.at("met"), true);
+    limit.at_most = 11;
+    EXPECT_EQ(judge_limits({limit}, rows).at(0).at("met"), false);
+}
+
+TEST(Limits, AgainstTheBestRivalAndAgainstAnotherRow)
+{
+    LimitSpec rivals;
+    rivals.row = {{"filesystem", "daxfs"}, {"workload", "a"}};
+    rivals.rivals = {"tmpfs", "ramfs"};
+    LimitSpec other;
+    other.row = {{"filesystem", "daxfs"}, {"workload", "b"}};
+    other.against = {{"workload", "a"}};
+    other.times = 1.5;
+    const auto rows = json{limit_row("daxfs", "a", 10), limit_row("daxfs", "b", 15),
+                           limit_row("tmpfs", "a", 11), limit_row("ramfs", "a", 9)};
+    const auto verdicts = judge_limits({rivals, other}, rows);
+    EXPECT_EQ(verdicts.at(0).at("bound"), 9);
+    EXPECT_EQ(verdicts.at(0).at("against"), "rootfs a warm ramfs");
+    EXPECT_EQ(verdicts.at(0).at("met"), false);
+    EXPECT_EQ(verdicts.at(1).at("bound"), 15);
+    EXPECT_EQ(verdicts.at(1).at("met"), true);
+}
+
+TEST(Limits, WhatWasNotMeasuredIsNotJudged)
+{
+    LimitSpec limit;
+    limit.row = {{"filesystem", "daxfs"}};
+    limit.rivals = {"tmpfs"};
+    const auto only_mine = json{limit_row("daxfs", "a", 10)};
+    EXPECT_TRUE(judge_limits({limit}, only_mine).at(0).at("met").is_null());
+    const auto broken = json{limit_row("daxfs", "a", 10), limit_row("daxfs", "b", nullptr),
+                             limit_row("tmpfs", "a", 11)};
+    EXPECT_TRUE(judge_limits({limit}, broken).at(0).at("met").is_null());
+    EXPECT_TRUE(judge_limits({limit}, json::array()).at(0).at("value").is_null());
 }
 
 // ---- composition ----

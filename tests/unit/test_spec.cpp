@@ -135,6 +135,27 @@ TEST_F(SpecTest, NumberOutOfRangeIsRefused)
         << error();
 }
 
+TEST_F(SpecTest, ALimitHasOneBound)
+{
+    const std::string suite = "id = \"s\"\nexperiments = [\"latency\"]\n[profile.default]\n"
+                              "[limit.a]\ntitle = \"t\"\nrow = { filesystem = \"daxfs\" }\n";
+    write("suites/more.toml", suite + "at_most = 3\n");
+    EXPECT_EQ(load_catalogue(root_).suites.at("s").limits.at(0).at_most, 3);
+    write("suites/more.toml", suite + "at_most = 3\nrivals = [\"tmpfs\"]\n");
+    EXPECT_NE(error().find("at_most: wanted either"), std::string::npos) << error();
+    write("suites/more.toml", suite + "at_most = 3\nagainst = { flavour = \"x\" }\n");
+    EXPECT_NE(error().find("flavour: wanted only"), std::string::npos) << error();
+}
+
+TEST_F(SpecTest, DirectoriesOfAFileTreeAreNumbers)
+{
+    const std::string dataset = "id = \"t\"\nkind = \"file-tree\"\n[directories]\n";
+    write("datasets/t.toml", dataset + "10 = 2\n");
+    EXPECT_EQ(load_catalogue(root_).datasets.at("t").directories.at(0).count, 2U);
+    write("datasets/t.toml", dataset + "ten = 2\n");
+    EXPECT_NE(error().find("ten: wanted a number of files"), std::string::npos) << error();
+}
+
 TEST_F(SpecTest, MissingFolderIsNamed)
 {
     fs::remove_all(root_ / "suites");
