@@ -17,6 +17,9 @@ struct Slab {
     std::uint64_t object_bytes = 0;
 };
 
+// Less is no struct inode, but something the kernel keeps beside each, such as lsm_inode_cache.
+constexpr std::uint64_t least_inode_bytes = 400;
+
 // The inode slab with the most objects: after a walk over thousands of inodes the file system's own.
 Slab fullest_inode_slab(const std::string& slabinfo) {
     std::istringstream text(slabinfo);
@@ -26,7 +29,8 @@ Slab fullest_inode_slab(const std::string& slabinfo) {
         Slab slab;
         std::uint64_t all = 0;
         if (fields >> slab.name >> slab.active >> all >> slab.object_bytes &&
-            slab.name.find("inode") != std::string::npos && slab.active > best.active)
+            slab.name.find("inode") != std::string::npos &&
+            slab.object_bytes >= least_inode_bytes && slab.active > best.active)
             best = slab;
     }
     return best;
