@@ -65,9 +65,16 @@ ImageReader::ImageReader(const std::string& path)
     throw ImageError(printable(path) + ": " + describe(result, err));
 }
 
+ImageReader::ImageReader(std::span<const std::uint8_t> memory)
+{
+    daxfs_err err = {};
+    check(daxfs_image_open(&image_, memory.data(), memory.size(), &err), err);
+}
+
 ImageReader::~ImageReader()
 {
-    munmap(base_, mapped_);
+    if (base_)
+        munmap(base_, mapped_);
 }
 
 daxfs_attr ImageReader::inode(std::uint64_t ino) const

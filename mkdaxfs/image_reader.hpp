@@ -26,6 +26,8 @@ class ImageReader {
 public:
     // Maps the file (or device) and opens the image at its start.
     explicit ImageReader(const std::string& path);
+    // Opens an image in memory that the caller keeps.
+    explicit ImageReader(std::span<const std::uint8_t> memory);
     ImageReader(const ImageReader&) = delete;
     ImageReader& operator=(const ImageReader&) = delete;
     ~ImageReader();

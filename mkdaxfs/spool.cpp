@@ -13,10 +13,13 @@
 
 #include "error.hpp"
 #include "placer.hpp"
+#include "sparse.hpp"
 
 namespace daxfs {
 
 namespace {
+
+constexpr std::size_t buffer_bytes = 1 << 20;
 
 class SpooledFile : public FileContent {
 public:
@@ -32,6 +35,7 @@ public:
 
     std::vector<ByteRange> data_ranges() override
     {
+        spool_.flush();
         const auto end = static_cast<off_t>(begin_ + size_);
         std::vector<ByteRange> ranges;
         for (auto at = static_cast<off_t>(begin_); at < end;) {
@@ -82,14 +86,35 @@ void Spool::take(std::uint64_t size)
     constexpr std::uint64_t most = INT64_MAX;
     if (size > most - 4096 || end_ > most - 4096 - size)
         throw std::runtime_error(fmt::format("a file of {} bytes is more than can be kept", size));
-    end_ = round_up(end_ + size, 4096);
-    if (ftruncate(fd_.get(), static_cast<off_t>(end_)) != 0)
-        throw system_failure(errno, fmt::format("cannot keep a file of {} bytes in {} (TMPDIR names "
-                                                "another directory)",
-                                                size, printable(dir_)));
+    // Whole blocks where holes may matter.
+    end_ = size < smallest_hole ? end_ + size : round_up(end_ + size, 4096);
 }
 
 void Spool::write(std::uint64_t at, std::span<const std::byte> bytes)
+{
+    if (!buffer_.empty() && (at != buffer_at_ + buffer_.size() || bytes.size() > buffer_bytes - buffer_.size()))
+        flush();
+    if (bytes.size() >= buffer_bytes / 2)
+        return write_through(at, bytes);
+    if (buffer_.empty()) {
+        buffer_.reserve(buffer_bytes);
+        buffer_at_ = at;
+    }
+    buffer_.insert(buffer_.end(), bytes.begin(), bytes.end());
+    is_flushed_ = false;
+}
+
+void Spool::flush() const
+{
+    if (is_flushed_)
+        return;
+    const std::lock_guard lock(mutex_);
+    write_through(buffer_at_, buffer_);
+    buffer_.clear();
+    is_flushed_ = true;
+}
+
+void Spool::write_through(std::uint64_t at, std::span<const std::byte> bytes) const
 {
     while (!bytes.empty()) {
         const ssize_t put = pwrite(fd_.get(), bytes.data(), bytes.size(), static_cast<off_t>(at));
@@ -106,13 +131,17 @@ void Spool::write(std::uint64_t at, std::span<const std::byte> bytes)
 
 void Spool::read(std::uint64_t at, std::span<std::byte> to) const
 {
+    flush();
     while (!to.empty()) {
         const ssize_t got = pread(fd_.get(), to.data(), to.size(), static_cast<off_t>(at));
         if (got < 0 && errno == EINTR)
             continue;
-        if (got <= 0)
-            throw system_failure(got < 0 ? errno : EIO, "cannot read a temporary file in " +
-                                                            printable(dir_));
+        if (got < 0)
+            throw system_failure(errno, "cannot read a temporary file in " + printable(dir_));
+        if (got == 0) {  // a hole at the very end
+            std::fill(to.begin(), to.end(), std::byte{0});
+            return;
+        }
         at += static_cast<std::uint64_t>(got);
         to = to.subspan(static_cast<std::size_t>(got));
     }
