@@ -8,7 +8,7 @@ _daxfs_tools()
 	mkdaxfs | mkfs.daxfs)
 		options='--tar --oci --text --pseudo --label --uuid --threads --align --no-dedupe
 			--digest --exclude --exclude-regex --xattr-exclude --file-contexts --all-root
-			--force-uid --force-gid --uid-offset --gid-offset --mtime --no-sync --quiet
+			--force-uid --force-gid --uid-offset --gid-offset --mtime --force --keep-going --no-sync --quiet
 			--json --help --version' ;;
 	fsck.daxfs)
 		options='--json --threads --help --version' ;;

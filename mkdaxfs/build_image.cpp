@@ -188,9 +188,11 @@ BuildSummary build_image(TreeSource& source, const std::string& path, const Buil
     content.survey();
     const MetadataPlan plan = plan_metadata(*tree, content.sparse(), digest_size(*options.digest));
 
-    OutputFile output(path);
+    OutputFile output(path, options.force);
     Placer placer(round_up(plan.all.off + plan.all.len, DAXFS_BLOCK_SIZE));
     content.write(output, placer);
+    placer.for_each_gap([&](std::uint64_t off, std::uint64_t len) { output.zero(off, len); });
+    output.zero(plan.all.off + plan.all.len, placer.begin() - plan.all.off - plan.all.len);
     std::string digests;
     if (*options.digest != DigestKind::none)
         digests = file_digests(*tree, content.sparse(), output, *options.digest, workers);

@@ -26,6 +26,7 @@ struct BuildOptions {
     std::vector<std::string> xattr_exclude;   // globs for full names
     // SELinux label of a path ("/" in front) with this mode; "" for none.
     std::function<std::string(const std::string& path, std::uint32_t mode)> label_of;
+    bool force = false;  // overwrite a device that holds something
     bool sync = true;  // write to the medium before the image gets its name
     std::uint64_t align = 2 << 20;            // power of two, 4 KiB ... 1 GiB
     bool dedupe = true;
@@ -50,7 +51,8 @@ struct BuildSummary {
     std::string root_digest;  // of all the digests
 };
 
-// Writes the image aside and renames it to path. On any failure path is untouched.
+// Writes the image aside and renames it to path: on any failure path is untouched. A block
+// device is written in place, its superblock last.
 BuildSummary build_image(TreeSource& source, const std::string& path, const BuildOptions& options,
                          const Workers& workers);
 

@@ -97,8 +97,11 @@ void Content::add_totals()
 
 void Content::write(OutputFile& output, Placer& placer)
 {
+    if (workers_.progress)
+        workers_.progress->total = totals_.data_bytes;
     LargeFiles large(tree_, source_, workers_, options_, sparse_);
     large.place(large_, hashes_, placer, totals_.shared_bytes);
+    workers_.add_done(totals_.shared_bytes);
     totals_.sum.add(large.copy(output));
     SmallFiles small(tree_, source_, workers_, options_, small_);
     totals_.shared_bytes += small.write(output, placer, totals_.sum);

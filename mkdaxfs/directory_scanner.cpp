@@ -71,8 +71,8 @@ Node to_node(const struct stat& st)
 
 class Scanner {
 public:
-    Scanner(int root, const PathFilter& filter, const Workers& workers)
-        : root_(root), filter_(filter), workers_(workers)
+    Scanner(int root, const PathFilter& filter, const OnUnreadable& unreadable, const Workers& workers)
+        : root_(root), filter_(filter), unreadable_(unreadable), workers_(workers)
     {
     }
 
@@ -116,7 +116,8 @@ private:
 
     void scan(const Directory& dir, DiskXattrs& xattrs)
     {
-        const Listing listing = list(dir, xattrs);
+        const Listing listing = list_or_skip(dir, xattrs);
+        workers_.add_entries(listing.found.size());
         const std::lock_guard lock(mutex_);
         for (const Found& found : listing.found)
             add(dir, listing, found);
@@ -129,6 +130,21 @@ private:
         const std::lock_guard lock(mutex_);
         failed_ = true;
         changed_.notify_all();
+    }
+
+    // With someone to tell, a directory that cannot be read is an empty one.
+    Listing list_or_skip(const Directory& dir, DiskXattrs& xattrs) const
+    {
+        if (!unreadable_)
+            return list(dir, xattrs);
+        try {
+            return list(dir, xattrs);
+        } catch (const Interrupted&) {
+            throw;
+        } catch (const std::runtime_error& error) {
+            unreadable_(error.what());
+            return {};
+        }
     }
 
     Listing list(const Directory& dir, DiskXattrs& xattrs) const
@@ -149,7 +165,22 @@ private:
             if (name == "." || name == ".." ||
                 (!filter_.empty() && filter_.excludes(join(dir.path, name))))
                 continue;
-            listing.found.push_back(look(fd, dir.path, entry->d_name, listing.text, xattrs));
+            look_or_skip(fd, dir.path, entry->d_name, listing, xattrs);
+        }
+    }
+
+    void look_or_skip(int dir, const std::string& dir_path, const char* name, Listing& listing,
+                      DiskXattrs& xattrs) const
+    {
+        try {
+            Found found = look(dir, dir_path, name, listing.text, xattrs);
+            if (unreadable_ && S_ISREG(found.node.mode) && faccessat(dir, name, R_OK, AT_EACCESS) != 0)
+                throw system_failure(errno, "cannot open /" + printable(join(dir_path, name)));
+            listing.found.push_back(found);
+        } catch (const std::runtime_error& error) {
+            if (!unreadable_)
+                throw;
+            unreadable_(error.what());
         }
     }
 
@@ -213,6 +244,7 @@ private:
 
     int root_;
     const PathFilter& filter_;
+    const OnUnreadable& unreadable_;
     const Workers& workers_;
 
     std::mutex mutex_;  // guards all below
@@ -227,9 +259,9 @@ private:
 }  // namespace
 
 std::unique_ptr<Tree> scan_directory(int root, const PathFilter& filter,
-                                     const Workers& workers)
+                                     const OnUnreadable& unreadable, const Workers& workers)
 {
-    return Scanner(root, filter, workers).run();
+    return Scanner(root, filter, unreadable, workers).run();
 }
 
 }  // namespace daxfs

@@ -1,16 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <functional>
 #include <memory>
+#include <string>
 
 #include "path_filter.hpp"
 #include "tree.hpp"
 
 namespace daxfs {
 
+// Is told what cannot be read, by any thread.
+using OnUnreadable = std::function<void(const std::string& failure)>;
+
 // Read everything but file contents below the directory `root`, several directories
-// at a time. Throws for the first thing that cannot be read.
+// at a time. What cannot be read is left out when there is someone to tell, else thrown.
 std::unique_ptr<Tree> scan_directory(int root, const PathFilter& filter,
-                                     const Workers& workers);
+                                     const OnUnreadable& unreadable, const Workers& workers);
 
 }  // namespace daxfs

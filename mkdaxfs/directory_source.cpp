@@ -9,7 +9,6 @@
 
 #include <fmt/core.h>
 
-#include "directory_scanner.hpp"
 #include "error.hpp"
 
 namespace daxfs {
@@ -98,8 +97,8 @@ int open_beneath(int dir, const std::string& path, int flags)
     return openat(dir, rest.c_str(), flags | O_CLOEXEC);
 }
 
-DirectorySource::DirectorySource(std::string path, PathFilter filter)
-    : path_(std::move(path)), filter_(std::move(filter))
+DirectorySource::DirectorySource(std::string path, PathFilter filter, OnUnreadable unreadable)
+    : path_(std::move(path)), filter_(std::move(filter)), unreadable_(std::move(unreadable))
 {
     root_.reset(::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!root_)
@@ -109,7 +108,7 @@ DirectorySource::DirectorySource(std::string path, PathFilter filter)
 
 std::unique_ptr<Tree> DirectorySource::scan(const Workers& workers)
 {
-    return scan_directory(root_.get(), filter_, workers);
+    return scan_directory(root_.get(), filter_, unreadable_, workers);
 }
 
 std::unique_ptr<FileContent> DirectorySource::open(const Tree& tree, NodeId node) const

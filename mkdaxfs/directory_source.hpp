@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 
+#include "directory_scanner.hpp"
 #include "path_filter.hpp"
 #include "source.hpp"
 #include "unique_fd.hpp"
@@ -14,7 +15,8 @@ namespace daxfs {
 class DirectorySource : public TreeSource {
 public:
     // An excluded directory is left out with all that is in it. Throws when path is not a directory that can be read.
-    DirectorySource(std::string path, PathFilter filter);
+    // With `unreadable`, what cannot be read is left out and told to it.
+    DirectorySource(std::string path, PathFilter filter, OnUnreadable unreadable = {});
 
     std::unique_ptr<Tree> scan(const Workers& workers) override;
     std::unique_ptr<FileContent> open(const Tree& tree, NodeId node) const override;
@@ -22,6 +24,7 @@ public:
 private:
     std::string path_;
     PathFilter filter_;
+    OnUnreadable unreadable_;
     UniqueFd root_;
 };
 

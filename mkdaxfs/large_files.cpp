@@ -171,6 +171,7 @@ ContentSum LargeFiles::copy(OutputFile& output) const
                                            piece.file_off + done, len, buffer.get());
             sum.add(hash_bytes(bytes), piece.off + done);
             output.write(piece.off + done, bytes);
+            workers_.add_done(len);
         }
         content->check_unchanged();
         const std::lock_guard lock(mutex);

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <unistd.h>
+
 #include <csignal>
 #include <iostream>
 
@@ -22,5 +24,6 @@ int main(int argc, char** argv)
     action.sa_handler = on_signal;
     for (const int signal : {SIGINT, SIGTERM, SIGHUP})
         sigaction(signal, &action, nullptr);
-    return daxfs::mkdaxfs_main({argv + 1, argv + argc}, std::cin, std::cout, std::cerr, &stop);
+    return daxfs::mkdaxfs_main({argv + 1, argv + argc}, std::cin, std::cout, std::cerr, &stop,
+                               isatty(STDERR_FILENO) == 1);
 }

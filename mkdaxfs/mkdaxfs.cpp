@@ -12,6 +12,8 @@
 #include <fstream>
 #include <map>
 #include <memory>
+#include <mutex>
+#include <optional>
 #include <ostream>
 #include <thread>
 #include <utility>
@@ -26,6 +28,7 @@
 #include "error.hpp"
 #include "file_contexts.hpp"
 #include "oci_source.hpp"
+#include "progress.hpp"
 #include "source_list.hpp"
 #include "tar_source.hpp"
 #include "text_source.hpp"
@@ -33,6 +36,13 @@
 namespace daxfs {
 
 namespace {
+
+struct Streams {
+    std::istream& in;
+    std::ostream& out;
+    std::ostream& err;
+    bool err_is_terminal;
+};
 
 struct Options {
     std::string image;
@@ -50,6 +60,7 @@ struct Options {
     bool all_root = false;
     bool no_dedupe = false;
     bool no_sync = false;
+    bool keep_going = false;
     bool quiet = false;
     bool json = false;
 };
@@ -63,7 +74,7 @@ CLI::Option* add_list(CLI::App& app, const std::string& name, std::vector<std::s
 
 void declare(CLI::App& app, Options& o)
 {
-    app.add_option("IMAGE", o.image, "image file to write")->required();
+    app.add_option("IMAGE", o.image, "image file or block device to write")->required();
     app.add_option("SOURCE", o.sources, "directory that becomes the root");
     add_list(app, "--tar", o.tar, "FILE", "source: an archive (tar, cpio, zip, compressed or not); - is "
                                           "standard input");
@@ -95,6 +106,8 @@ void declare(CLI::App& app, Options& o)
     app.add_option("--uid-offset", o.build.uid_offset, "add this to every owner's number");
     app.add_option("--gid-offset", o.build.gid_offset, "add this to every group's number");
     app.add_option("-T,--mtime", o.build.mtime, "time of everything, seconds since the epoch");
+    app.add_flag("-f,--force", o.build.force, "overwrite a block device that holds something");
+    app.add_flag("--keep-going", o.keep_going, "name what cannot be read and leave it out");
     app.add_flag("--no-sync", o.no_sync, "do not wait until the image is on the medium");
     app.add_flag("-q,--quiet", o.quiet, "print nothing but errors");
     app.add_flag("--json", o.json, "print a summary as one line of JSON");
@@ -214,7 +227,8 @@ PathFilter filter_of(const Options& o)
 }
 
 // In the order of the command line.
-void add_sources(SourceList& list, const CLI::App& app, const Options& o, Inputs& inputs)
+void add_sources(SourceList& list, const CLI::App& app, const Options& o, Inputs& inputs,
+                 const OnUnreadable& unreadable)
 {
     const PathFilter filter = filter_of(o);
     std::map<std::string, std::size_t> used;
@@ -222,7 +236,7 @@ void add_sources(SourceList& list, const CLI::App& app, const Options& o, Inputs
         const std::string name = option->get_name();
         const std::size_t i = used[name]++;
         if (name == "SOURCE") {
-            list.add(std::make_unique<DirectorySource>(o.sources[i], filter));
+            list.add(std::make_unique<DirectorySource>(o.sources[i], filter, unreadable));
             refuse_image_inside_source(o, o.sources[i]);
         } else if (name == "--tar") {
             list.add(std::make_unique<TarSource>(inputs.bytes(o.tar[i]), o.tar[i], filter));
@@ -269,15 +283,27 @@ std::string to_text(const Options& o, const BuildSummary& s, double seconds)
                        seconds);
 }
 
-void make_image(const CLI::App& app, const Options& o, std::istream& in, std::ostream& out,
-                const std::atomic<bool>* stop)
+void make_image(const CLI::App& app, const Options& o, Streams& streams, const std::atomic<bool>* stop)
 {
     using clock = std::chrono::steady_clock;
     const auto start = clock::now();
-    Inputs inputs(in);
+    Inputs inputs(streams.in);
     SourceList sources;
-    add_sources(sources, app, o, inputs);
-    const BuildSummary summary = build_image(sources, o.image, o.build, {o.threads, stop});
+    std::mutex mutex;
+    OnUnreadable unreadable;
+    if (o.keep_going)
+        unreadable = [&](const std::string& failure) {
+            const std::lock_guard lock(mutex);
+            streams.err << "mkdaxfs: left out: " << failure << '\n';
+        };
+    add_sources(sources, app, o, inputs, unreadable);
+    Progress progress;
+    std::optional<ProgressPrinter> printer;
+    if (!o.quiet && !o.json)
+        printer.emplace(progress, streams.err, streams.err_is_terminal);
+    const BuildSummary summary = build_image(sources, o.image, o.build, {o.threads, stop, &progress});
+    printer.reset();
+    std::ostream& out = streams.out;
     const double seconds = std::chrono::duration<double>(clock::now() - start).count();
     if (o.json)
         out << to_json(o, summary, seconds) << '\n';
@@ -288,15 +314,16 @@ void make_image(const CLI::App& app, const Options& o, std::istream& in, std::os
 }  // namespace
 
 int mkdaxfs_main(const std::vector<std::string>& args, std::istream& in, std::ostream& out,
-                 std::ostream& err, const std::atomic<bool>* stop)
+                 std::ostream& err, const std::atomic<bool>* stop, bool err_is_terminal)
 {
+    Streams streams = {in, out, err, err_is_terminal};
     Options options;
     CLI::App app("Make a DAXFS image of directories, archives, container images or text.", "mkdaxfs");
     declare(app, options);
     try {
         app.parse(std::vector<std::string>(args.rbegin(), args.rend()));
         complete(options);
-        make_image(app, options, in, out, stop);
+        make_image(app, options, streams, stop);
         return 0;
     } catch (const CLI::Success& asked) {
         return app.exit(asked, out, err);

@@ -56,6 +56,14 @@ std::uint64_t Placer::packed(std::uint64_t len)
     return off;
 }
 
+void Placer::for_each_gap(const std::function<void(std::uint64_t, std::uint64_t)>& visit) const
+{
+    for (const Gap& gap : gaps_) {
+        if (gap.len != 0)
+            visit(gap.off, gap.len);
+    }
+}
+
 std::uint64_t Placer::unused() const
 {
     std::uint64_t bytes = 0;

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 namespace daxfs {
@@ -26,6 +27,8 @@ public:
 
     std::uint64_t begin() const { return begin_; }
     std::uint64_t end() const { return end_; }
+    // Calls visit(offset, length) for each gap that nothing has filled.
+    void for_each_gap(const std::function<void(std::uint64_t, std::uint64_t)>& visit) const;
     // Bytes in gaps that nothing has filled.
     std::uint64_t unused() const;
 

@@ -57,6 +57,8 @@ std::uint64_t SmallFiles::write(OutputFile& output, Placer& placer, ContentSum& 
                 read(cuts[turn], cuts[turn + 1], batch);
                 turns.take(turn, [&] { place(batch, placer, sum); });
                 copy(batch, output);
+                for (const Item& item : batch.items)
+                    workers_.add_done(item.len);
             }
         },
         [&] { turns.abandon(); });

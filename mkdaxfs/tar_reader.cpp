@@ -107,6 +107,7 @@ public:
                 return;
             check(result);
             add(entry);
+            target_.workers.add_entries(1);
         }
     }
 

@@ -42,6 +42,7 @@ public:
         while (have) {
             if (number_ % 1024 == 0)
                 workers_.check_stop();
+            workers_.add_entries(1);
             have = statement();
         }
     }

@@ -8,15 +8,28 @@
 #include <functional>
 #include <mutex>
 
+#include "progress.hpp"
+
 namespace daxfs {
 
 // How many threads may run, and the flag that ends all work early.
 struct Workers {
     unsigned threads = 1;
     const std::atomic<bool>* stop = nullptr;
+    Progress* progress = nullptr;
 
     // Throws Interrupted once the flag is set.
     void check_stop() const;
+    void add_entries(std::uint64_t count) const
+    {
+        if (progress)
+            progress->entries += count;
+    }
+    void add_done(std::uint64_t bytes) const
+    {
+        if (progress)
+            progress->done += bytes;
+    }
 
     // Run job(worker) on each thread, the caller's being worker 0. When one
     // throws, on_failure is called at once (it must release the others), and the

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <fstream>
 #include <sstream>
 
 #include <nlohmann/json.hpp>
@@ -14,6 +15,7 @@
 #include "directory_source.hpp"
 #include "mkdaxfs.hpp"
 #include "build_image.hpp"
+#include "shell.hpp"
 #include "tree_fixture.hpp"
 
 namespace daxfs::test {
@@ -91,8 +93,13 @@ TEST_F(MkdaxfsErrors, Unreadable)
                                setuid(65534) != 0))
             _exit(77);
         const ToolResult result = mkdaxfs({"--threads", "4"});
+        const ToolResult going = mkdaxfs({"--keep-going", "-q"}, "kept");
+        const bool left_out = going.status == 0 && ImageReader(image("kept")).find("dir") &&
+                              !ImageReader(image("kept")).find("dir/secret") &&
+                              going.err.find("left out: cannot open /dir/secret") != std::string::npos;
+        fs::remove(image("kept"));
         const bool named = result.err.find("/dir/secret: Permission denied") != std::string::npos;
-        _exit(result.status == 1 && named ? 0 : 1);
+        _exit(result.status == 1 && named && left_out ? 0 : 1);
     }
     int status = 0;
     ASSERT_EQ(waitpid(child, &status, 0), child);
@@ -139,6 +146,32 @@ TEST_F(MkdaxfsErrors, SourceChangesWhileItIsRead)
         }
         expect_only_source();
     }
+}
+
+TEST_F(MkdaxfsErrors, BlockDevice)
+{
+    add_file("file", noise(3 << 20, 1));
+    add_file("small", "x");
+    fs::resize_file(add_file("../disk", ""), 16 << 20);
+    std::string device = shell("losetup --find --show " + (root() / "disk").string());
+    if (!device.starts_with("/dev/loop")) {
+        fs::remove(root() / "disk");
+        GTEST_SKIP() << "no loop devices: " << device;
+    }
+    device.pop_back();
+    const auto text = [&](const ToolResult& result) { return std::to_string(result.status) + result.err; };
+    EXPECT_EQ(text(run({device, source(), "-q"})), "0");
+    make();
+    const std::string bytes = read_file(image());
+    EXPECT_TRUE(read_file(device).substr(0, bytes.size()) == bytes);
+    EXPECT_NE(run({device, source()}).err.find("--force overwrites it"), std::string::npos);
+    // What was there before does not show through.
+    std::ofstream(device, std::ios::binary) << noise(16 << 20, 2);
+    EXPECT_EQ(text(run({device, source(), "-q", "--force"})), "0");
+    EXPECT_TRUE(read_file(device).substr(0, bytes.size()) == bytes);
+    add_file("too-large", noise(20 << 20, 3));
+    EXPECT_NE(run({device, source(), "--force"}).err.find("No space left"), std::string::npos);
+    EXPECT_EQ(shell("losetup --detach " + device), "");
 }
 
 TEST_F(MkdaxfsErrors, FailureKeepsTheOldImage)
