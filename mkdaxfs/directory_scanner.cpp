@@ -9,9 +9,11 @@
 
 #include <cerrno>
 #include <condition_variable>
+#include <exception>
 #include <map>
 #include <mutex>
 #include <optional>
+#include <thread>
 
 #include "daxfs_format.h"
 #include "directory_source.hpp"
@@ -79,17 +81,33 @@ public:
     std::unique_ptr<Tree> run()
     {
         add_root();
-        workers_.run(
-            [this](unsigned) {
-                DiskXattrs xattrs(tree_->xattrs);
-                while (const auto dir = next())
-                    scan(*dir, xattrs);
-            },
-            [this] { fail(); });
+        // On threads of its own, since they change their working directories.
+        std::exception_ptr failure;
+        std::thread([&] {
+            try {
+                read_all();
+            } catch (...) {
+                failure = std::current_exception();
+            }
+        }).join();
+        if (failure)
+            std::rethrow_exception(failure);
         return std::move(tree_);
     }
 
 private:
+    void read_all()
+    {
+        workers_.run(
+            [this](unsigned) {
+                DiskXattrs xattrs(tree_->xattrs);
+                xattrs.own_working_directory();
+                while (const auto dir = next())
+                    scan(*dir, xattrs);
+            },
+            [this] { fail(); });
+    }
+
     void add_root()
     {
         struct stat st = {};
@@ -153,6 +171,7 @@ private:
         const std::unique_ptr<DIR, int (*)(DIR*)> stream(fd < 0 ? nullptr : fdopendir(fd), closedir);
         if (!stream)
             throw system_failure(errno, "cannot read the directory /" + printable(dir.path));
+        xattrs.enter(fd);
         Listing listing;
         for (;;) {
             errno = 0;

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "disk_xattrs.hpp"
 
+#include <sched.h>
 #include <sys/xattr.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <string_view>
@@ -12,11 +14,24 @@
 
 namespace daxfs {
 
+void DiskXattrs::own_working_directory()
+{
+    owns_directory_ = unshare(CLONE_FS) == 0;
+}
+
+void DiskXattrs::enter(int dir)
+{
+    is_inside_ = owns_directory_ && fchdir(dir) == 0;
+}
+
 std::uint32_t DiskXattrs::read(int dir, const char* name, const std::string& dir_path)
 {
     // There is no llistxattrat(2) before 6.13; /proc reaches any depth in few steps.
     fmt::basic_memory_buffer<char, 320> path;
-    fmt::format_to(std::back_inserter(path), "/proc/self/fd/{}/{}", dir, name);
+    if (is_inside_)
+        fmt::format_to(std::back_inserter(path), "{}", name);
+    else
+        fmt::format_to(std::back_inserter(path), "/proc/self/fd/{}/{}", dir, name);
     path.push_back('\0');
 
     const auto failure = [&](const char* what) {
