@@ -48,6 +48,13 @@ static inline void vm_flags_set(struct vm_area_struct *vma, vm_flags_t flags)
 #define DAXFS_FAULT_PMD		PMD_ORDER
 #endif
 
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 8, 0)
+static inline pte_t pte_next_pfn(pte_t pte)
+{
+	return __pte(pte_val(pte) + PAGE_SIZE);
+}
+#endif
+
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 7, 0)
 static inline void daxfs_set_times(struct inode *inode, s64 sec, u32 nsec)
 {

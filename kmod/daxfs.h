@@ -78,11 +78,13 @@ struct daxfs_sb_info {
 	struct daxfs_image image;
 	struct daxfs_region region;
 	struct daxfs_options options;
+	bool by_number;		/* inodes are asked for by number, too */
 };
 
 struct daxfs_inode_info {
 	struct daxfs_node node;
 	u32 parent;		/* directories: the parent's inode number */
+	u32 next;		/* directories: entry behind the last one looked up */
 	struct inode vfs_inode;
 };
 
@@ -149,6 +151,7 @@ void daxfs_memory_failed(struct dax_device *dax, u64 off, u64 len);
 
 /* inode.c */
 struct inode *daxfs_iget(struct super_block *sb, u64 ino);
+struct inode *daxfs_iget_child(struct inode *dir, u32 ino);
 int daxfs_getattr(daxfs_idmap *idmap, const struct path *path,
 		  struct kstat *stat, u32 request_mask, unsigned int flags);
 

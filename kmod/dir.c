@@ -2,37 +2,21 @@
 /* Directories: lookup by hash, reading in stored order. */
 #include "daxfs.h"
 
-/*
- * A directory has one parent and knows it. Checking that here keeps hard links
- * to directories, and so loops, out of the dcache.
- */
-static struct inode *get_child(struct inode *dir, u32 ino)
-{
-	struct inode *inode = daxfs_iget(dir->i_sb, ino);
-	struct daxfs_err err = { .ino = ino, .field = "parent" };
-
-	if (IS_ERR(inode) || !S_ISDIR(inode->i_mode))
-		return inode;
-	err.value = DAXFS_I(inode)->parent;
-	if (likely(err.value == dir->i_ino && ino != DAXFS_ROOT_INO))
-		return inode;
-	daxfs_report(dir->i_sb, &err);
-	iput(inode);
-	return ERR_PTR(-EUCLEAN);
-}
-
 /* The inode of a name, NULL where there is none, or an ERR_PTR. */
 static struct inode *find_child(struct inode *dir, const struct qstr *name)
 {
-	struct daxfs_err err;
-	u32 ino;
-	u8 type;
+	struct daxfs_inode_info *info = DAXFS_I(dir);
+	struct daxfs_slot slot __uninitialized;
+	struct daxfs_err err __uninitialized;
 	int ret;
 
-	ret = daxfs_dir_lookup(&DAXFS_SB(dir->i_sb)->image, &DAXFS_I(dir)->node,
-			       name->name, name->len, &ino, &type, &err);
-	if (!ret)
-		return get_child(dir, ino);
+	slot.index = READ_ONCE(info->next);
+	ret = daxfs_dir_lookup(&DAXFS_SB(dir->i_sb)->image, &info->node,
+			       name->name, name->len, &slot, &err);
+	if (likely(!ret)) {
+		WRITE_ONCE(info->next, slot.index + 1);
+		return daxfs_iget_child(dir, slot.ino);
+	}
 	if (ret == -ENOENT)
 		return NULL;
 	if (ret == -EUCLEAN)
@@ -56,22 +40,41 @@ static struct dentry *daxfs_lookup(struct inode *dir, struct dentry *dentry,
 	return d_splice_alias(inode, dentry);
 }
 
+/* The position of an entry is its index behind "." and "..": stable. */
+static bool emit_batch(struct dir_context *ctx, const struct daxfs_dir_batch *batch)
+{
+	const char *name = batch->names;
+	u32 i;
+
+	for (i = 0; i < batch->count; i++) {
+		const struct daxfs_dirent *raw = &batch->raw[i];
+
+		if (!dir_emit(ctx, name, raw->name_len, le32_to_cpu(raw->ino), raw->type))
+			return false;
+		name += raw->name_len;
+		ctx->pos++;
+	}
+	return true;
+}
+
 static int emit_entries(struct inode *dir, struct dir_context *ctx)
 {
 	const struct daxfs_image *image = &DAXFS_SB(dir->i_sb)->image;
 	const struct daxfs_node *node = &DAXFS_I(dir)->node;
-	struct daxfs_entry entry;
+	struct daxfs_dir_batch batch __uninitialized;
 	struct daxfs_err err;
 	int ret;
 
-	/* The position of an entry is its index behind "." and "..": stable. */
-	for (; ctx->pos - 2 < node->count; ctx->pos++) {
-		ret = daxfs_dir_entry(image, node, ctx->pos - 2, &entry, &err);
+	if (ctx->pos == 2)
+		WRITE_ONCE(DAXFS_I(dir)->next, 0);
+	while (ctx->pos - 2 < node->count) {
+		ret = daxfs_dir_read(image, node, ctx->pos - 2, DAXFS_BATCH_ENTRIES,
+				     &batch, &err);
 		if (ret == -EUCLEAN)
 			daxfs_report(dir->i_sb, &err);
 		if (ret)
 			return ret;
-		if (!dir_emit(ctx, entry.name, entry.name_len, entry.ino, entry.type))
+		if (!emit_batch(ctx, &batch))
 			break;
 	}
 	return 0;

@@ -28,25 +28,27 @@ struct daxfs_fault {
 /* A run of page table entries to be filled. */
 struct daxfs_fill {
 	struct mm_struct *mm;
-	unsigned long pfn;
-	unsigned long step;	/* 1, or 0 for the zero page of a hole */
-	pgprot_t prot;
-	bool has_pages;
+	pte_t pte;		/* the next one */
+	bool hole;		/* all are the zero page */
 };
 
 static int fill_pte(pte_t *ptep, unsigned long addr, void *data)
 {
 	struct daxfs_fill *fill = data;
-	pte_t pte;
 
-	if (pte_none(*ptep)) {
-		pte = pfn_pte(fill->pfn, fill->prot);
-		/* A device's page is found by get_user_pages, the others are not. */
-		pte = fill->has_pages ? pte_mkdevmap(pte) : pte_mkspecial(pte);
-		set_pte_at(fill->mm, addr, ptep, pte);
-	}
-	fill->pfn += fill->step;
+	if (likely(pte_none(*ptep)))
+		set_pte_at(fill->mm, addr, ptep, fill->pte);
+	if (likely(!fill->hole))
+		fill->pte = pte_next_pfn(fill->pte);
 	return 0;
+}
+
+/* An entry for a frame; a device's page is found by get_user_pages, others not. */
+static pte_t make_pte(unsigned long pfn, pgprot_t prot, bool has_page)
+{
+	pte_t pte = pfn_pte(pfn, prot);
+
+	return has_page ? pte_mkdevmap(pte) : pte_mkspecial(pte);
 }
 
 static pgoff_t file_pages(const struct daxfs_node *node)
@@ -71,11 +73,8 @@ static vm_fault_t map_range(struct daxfs_fault *fault, unsigned long start,
 	int ret;
 
 	while (start < end) {
-		struct daxfs_fill fill = {
-			.mm = vma->vm_mm,
-			.prot = vma->vm_page_prot,
-		};
-		unsigned long bytes, pages = 1;
+		struct daxfs_fill fill = { .mm = vma->vm_mm };
+		unsigned long bytes, pfn, pages = 1;
 
 		ret = daxfs_file_map(&fault->sbi->image, fault->node,
 				     (u64)first << PAGE_SHIFT, &map, &fault->err);
@@ -83,16 +82,17 @@ static vm_fault_t map_range(struct daxfs_fault *fault, unsigned long start,
 			return bad_image(fault, ret);
 		bytes = min_t(u64, PAGE_ALIGN(map.len), end - start);
 		if (map.hole) {
-			fill.pfn = my_zero_pfn(start);
+			pfn = my_zero_pfn(start);
+			fill.hole = true;
 		} else {
 			pages = daxfs_region_run(region, map.off, bytes >> PAGE_SHIFT,
-						 &fill.pfn);
+						 &pfn);
 			if (!pages && first == fault->vmf->pgoff)
 				return VM_FAULT_HWPOISON;
 			bytes = max(pages, 1UL) << PAGE_SHIFT;
-			fill.step = 1;
-			fill.has_pages = region->has_pages;
 		}
+		fill.pte = make_pte(pfn, vma->vm_page_prot,
+				    region->has_pages && !map.hole);
 		ret = pages ? apply_to_page_range(fill.mm, start, bytes, fill_pte, &fill) : 0;
 		if (ret)
 			return bad_image(fault, ret);
@@ -257,7 +257,6 @@ int daxfs_file_mmap(struct file *file, struct vm_area_struct *vma)
 	const struct daxfs_sb_info *sbi = DAXFS_SB(file_inode(file)->i_sb);
 
 	vma->vm_ops = &daxfs_vm_ops;
-	vm_flags_set(vma, VM_HUGEPAGE);
 	if (!sbi->region.has_pages)
 		vm_flags_set(vma, VM_MIXEDMAP);
 	if (sbi->region.write_combined)

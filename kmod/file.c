@@ -28,14 +28,35 @@ static ssize_t copy_run(struct daxfs_sb_info *sbi, const struct daxfs_node *node
 	return _copy_mc_to_iter(sbi->image.base + map.off, want, to);
 }
 
+/* Run by run, as long as it goes well: bytes copied, or an error. */
+static noinline ssize_t copy_runs(struct inode *inode, u64 pos, u64 left,
+				  struct iov_iter *to)
+{
+	const struct daxfs_node *node = &DAXFS_I(inode)->node;
+	struct daxfs_sb_info *sbi = DAXFS_SB(inode->i_sb);
+	struct daxfs_err err;
+	ssize_t done = 0, ret;
+
+	while (left) {
+		ret = copy_run(sbi, node, pos, left, to, &err);
+		if (unlikely(ret == -EUCLEAN))
+			daxfs_report(inode->i_sb, &err);
+		if (unlikely(ret <= 0))
+			return done ? done : ret;
+		done += ret;
+		pos += ret;
+		left -= ret;
+	}
+	return done;
+}
+
 static ssize_t daxfs_read_iter(struct kiocb *iocb, struct iov_iter *to)
 {
 	struct inode *inode = file_inode(iocb->ki_filp);
 	struct daxfs_sb_info *sbi = DAXFS_SB(inode->i_sb);
 	const struct daxfs_node *node = &DAXFS_I(inode)->node;
 	u64 pos = iocb->ki_pos, left = iov_iter_count(to);
-	struct daxfs_err err;
-	ssize_t ret = 0;
+	ssize_t done;
 	int id;
 
 	if (!left || pos >= node->size)
@@ -43,22 +64,17 @@ static ssize_t daxfs_read_iter(struct kiocb *iocb, struct iov_iter *to)
 	left = min(left, node->size - pos);
 	if (unlikely(!daxfs_enter(sbi, &id)))
 		return -EIO;
-	while (left) {
-		ret = copy_run(sbi, node, pos, left, to, &err);
-		if (unlikely(ret <= 0))
-			break;
-		pos += ret;
-		left -= ret;
-	}
+	/* Nearly every file lies in a row, checked when its inode was read. */
+	if (likely(node->layout == DAXFS_LAYOUT_FLAT && READ_ONCE(sbi->region.plain)))
+		done = _copy_mc_to_iter(sbi->image.base + node->data + pos, left, to);
+	else
+		done = copy_runs(inode, pos, left, to);
 	daxfs_exit(sbi, id);
 
-	if (unlikely(ret == -EUCLEAN))
-		daxfs_report(inode->i_sb, &err);
-	if (unlikely(pos == iocb->ki_pos))
-		return ret ? ret : -EFAULT;
-	ret = pos - iocb->ki_pos;
-	iocb->ki_pos = pos;
-	return ret;
+	if (unlikely(done <= 0))
+		return done ? done : -EFAULT;
+	iocb->ki_pos = pos + done;
+	return done;
 }
 
 /* The next byte from pos on that is (or is not) in a hole; the size at the end. */

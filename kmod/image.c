@@ -27,6 +27,8 @@
 #endif
 
 #define U32_MAX			UINT32_MAX
+#define __uninitialized
+#define noinline
 #define likely(x)		__builtin_expect(!!(x), 1)
 #define unlikely(x)		__builtin_expect(!!(x), 0)
 #define ARRAY_SIZE(a)		(sizeof(a) / sizeof((a)[0]))
@@ -81,6 +83,31 @@ static u64 hash_step(u64 h, u64 word)
 	return h ^ (h >> 32);
 }
 
+static __always_inline u64 load_u64(const u8 *from)
+{
+	__le64 word;
+
+	memcpy(&word, from, sizeof(word));
+	return le64_to_cpu(word);
+}
+
+static __always_inline u64 load_u32(const u8 *from)
+{
+	__le32 word;
+
+	memcpy(&word, from, sizeof(word));
+	return le32_to_cpu(word);
+}
+
+/* One to seven bytes as a number, by loads that overlap but stay inside. */
+static __always_inline u64 load_short(const u8 *from, size_t len)
+{
+	if (len >= 4)
+		return load_u32(from) | load_u32(from + len - 4) << (len - 4) * 8;
+	return from[0] | (u64)from[len / 2] << (len / 2) * 8 |
+	       (u64)from[len - 1] << (len - 1) * 8;
+}
+
 /**
  * daxfs_name_hash - hash of a file name, part of the format
  * @name: the bytes, without a NUL
@@ -88,26 +115,19 @@ static u64 hash_step(u64 h, u64 word)
  */
 u32 daxfs_name_hash(const u8 *name, size_t len)
 {
+	size_t left = len;
 	u64 h = len;
-	__le64 word;
 
-	while (len >= sizeof(word)) {
-		memcpy(&word, name, sizeof(word));
-		h = hash_step(h, le64_to_cpu(word));
-		name += sizeof(word);
-		len -= sizeof(word);
-	}
-	if (len) {
-		u64 tail = 0;
-
-		while (len--)
-			tail = tail << 8 | name[len];
-		h = hash_step(h, tail);
-	}
+	for (; left >= sizeof(u64); left -= sizeof(u64), name += sizeof(u64))
+		h = hash_step(h, load_u64(name));
+	if (left && len > sizeof(u64))
+		h = hash_step(h, load_u64(name + left - 8) >> (8 - left) * 8);
+	else if (left)
+		h = hash_step(h, load_short(name, left));
 	return (h * DAXFS_HASH_MUL) >> 32;
 }
 
-static int bad(struct daxfs_err *err, u64 ino, const char *field, u64 value)
+static noinline int bad(struct daxfs_err *err, u64 ino, const char *field, u64 value)
 {
 	err->ino = ino;
 	err->field = field;
@@ -122,7 +142,8 @@ static bool span_holds(const struct daxfs_span *span, u64 off, u64 len)
 	       off - span->off <= span->len - len;
 }
 
-int daxfs_image_copy(const struct daxfs_image *img, u64 off, void *to, u64 len)
+static __always_inline int copy_out(const struct daxfs_image *img, u64 off,
+				    void *to, u64 len)
 {
 	if (unlikely(len > img->size || off > img->size - len))
 		return -EUCLEAN;
@@ -131,11 +152,17 @@ int daxfs_image_copy(const struct daxfs_image *img, u64 off, void *to, u64 len)
 	return 0;
 }
 
-/* As above, for a copy that belongs to an inode's field. */
-static int copy_field(const struct daxfs_image *img, u64 off, void *to, u64 len,
-		      u64 ino, const char *field, struct daxfs_err *err)
+int daxfs_image_copy(const struct daxfs_image *img, u64 off, void *to, u64 len)
 {
-	int ret = daxfs_image_copy(img, off, to, len);
+	return copy_out(img, off, to, len);
+}
+
+/* As above, for a copy that belongs to an inode's field. */
+static __always_inline int copy_field(const struct daxfs_image *img, u64 off,
+				      void *to, u64 len, u64 ino,
+				      const char *field, struct daxfs_err *err)
+{
+	int ret = copy_out(img, off, to, len);
 
 	return unlikely(ret == -EUCLEAN) ? bad(err, ino, field, off) : ret;
 }
@@ -285,17 +312,8 @@ int daxfs_image_open(struct daxfs_image *img, const void *base, u64 size,
 	return 0;
 }
 
-/* Directory record: where the entries start, given bucket_bits. */
-static u64 dir_entries_off(const struct daxfs_node *dir)
-{
-	u64 buckets = (1ULL << dir->bucket_bits) + 1;
-
-	return dir->data + sizeof(struct daxfs_dir) +
-	       ALIGN(buckets * sizeof(__le32), 8ULL);
-}
-
-static int open_dir(const struct daxfs_image *img, struct daxfs_node *dir,
-		    struct daxfs_err *err)
+static noinline int open_dir(const struct daxfs_image *img,
+			     struct daxfs_node *dir, struct daxfs_err *err)
 {
 	struct daxfs_dir head;
 	u32 count, bits;
@@ -315,59 +333,66 @@ static int open_dir(const struct daxfs_image *img, struct daxfs_node *dir,
 	if (bits > DAXFS_BUCKET_BITS_MAX)
 		return bad(err, dir->ino, "bucket_bits", bits);
 	dir->bucket_bits = bits;
-	/* Neither side can wrap: both are below 2^38. */
-	if (dir_entries_off(dir) - dir->data +
-	    (u64)count * sizeof(struct daxfs_dirent) > dir->size)
+	/* No sum here can wrap: all are below 2^38. */
+	dir->entries = sizeof(head) + ALIGN(((1U << bits) + 1) * sizeof(__le32), 8U);
+	if (dir->entries + (u64)count * sizeof(struct daxfs_dirent) > dir->size)
 		return bad(err, dir->ino, "size", dir->size);
 	return 0;
 }
 
-static int open_regular(const struct daxfs_image *img, struct daxfs_attr *attr,
-			struct daxfs_err *err)
+static noinline int open_extents(const struct daxfs_image *img,
+				 const struct daxfs_node *node, u64 *blocks,
+				 struct daxfs_err *err)
 {
-	struct daxfs_node *node = &attr->node;
-	struct daxfs_extent_list list;
-	u64 bytes;
+	u64 bytes = sizeof(struct daxfs_extent_list) +
+		    (u64)node->count * sizeof(struct daxfs_extent);
+	struct daxfs_extent_list list = { .blocks = 0 };
 	int ret;
 
-	if (node->size > DAXFS_MAX_FILE_SIZE)
-		return bad(err, node->ino, "size", node->size);
-	if (node->layout == DAXFS_LAYOUT_FLAT) {
-		if (!node->size)
-			return 0;
-		bytes = ALIGN(node->size, (u64)DAXFS_BLOCK_SIZE);
-		if (!IS_ALIGNED(node->data, (u64)DAXFS_BLOCK_SIZE) ||
-		    !span_holds(&img->data, node->data, bytes))
-			return bad(err, node->ino, "data", node->data);
-		attr->blocks = bytes >> DAXFS_BLOCK_SHIFT;
-		return 0;
-	}
-
-	bytes = sizeof(list) + (u64)node->count * sizeof(struct daxfs_extent);
 	if (!IS_ALIGNED(node->data, 8) ||
 	    !span_holds(&img->extents, node->data, bytes))
 		return bad(err, node->ino, "data", node->data);
 	ret = copy_field(img, node->data, &list, sizeof(list), node->ino, "data", err);
 	if (ret)
 		return ret;
-	attr->blocks = le64_to_cpu(list.blocks);
-	if (attr->blocks > img->data.len >> DAXFS_BLOCK_SHIFT)
-		return bad(err, node->ino, "blocks", attr->blocks);
+	*blocks = le64_to_cpu(list.blocks);
+	if (*blocks > img->data.len >> DAXFS_BLOCK_SHIFT)
+		return bad(err, node->ino, "blocks", *blocks);
+	return 0;
+}
+
+static int open_regular(const struct daxfs_image *img,
+			const struct daxfs_node *node, u64 *blocks,
+			struct daxfs_err *err)
+{
+	u64 bytes;
+
+	if (node->size > DAXFS_MAX_FILE_SIZE)
+		return bad(err, node->ino, "size", node->size);
+	if (node->layout != DAXFS_LAYOUT_FLAT)
+		return open_extents(img, node, blocks, err);
+	if (!node->size)
+		return 0;
+	bytes = ALIGN(node->size, (u64)DAXFS_BLOCK_SIZE);
+	if (!IS_ALIGNED(node->data, (u64)DAXFS_BLOCK_SIZE) ||
+	    !span_holds(&img->data, node->data, bytes))
+		return bad(err, node->ino, "data", node->data);
+	*blocks = bytes >> DAXFS_BLOCK_SHIFT;
 	return 0;
 }
 
 /* The part of an inode whose meaning depends on its type. */
-static int open_type(const struct daxfs_image *img, struct daxfs_attr *attr,
-		     struct daxfs_err *err)
+static int open_type(const struct daxfs_image *img, const struct daxfs_inode *raw,
+		     struct daxfs_node *node, u64 *blocks, struct daxfs_err *err)
 {
-	struct daxfs_node *node = &attr->node;
+	u32 parent = le32_to_cpu(raw->parent);
 
-	switch (attr->mode & S_IFMT) {
+	switch (le16_to_cpu(raw->mode) & S_IFMT) {
 	case S_IFREG:
-		return open_regular(img, attr, err);
+		return open_regular(img, node, blocks, err);
 	case S_IFDIR:
-		if (!attr->parent || attr->parent > img->inode_count)
-			return bad(err, node->ino, "parent", attr->parent);
+		if (!parent || parent > img->inode_count)
+			return bad(err, node->ino, "parent", parent);
 		return open_dir(img, node, err);
 	case S_IFLNK:
 		if (!node->size || node->size > DAXFS_SYMLINK_MAX)
@@ -377,123 +402,143 @@ static int open_type(const struct daxfs_image *img, struct daxfs_attr *attr,
 		return 0;
 	case S_IFCHR:
 	case S_IFBLK:
-		attr->rdev_major = node->data >> 32;
-		attr->rdev_minor = (u32)node->data;
-		return 0;
 	case S_IFIFO:
 	case S_IFSOCK:
 		return 0;
 	default:
-		return bad(err, node->ino, "mode", attr->mode);
+		return bad(err, node->ino, "mode", le16_to_cpu(raw->mode));
 	}
 }
 
-int daxfs_read_inode(const struct daxfs_image *img, u64 ino,
-		     struct daxfs_attr *attr, struct daxfs_err *err)
+int daxfs_load_inode(const struct daxfs_image *img, u64 ino,
+		     struct daxfs_loaded *loaded, struct daxfs_err *err)
 {
-	struct daxfs_node *node = &attr->node;
-	struct daxfs_inode raw;
+	struct daxfs_inode *raw = &loaded->raw;
+	struct daxfs_node *node = &loaded->node;
 	u16 flags;
 	int ret;
 
 	if (unlikely(!ino || ino > img->inode_count))
 		return bad(err, ino, "ino", ino);
-	ret = copy_field(img, img->inodes.off + (ino - 1) * sizeof(raw), &raw,
-			 sizeof(raw), ino, "ino", err);
+	ret = copy_field(img, img->inodes.off + (ino - 1) * sizeof(*raw), raw,
+			 sizeof(*raw), ino, "ino", err);
 	if (ret)
 		return ret;
 
-	flags = le16_to_cpu(raw.flags);
+	flags = le16_to_cpu(raw->flags);
 	node->ino = ino;
-	node->data = le64_to_cpu(raw.data);
-	node->size = le64_to_cpu(raw.size);
-	node->count = le32_to_cpu(raw.count);
-	node->xattr = le32_to_cpu(raw.xattr);
+	node->data = le64_to_cpu(raw->data);
+	node->size = le64_to_cpu(raw->size);
+	node->count = le32_to_cpu(raw->count);
+	node->xattr = le32_to_cpu(raw->xattr);
 	node->layout = flags & DAXFS_LAYOUT_MASK;
 	node->bucket_bits = 0;
-	attr->mode = le16_to_cpu(raw.mode);
-	attr->nlink = le32_to_cpu(raw.nlink);
-	attr->uid = le32_to_cpu(raw.uid);
-	attr->gid = le32_to_cpu(raw.gid);
-	attr->parent = le32_to_cpu(raw.parent);
-	attr->mtime_sec = (s64)le64_to_cpu(raw.mtime_sec);
-	attr->mtime_nsec = le32_to_cpu(raw.mtime_nsec);
-	attr->rdev_major = 0;
-	attr->rdev_minor = 0;
-	attr->blocks = 0;
+	node->entries = 0;
+	loaded->blocks = 0;
 
 	if (flags > DAXFS_LAYOUT_EXTENTS)
 		return bad(err, ino, "flags", flags);
-	if (!attr->nlink)
-		return bad(err, ino, "nlink", attr->nlink);
-	if (attr->mtime_nsec > DAXFS_NSEC_MAX)
-		return bad(err, ino, "mtime_nsec", attr->mtime_nsec);
-	return open_type(img, attr, err);
+	if (!raw->nlink)
+		return bad(err, ino, "nlink", 0);
+	if (le32_to_cpu(raw->mtime_nsec) > DAXFS_NSEC_MAX)
+		return bad(err, ino, "mtime_nsec", le32_to_cpu(raw->mtime_nsec));
+	return open_type(img, raw, node, &loaded->blocks, err);
 }
 
-/* One directory entry without its name, checked. */
-static int read_dirent(const struct daxfs_image *img,
-		       const struct daxfs_node *dir, u32 index,
-		       struct daxfs_entry *entry, u64 *name,
-		       struct daxfs_err *err)
+#ifndef __KERNEL__
+int daxfs_read_inode(const struct daxfs_image *img, u64 ino,
+		     struct daxfs_attr *attr, struct daxfs_err *err)
 {
-	struct daxfs_dirent raw;
+	struct daxfs_loaded loaded;
+	const struct daxfs_inode *raw = &loaded.raw;
 	int ret;
 
-	ret = copy_field(img, dir_entries_off(dir) + (u64)index * sizeof(raw),
-			 &raw, sizeof(raw), dir->ino, "dirent", err);
+	ret = daxfs_load_inode(img, ino, &loaded, err);
 	if (ret)
 		return ret;
-	entry->hash = le32_to_cpu(raw.hash);
-	entry->ino = le32_to_cpu(raw.ino);
-	entry->type = raw.type;
-	entry->name_len = raw.name_len;
-	*name = le32_to_cpu(raw.name);
-	if (unlikely(!entry->ino || entry->ino > img->inode_count))
-		return bad(err, dir->ino, "dirent.ino", entry->ino);
-	if (unlikely(!entry->name_len || *name > dir->size ||
-		     dir->size - *name < entry->name_len))
-		return bad(err, dir->ino, "dirent.name", *name);
-	*name += dir->data;
-	return 0;
-}
-
-/* Order of the wanted (hash, name) against an entry's: <0, 0, >0. */
-static int compare_entry(const struct daxfs_image *img,
-			 const struct daxfs_node *dir, u32 index, u32 hash,
-			 const u8 *name, size_t len, struct daxfs_entry *entry,
-			 int *order, struct daxfs_err *err)
-{
-	size_t common;
-	u64 at;
-	int ret;
-
-	ret = read_dirent(img, dir, index, entry, &at, err);
-	if (ret)
-		return ret;
-	if (hash != entry->hash) {
-		*order = hash < entry->hash ? -1 : 1;
-		return 0;
+	attr->node = loaded.node;
+	attr->blocks = loaded.blocks;
+	attr->mode = le16_to_cpu(raw->mode);
+	attr->nlink = le32_to_cpu(raw->nlink);
+	attr->uid = le32_to_cpu(raw->uid);
+	attr->gid = le32_to_cpu(raw->gid);
+	attr->parent = le32_to_cpu(raw->parent);
+	attr->mtime_sec = (s64)le64_to_cpu(raw->mtime_sec);
+	attr->mtime_nsec = le32_to_cpu(raw->mtime_nsec);
+	attr->rdev_major = 0;
+	attr->rdev_minor = 0;
+	if (S_ISCHR(attr->mode) || S_ISBLK(attr->mode)) {
+		attr->rdev_major = attr->node.data >> 32;
+		attr->rdev_minor = (u32)attr->node.data;
 	}
-	ret = copy_field(img, at, entry->name, entry->name_len, dir->ino,
-			 "dirent.name", err);
-	if (ret)
-		return ret;
-	common = len < entry->name_len ? len : entry->name_len;
-	*order = memcmp(name, entry->name, common);
-	if (!*order)
-		*order = (int)len - (int)entry->name_len;
+	return 0;
+}
+#endif
+
+/* Where entry index of a directory lies. */
+static u64 dirent_off(const struct daxfs_node *dir, u32 index)
+{
+	return dir->data + dir->entries + (u64)index * sizeof(struct daxfs_dirent);
+}
+
+/* Check a directory entry that was copied out, but for the bytes of its name. */
+static __always_inline int check_dirent(const struct daxfs_image *img,
+					const struct daxfs_node *dir,
+					const struct daxfs_dirent *raw,
+					struct daxfs_err *err)
+{
+	u32 ino = le32_to_cpu(raw->ino);
+	u32 name = le32_to_cpu(raw->name);
+
+	if (unlikely(!ino || ino > img->inode_count))
+		return bad(err, dir->ino, "dirent.ino", ino);
+	if (unlikely(!raw->name_len || name > dir->size ||
+		     dir->size - name < raw->name_len))
+		return bad(err, dir->ino, "dirent.name", name);
 	return 0;
 }
 
-int daxfs_dir_lookup(const struct daxfs_image *img, const struct daxfs_node *dir,
-		     const u8 *name, size_t len, u32 *ino, u8 *type,
-		     struct daxfs_err *err)
+/* Copy out and check an entry, but for the bytes of its name. */
+static __always_inline int read_dirent(const struct daxfs_image *img,
+				       const struct daxfs_node *dir, u32 index,
+				       struct daxfs_dirent *raw,
+				       struct daxfs_err *err)
+{
+	int ret = copy_field(img, dirent_off(dir, index), raw, sizeof(*raw),
+			     dir->ino, "dirent", err);
+
+	return ret ? ret : check_dirent(img, dir, raw, err);
+}
+
+/* Order of the wanted name against an entry's: <0, 0, >0. */
+static int compare_name(const struct daxfs_image *img,
+			const struct daxfs_node *dir,
+			const struct daxfs_dirent *raw, const u8 *name,
+			size_t len, int *order, struct daxfs_err *err)
+{
+	size_t common = len < raw->name_len ? len : raw->name_len;
+	u8 have[DAXFS_NAME_MAX] __uninitialized;
+	int ret;
+
+	ret = copy_field(img, dir->data + le32_to_cpu(raw->name), have, common,
+			 dir->ino, "dirent.name", err);
+	if (ret)
+		return ret;
+	*order = memcmp(name, have, common);
+	if (!*order)
+		*order = (int)len - (int)raw->name_len;
+	return 0;
+}
+
+/* Find a name by its hash: 0 with *raw and *index, -ENOENT, or an error. */
+static noinline int search_dir(const struct daxfs_image *img,
+			       const struct daxfs_node *dir, const u8 *name,
+			       size_t len, struct daxfs_dirent *raw, u32 *index,
+			       struct daxfs_err *err)
 {
 	u32 hash = daxfs_name_hash(name, len);
 	/* A shift by 32 is undefined, so shift the wider type. */
 	u64 bucket = (u64)hash >> (32 - dir->bucket_bits);
-	struct daxfs_entry entry;
 	__le32 bounds[2];
 	u32 low, high;
 	int ret;
@@ -510,15 +555,21 @@ int daxfs_dir_lookup(const struct daxfs_image *img, const struct daxfs_node *dir
 
 	while (low < high) {
 		u32 mid = low + (high - low) / 2;
+		u32 have;
 		int order;
 
-		ret = compare_entry(img, dir, mid, hash, name, len, &entry,
-				    &order, err);
+		ret = read_dirent(img, dir, mid, raw, err);
 		if (ret)
 			return ret;
+		have = le32_to_cpu(raw->hash);
+		order = hash < have ? -1 : hash > have;
 		if (!order) {
-			*ino = entry.ino;
-			*type = entry.type;
+			ret = compare_name(img, dir, raw, name, len, &order, err);
+			if (ret)
+				return ret;
+		}
+		if (!order) {
+			*index = mid;
 			return 0;
 		}
 		if (order < 0)
@@ -529,38 +580,178 @@ int daxfs_dir_lookup(const struct daxfs_image *img, const struct daxfs_node *dir
 	return -ENOENT;
 }
 
-/* A name that a path could not spell, or that means something else in one. */
-static bool name_is_bad(const u8 *name, size_t len)
+/* Are two runs of bytes equal? Most are shorter than a call of memcmp(). */
+static __always_inline bool bytes_equal(const u8 *a, const u8 *b, size_t len)
+{
+	if (len < sizeof(u64))
+		return load_short(a, len) == load_short(b, len);
+	for (; len > sizeof(u64); a += sizeof(u64), b += sizeof(u64), len -= sizeof(u64))
+		if (load_u64(a) != load_u64(b))
+			return false;
+	return load_u64(a + len - sizeof(u64)) == load_u64(b + len - sizeof(u64));
+}
+
+#define GUESS_NAME_MAX	40	/* longer ones are searched for */
+
+/* Is the name where the caller guessed? What cannot be read there is not. */
+static __always_inline bool guess_is_right(const struct daxfs_image *img,
+					   const struct daxfs_node *dir,
+					   const u8 *name, size_t len, u32 index,
+					   struct daxfs_dirent *raw,
+					   struct daxfs_err *err)
+{
+	u8 have[GUESS_NAME_MAX] __uninitialized;
+
+	return index < dir->count && len <= sizeof(have) &&
+	       !read_dirent(img, dir, index, raw, err) && raw->name_len == len &&
+	       !copy_out(img, dir->data + le32_to_cpu(raw->name), have, len) &&
+	       bytes_equal(name, have, len);
+}
+
+int daxfs_dir_lookup(const struct daxfs_image *img, const struct daxfs_node *dir,
+		     const u8 *name, size_t len, struct daxfs_slot *slot,
+		     struct daxfs_err *err)
+{
+	struct daxfs_dirent raw __uninitialized;
+	int ret;
+
+	if (!guess_is_right(img, dir, name, len, slot->index, &raw, err)) {
+		ret = search_dir(img, dir, name, len, &raw, &slot->index, err);
+		if (ret)
+			return ret;
+	}
+	slot->ino = le32_to_cpu(raw.ino);
+	slot->type = raw.type;
+	return 0;
+}
+
+/* Is one of the eight bytes 0? */
+static bool has_zero_byte(u64 word)
+{
+	return (word - 0x0101010101010101ULL) & ~word & 0x8080808080808080ULL;
+}
+
+/*
+ * Is a NUL or a slash among the bytes? Up to seven bytes behind them are read,
+ * whatever they are.
+ */
+static bool spells_no_name(const u8 *bytes, size_t len)
 {
 	size_t i;
 
-	for (i = 0; i < len; i++) {
-		if (unlikely(!name[i] || name[i] == '/'))
+	for (i = 0; i < len; i += sizeof(u64)) {
+		u64 word = load_u64(bytes + i);
+
+		/* What is not of the names becomes all ones. */
+		if (len - i < sizeof(word))
+			word |= ~0ULL << (len - i) * 8;
+		if (unlikely(has_zero_byte(word) ||
+			     has_zero_byte(word ^ 0x2f2f2f2f2f2f2f2fULL)))
 			return true;
 	}
+	return false;
+}
+
+static bool is_dots(const u8 *name, size_t len)
+{
 	return name[0] == '.' && (len == 1 || (len == 2 && name[1] == '.'));
 }
 
+/*
+ * Check the entries of a batch and keep those whose names lie one after the
+ * other, as mkdaxfs stores them, so that one copy brings them all. A bad entry
+ * behind good ones is left to the next call.
+ */
+static int check_batch(const struct daxfs_image *img, const struct daxfs_node *dir,
+		       struct daxfs_dir_batch *batch, struct daxfs_err *err)
+{
+	u32 first = le32_to_cpu(batch->raw[0].name), bytes = 0, i;
+	int ret;
+
+	for (i = 0; i < batch->count; i++) {
+		const struct daxfs_dirent *raw = &batch->raw[i];
+
+		if (le32_to_cpu(raw->name) != first + bytes ||
+		    bytes + raw->name_len > DAXFS_BATCH_NAMES)
+			break;
+		ret = check_dirent(img, dir, raw, err);
+		if (unlikely(ret)) {
+			if (!i)
+				return ret;
+			break;
+		}
+		bytes += raw->name_len;
+	}
+	batch->count = i;
+	batch->bytes = bytes;
+	return 0;
+}
+
+/* End a batch before the first entry whose name no path could spell. */
+static int check_names(const struct daxfs_node *dir, struct daxfs_dir_batch *batch,
+		       u32 index, struct daxfs_err *err)
+{
+	bool suspect = spells_no_name(batch->names, batch->bytes);
+	const u8 *name = batch->names;
+	u32 i;
+
+	for (i = 0; i < batch->count; i++) {
+		u8 len = batch->raw[i].name_len;
+
+		if (unlikely(is_dots(name, len) ||
+			     (suspect && spells_no_name(name, len)))) {
+			batch->count = i;
+			return i ? 0 : bad(err, dir->ino, "dirent.name", index);
+		}
+		name += len;
+	}
+	return 0;
+}
+
+int daxfs_dir_read(const struct daxfs_image *img, const struct daxfs_node *dir,
+		   u32 index, u32 max, struct daxfs_dir_batch *batch,
+		   struct daxfs_err *err)
+{
+	int ret;
+
+	if (unlikely(index >= dir->count))
+		return bad(err, dir->ino, "count", index);
+	if (max > DAXFS_BATCH_ENTRIES)
+		max = DAXFS_BATCH_ENTRIES;
+	if (max > dir->count - index)
+		max = dir->count - index;
+	batch->count = max;
+	ret = copy_field(img, dirent_off(dir, index), batch->raw,
+			 max * sizeof(batch->raw[0]), dir->ino, "dirent", err);
+	if (ret)
+		return ret;
+	ret = check_batch(img, dir, batch, err);
+	if (ret)
+		return ret;
+	ret = copy_field(img, dir->data + le32_to_cpu(batch->raw[0].name),
+			 batch->names, batch->bytes, dir->ino, "dirent.name", err);
+	return ret ? ret : check_names(dir, batch, index, err);
+}
+
+#ifndef __KERNEL__
 int daxfs_dir_entry(const struct daxfs_image *img, const struct daxfs_node *dir,
 		    u32 index, struct daxfs_entry *entry, struct daxfs_err *err)
 {
-	u64 at;
+	struct daxfs_dir_batch batch;
 	int ret;
 
-	if (index >= dir->count)
-		return bad(err, dir->ino, "count", index);
-	ret = read_dirent(img, dir, index, entry, &at, err);
+	ret = daxfs_dir_read(img, dir, index, 1, &batch, err);
 	if (ret)
 		return ret;
-	ret = copy_field(img, at, entry->name, entry->name_len, dir->ino,
-			 "dirent.name", err);
-	if (ret)
-		return ret;
+	entry->hash = le32_to_cpu(batch.raw[0].hash);
+	entry->ino = le32_to_cpu(batch.raw[0].ino);
+	entry->type = batch.raw[0].type;
+	entry->name_len = batch.raw[0].name_len;
+	memcpy(entry->name, batch.names, entry->name_len);
 	entry->name[entry->name_len] = 0;
-	if (unlikely(name_is_bad(entry->name, entry->name_len)))
-		return bad(err, dir->ino, "dirent.name", index);
 	return 0;
 }
+#endif
 
 static int read_extent(const struct daxfs_image *img,
 		       const struct daxfs_node *file, u32 index,

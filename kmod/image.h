@@ -79,9 +79,17 @@ struct daxfs_node {
 	u32 xattr;		/* 0 none, else offset / 8 + 1 */
 	u8 layout;		/* DAXFS_LAYOUT_* */
 	u8 bucket_bits;		/* directories */
+	u32 entries;		/* directories: offset of the entries in data */
 };
 
-/* An inode, decoded and checked. */
+/* An inode as the image has it, checked. */
+struct daxfs_loaded {
+	struct daxfs_inode raw;
+	struct daxfs_node node;
+	u64 blocks;		/* 4 KiB blocks with data behind them */
+};
+
+/* An inode, decoded and checked, as the tools want it. */
 struct daxfs_attr {
 	struct daxfs_node node;
 	u32 mode;
@@ -96,12 +104,33 @@ struct daxfs_attr {
 	u64 blocks;		/* 4 KiB blocks with data behind them */
 };
 
+/* One directory entry, as the tools want it. */
 struct daxfs_entry {
 	u32 hash;
 	u32 ino;
 	u8 type;		/* DT_* */
 	u8 name_len;
 	u8 name[DAXFS_NAME_MAX + 1];	/* NUL-terminated */
+};
+
+/* Where a lookup finds a name, and what. */
+#define DAXFS_NO_GUESS		0xffffffffU
+
+struct daxfs_slot {
+	u32 index;	/* in: where the entry may be, or DAXFS_NO_GUESS; out: is */
+	u32 ino;
+	u8 type;	/* DT_* */
+};
+
+/* A run of directory entries, copied out and checked. */
+#define DAXFS_BATCH_ENTRIES	16
+#define DAXFS_BATCH_NAMES	384
+
+struct daxfs_dir_batch {
+	u32 count;	/* entries */
+	u32 bytes;	/* of all names */
+	struct daxfs_dirent raw[DAXFS_BATCH_ENTRIES];
+	u8 names[DAXFS_BATCH_NAMES + 8];	/* one after the other, no NUL */
 };
 
 /* Where a byte of a file lies, and how far that goes on. */
@@ -145,18 +174,37 @@ int daxfs_image_open(struct daxfs_image *img, const void *base, u64 size,
 /* Copy len bytes at off out of the image: the one way any byte is reached. */
 int daxfs_image_copy(const struct daxfs_image *img, u64 off, void *to, u64 len);
 
-/* Read and check inode ino (1 … inode_count). */
+/* Copy inode ino (1 … inode_count) out and check it. */
+int daxfs_load_inode(const struct daxfs_image *img, u64 ino,
+		     struct daxfs_loaded *loaded, struct daxfs_err *err);
+
+#ifndef __KERNEL__
+/* The same, decoded. */
 int daxfs_read_inode(const struct daxfs_image *img, u64 ino,
 		     struct daxfs_attr *attr, struct daxfs_err *err);
+#endif
 
-/* Find name in a directory; -ENOENT if it is not there. O(log n). */
+/*
+ * Find name in a directory; -ENOENT if it is not there. O(log n). The entry at
+ * slot->index is tried first: who reads a directory asks for its names in turn.
+ */
 int daxfs_dir_lookup(const struct daxfs_image *img, const struct daxfs_node *dir,
-		     const u8 *name, size_t len, u32 *ino, u8 *type,
+		     const u8 *name, size_t len, struct daxfs_slot *slot,
 		     struct daxfs_err *err);
 
-/* Entry index (0 … count - 1) of a directory, in stored order. */
+/*
+ * Entries of a directory from index (0 … count - 1) on, in stored order: one at
+ * least, max at most, fewer where a batch holds no more.
+ */
+int daxfs_dir_read(const struct daxfs_image *img, const struct daxfs_node *dir,
+		   u32 index, u32 max, struct daxfs_dir_batch *batch,
+		   struct daxfs_err *err);
+
+#ifndef __KERNEL__
+/* Entry index of a directory by itself. */
 int daxfs_dir_entry(const struct daxfs_image *img, const struct daxfs_node *dir,
 		    u32 index, struct daxfs_entry *entry, struct daxfs_err *err);
+#endif
 
 /* Where byte pos (< size) of a regular file lies. O(log extents). */
 int daxfs_file_map(const struct daxfs_image *img, const struct daxfs_node *file,

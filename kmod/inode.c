@@ -55,9 +55,10 @@ static int load_symlink(struct inode *inode, struct daxfs_err *err)
 	return 0;
 }
 
-static int set_type(struct inode *inode, const struct daxfs_attr *attr,
-		    struct daxfs_err *err)
+static __always_inline int set_type(struct inode *inode, struct daxfs_err *err)
 {
+	u64 device;
+
 	switch (inode->i_mode & S_IFMT) {
 	case S_IFREG:
 		inode->i_op = &daxfs_file_inode_operations;
@@ -73,34 +74,147 @@ static int set_type(struct inode *inode, const struct daxfs_attr *attr,
 		inode->i_op = &daxfs_symlink_inode_operations;
 		return load_symlink(inode, err);
 	default:
+		device = DAXFS_I(inode)->node.data;
 		inode->i_op = &daxfs_file_inode_operations;
 		init_special_inode(inode, inode->i_mode,
-				   MKDEV(attr->rdev_major, attr->rdev_minor));
+				   MKDEV(device >> 32, (u32)device));
 		return 0;
 	}
 }
 
-static int fill_inode(struct inode *inode, struct daxfs_err *err)
+static void set_owner(struct inode *inode, u32 uid, u32 gid)
 {
-	struct daxfs_sb_info *sbi = DAXFS_SB(inode->i_sb);
+	/* In the first user namespace a number is its own translation. */
+	if (likely(i_user_ns(inode) == &init_user_ns)) {
+		inode->i_uid = KUIDT_INIT(uid);
+		inode->i_gid = KGIDT_INIT(gid);
+	} else {
+		i_uid_write(inode, uid);
+		i_gid_write(inode, gid);
+	}
+}
+
+static __always_inline int fill_inode(struct inode *inode,
+				      const struct daxfs_loaded *loaded,
+				      struct daxfs_err *err)
+{
 	struct daxfs_inode_info *info = DAXFS_I(inode);
-	struct daxfs_attr attr;
+	const struct daxfs_inode *raw = &loaded->raw;
+
+	info->node = loaded->node;
+	info->parent = le32_to_cpu(raw->parent);
+	info->next = 0;
+	inode->i_mode = le16_to_cpu(raw->mode);
+	set_owner(inode, le32_to_cpu(raw->uid), le32_to_cpu(raw->gid));
+	set_nlink(inode, le32_to_cpu(raw->nlink));
+	inode->i_size = loaded->node.size;
+	inode->i_blocks = loaded->blocks << (DAXFS_BLOCK_SHIFT - SECTOR_SHIFT);
+	inode->i_flags |= S_NOATIME | S_NOCMTIME;
+	daxfs_set_times(inode, le64_to_cpu(raw->mtime_sec), le32_to_cpu(raw->mtime_nsec));
+	return set_type(inode, err);
+}
+
+/*
+ * Enter a filled inode into the inode hash, unless one of its number is there
+ * or may be added by number at this moment.
+ */
+static bool hash_inode(struct inode *inode)
+{
+	struct super_block *sb = inode->i_sb;
+	bool ok;
+
+	rcu_read_lock();
+	ok = !READ_ONCE(DAXFS_SB(sb)->by_number) &&
+	     !find_inode_by_ino_rcu(sb, inode->i_ino);
+	if (ok)
+		insert_inode_hash(inode);
+	rcu_read_unlock();
+	return ok;
+}
+
+/*
+ * An inode from what was loaded. Where @alone says that nobody else can be
+ * making this inode now, it is filled before it is seen: then nobody waits for
+ * it and nobody has to be woken.
+ */
+static __always_inline struct inode *make_inode(struct super_block *sb,
+						const struct daxfs_loaded *loaded,
+						bool alone, struct daxfs_err *err)
+{
+	struct inode *inode;
 	int ret;
 
-	ret = daxfs_read_inode(&sbi->image, inode->i_ino, &attr, err);
-	if (ret)
-		return ret;
-	info->node = attr.node;
-	info->parent = attr.parent;
-	inode->i_mode = attr.mode;
-	i_uid_write(inode, attr.uid);
-	i_gid_write(inode, attr.gid);
-	set_nlink(inode, attr.nlink);
-	inode->i_size = attr.node.size;
-	inode->i_blocks = attr.blocks << (DAXFS_BLOCK_SHIFT - SECTOR_SHIFT);
-	inode->i_flags |= S_NOATIME | S_NOCMTIME;
-	daxfs_set_times(inode, attr.mtime_sec, attr.mtime_nsec);
-	return set_type(inode, &attr, err);
+again:
+	inode = alone ? new_inode(sb) : iget_locked(sb, loaded->node.ino);
+	if (!inode)
+		return ERR_PTR(-ENOMEM);
+	if (!alone && !(inode->i_state & I_NEW))
+		return inode;
+	inode->i_ino = loaded->node.ino;
+	ret = fill_inode(inode, loaded, err);
+	if (likely(!ret && alone)) {
+		if (likely(hash_inode(inode)))
+			return inode;
+		iput(inode);
+		alone = false;
+		goto again;
+	}
+	if (!ret) {
+		unlock_new_inode(inode);
+		return inode;
+	}
+	if (alone)
+		iput(inode);
+	else
+		iget_failed(inode);
+	return ERR_PTR(ret);
+}
+
+/*
+ * A directory has one parent and knows it. Checking that here keeps hard links
+ * to directories, and so loops, out of the dcache.
+ */
+static int check_parent(const struct inode *dir, const struct daxfs_loaded *loaded,
+			struct daxfs_err *err)
+{
+	u32 parent = le32_to_cpu(loaded->raw.parent);
+
+	if (likely(parent == dir->i_ino && loaded->node.ino != DAXFS_ROOT_INO))
+		return 0;
+	err->ino = loaded->node.ino;
+	err->field = "parent";
+	err->value = parent;
+	return -EUCLEAN;
+}
+
+/**
+ * daxfs_iget_child - the VFS inode of a directory's entry
+ * @dir: the directory, whose region the caller has entered
+ * @ino: the entry's inode number, checked here
+ *
+ * Return: as daxfs_iget()
+ */
+struct inode *daxfs_iget_child(struct inode *dir, u32 ino)
+{
+	struct daxfs_loaded loaded __uninitialized;
+	struct super_block *sb = dir->i_sb;
+	struct inode *inode;
+	struct daxfs_err err __uninitialized;
+	bool alone = false;
+	int ret;
+
+	ret = daxfs_load_inode(&DAXFS_SB(sb)->image, ino, &loaded, &err);
+	if (likely(!ret)) {
+		/* The VFS lets one at a time look up a name, here the only one. */
+		if (!S_ISDIR(le16_to_cpu(loaded.raw.mode)))
+			alone = loaded.raw.nlink == cpu_to_le32(1);
+		else
+			ret = check_parent(dir, &loaded, &err);
+	}
+	inode = ret ? ERR_PTR(ret) : make_inode(sb, &loaded, alone, &err);
+	if (unlikely(inode == ERR_PTR(-EUCLEAN)))
+		daxfs_report(sb, &err);
+	return inode;
 }
 
 /**
@@ -113,21 +227,20 @@ static int fill_inode(struct inode *inode, struct daxfs_err *err)
  */
 struct inode *daxfs_iget(struct super_block *sb, u64 ino)
 {
-	struct inode *inode = iget_locked(sb, ino);
+	struct daxfs_sb_info *sbi = DAXFS_SB(sb);
+	struct daxfs_loaded loaded __uninitialized;
+	struct inode *inode;
 	struct daxfs_err err;
 	int ret;
 
-	if (!inode)
-		return ERR_PTR(-ENOMEM);
-	if (!(inode->i_state & I_NEW))
-		return inode;
-	ret = fill_inode(inode, &err);
-	if (!ret) {
-		unlock_new_inode(inode);
-		return inode;
+	/* From now on names are not the only way to an inode: see hash_inode(). */
+	if (sb->s_root && !READ_ONCE(sbi->by_number)) {
+		WRITE_ONCE(sbi->by_number, true);
+		synchronize_rcu();
 	}
-	if (ret == -EUCLEAN)
+	ret = daxfs_load_inode(&DAXFS_SB(sb)->image, ino, &loaded, &err);
+	inode = ret ? ERR_PTR(ret) : make_inode(sb, &loaded, false, &err);
+	if (inode == ERR_PTR(-EUCLEAN))
 		daxfs_report(sb, &err);
-	iget_failed(inode);
-	return ERR_PTR(ret);
+	return inode;
 }

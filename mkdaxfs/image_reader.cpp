@@ -97,15 +97,14 @@ std::optional<std::uint32_t> ImageReader::lookup(const daxfs_node& dir, std::str
 {
     if (name.empty() || name.size() > DAXFS_NAME_MAX)
         return std::nullopt;
-    std::uint32_t ino = 0;
-    std::uint8_t type = 0;
+    daxfs_slot slot = {.index = DAXFS_NO_GUESS, .ino = 0, .type = 0};
     daxfs_err err = {};
     const auto* bytes = reinterpret_cast<const std::uint8_t*>(name.data());
-    const int result = daxfs_dir_lookup(&image_, &dir, bytes, name.size(), &ino, &type, &err);
+    const int result = daxfs_dir_lookup(&image_, &dir, bytes, name.size(), &slot, &err);
     if (result == -ENOENT)
         return std::nullopt;
     check(result, err);
-    return ino;
+    return slot.ino;
 }
 
 daxfs_map ImageReader::map(const daxfs_node& file, std::uint64_t pos) const

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Where file data lies: alignment, filled gaps, shared data, holes.
+#include <endian.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -41,6 +42,48 @@ TEST_F(Layout, LargeFilesStartOn2MiB)
     EXPECT_EQ(attr_of(reader, "c").node.data % DAXFS_HUGE_SIZE, 0u);
     // a fits in the gap after c; d in the one before b.
     EXPECT_LT(attr_of(reader, "d").node.data, attr_of(reader, "b").node.data);
+}
+
+// A directory read in runs gives the entries it gives one by one, and a lookup finds each of them
+// whatever place was guessed for it.
+TEST_F(Layout, DirectoriesReadInRunsAndLookUpWithAnyGuess)
+{
+    for (int i = 0; i < 50; ++i)
+        add_file("d/" + std::string(1 + (i * 37) % 240, 'a' + i % 26) + std::to_string(i), "");
+    make();
+    const ImageReader reader(image());
+    const daxfs_attr dir = attr_of(reader, "d");
+    daxfs_err err = {};
+    std::uint32_t index = 0;
+    while (index < dir.node.count) {
+        daxfs_dir_batch batch = {};
+        ASSERT_EQ(daxfs_dir_read(&reader.image(), &dir.node, index, DAXFS_BATCH_ENTRIES, &batch,
+                                 &err),
+                  0);
+        ASSERT_GT(batch.count, 0u);
+        const char* name = reinterpret_cast<const char*>(batch.names);
+        for (std::uint32_t i = 0; i < batch.count; ++i, ++index) {
+            const daxfs_entry entry = reader.entry(dir.node, index);
+            const std::string_view got(name, batch.raw[i].name_len);
+            EXPECT_EQ(got, std::string_view(reinterpret_cast<const char*>(entry.name),
+                                            entry.name_len));
+            EXPECT_EQ(le32toh(batch.raw[i].ino), entry.ino);
+            name += got.size();
+            for (const std::uint32_t guess : {index, index + 1, 0u, DAXFS_NO_GUESS}) {
+                daxfs_slot slot = {.index = guess, .ino = 0, .type = 0};
+                ASSERT_EQ(daxfs_dir_lookup(&reader.image(), &dir.node, entry.name, entry.name_len,
+                                           &slot, &err),
+                          0);
+                EXPECT_EQ(slot.index, index);
+                EXPECT_EQ(slot.ino, entry.ino);
+            }
+        }
+    }
+    EXPECT_EQ(index, 50u);
+    daxfs_slot slot = {.index = 0, .ino = 0, .type = 0};
+    EXPECT_EQ(daxfs_dir_lookup(&reader.image(), &dir.node,
+                               reinterpret_cast<const std::uint8_t*>("none"), 4, &slot, &err),
+              -ENOENT);
 }
 
 TEST_F(Layout, SmallFilesFillTheGaps)
