@@ -41,11 +41,13 @@ static inline void vm_flags_set(struct vm_area_struct *vma, vm_flags_t flags)
 /* A fault of a size, before it became a fault of an order. */
 #define daxfs_fault_order	enum page_entry_size
 #define DAXFS_FAULT_PMD		PE_SIZE_PMD
+#define DAXFS_FAULT_PTE		PE_SIZE_PTE
 #else
 #define daxfs_fillattr(idmap, mask, inode, stat) \
 	generic_fillattr(idmap, mask, inode, stat)
 #define daxfs_fault_order	unsigned int
 #define DAXFS_FAULT_PMD		PMD_ORDER
+#define DAXFS_FAULT_PTE		0
 #endif
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 8, 0)

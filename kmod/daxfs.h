@@ -65,6 +65,7 @@ struct daxfs_region {
  * @has_phys: phys= was given
  * @has_size: size= was given
  * @dmabuf: what dmabuf= named, a reference; or NULL
+ * @iomap: fault=iomap, the kernel's own DAX paths
  */
 struct daxfs_options {
 	phys_addr_t phys;
@@ -72,6 +73,7 @@ struct daxfs_options {
 	bool has_phys;
 	bool has_size;
 	struct dma_buf *dmabuf;
+	bool iomap;
 };
 
 struct daxfs_sb_info {
@@ -161,9 +163,14 @@ extern const struct inode_operations daxfs_dir_inode_operations;
 
 /* file.c */
 extern const struct file_operations daxfs_file_operations;
+loff_t daxfs_llseek(struct file *file, loff_t offset, int whence);
 
 /* fault.c */
 int daxfs_file_mmap(struct file *file, struct vm_area_struct *vma);
+
+/* iomap.c */
+extern const struct file_operations daxfs_iomap_file_operations;
+int daxfs_iomap_check(const struct daxfs_sb_info *sbi, struct fs_context *fc);
 
 /* xattr.c */
 extern daxfs_xattr_table daxfs_xattr_handlers[];

@@ -104,7 +104,15 @@ static loff_t seek_data(struct super_block *sb, const struct daxfs_node *node,
 	return hole ? pos : -ENXIO;
 }
 
-static loff_t daxfs_llseek(struct file *file, loff_t offset, int whence)
+/**
+ * daxfs_llseek - llseek(2), with holes
+ * @file: a regular file
+ * @offset: by @whence
+ * @whence: all of them
+ *
+ * Return: the new position or an error
+ */
+loff_t daxfs_llseek(struct file *file, loff_t offset, int whence)
 {
 	struct inode *inode = file_inode(file);
 

@@ -62,7 +62,8 @@ static __always_inline int set_type(struct inode *inode, struct daxfs_err *err)
 	switch (inode->i_mode & S_IFMT) {
 	case S_IFREG:
 		inode->i_op = &daxfs_file_inode_operations;
-		inode->i_fop = &daxfs_file_operations;
+		inode->i_fop = DAXFS_SB(inode->i_sb)->options.iomap ?
+			       &daxfs_iomap_file_operations : &daxfs_file_operations;
 		inode->i_mapping->a_ops = &daxfs_aops;
 		inode->i_flags |= S_DAX;
 		return 0;

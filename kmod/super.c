@@ -70,6 +70,8 @@ static int daxfs_show_options(struct seq_file *seq, struct dentry *root)
 		spin_unlock(&dmabuf->name_lock);
 		seq_show_option(seq, "dmabuf", name);
 	}
+	if (options->iomap)
+		seq_puts(seq, ",fault=iomap");
 	return 0;
 }
 
@@ -161,6 +163,8 @@ static int daxfs_fill_super(struct super_block *sb, struct fs_context *fc)
 	if (ret)
 		return ret;
 	ret = open_image(sb, fc);
+	if (!ret && sbi->options.iomap)
+		ret = daxfs_iomap_check(sbi, fc);
 	if (ret)
 		return ret;
 	memcpy(&sb->s_uuid, sbi->image.uuid, sizeof(sb->s_uuid));
@@ -221,10 +225,17 @@ static int daxfs_reconfigure(struct fs_context *fc)
 	return 0;
 }
 
-enum { DAXFS_OPT_DMABUF, DAXFS_OPT_PHYS, DAXFS_OPT_SIZE };
+enum { DAXFS_OPT_DMABUF, DAXFS_OPT_FAULT, DAXFS_OPT_PHYS, DAXFS_OPT_SIZE };
+
+static const struct constant_table daxfs_fault_paths[] = {
+	{ "map-ahead", false },
+	{ "iomap", true },
+	{}
+};
 
 static const struct fs_parameter_spec daxfs_parameters[] = {
 	fsparam_fd("dmabuf", DAXFS_OPT_DMABUF),
+	fsparam_enum("fault", DAXFS_OPT_FAULT, daxfs_fault_paths),
 	fsparam_string("phys", DAXFS_OPT_PHYS),
 	fsparam_string("size", DAXFS_OPT_SIZE),
 	{}
@@ -289,6 +300,9 @@ static int daxfs_parse_param(struct fs_context *fc, struct fs_parameter *param)
 	switch (opt) {
 	case DAXFS_OPT_DMABUF:
 		return parse_dmabuf(fc, param, result.uint_32, options);
+	case DAXFS_OPT_FAULT:
+		options->iomap = result.uint_32;
+		return 0;
 	case DAXFS_OPT_PHYS:
 		return parse_phys(fc, param, options);
 	default:

@@ -126,6 +126,18 @@ TEST_F(Mount, RefusesUnknownOptions) {
     EXPECT_TRUE(contains(error, "nonsense")) << error;
 }
 
+TEST_F(Mount, RefusesTheKernelsDaxPathsWhereFilesShareData) {
+    std::ofstream(dir_.path() / "tree/sub/same") << "content\n";
+    daxtest::make_image(dir_.path() / "tree", image_);
+    const auto error = mount_error("ro,fault=iomap");
+    EXPECT_TRUE(contains(error, "fault=iomap cannot share data between files")) << error;
+}
+
+TEST_F(Mount, RefusesUnknownFaultPaths) {
+    const auto error = mount_error("ro,fault=nonsense");
+    EXPECT_TRUE(contains(error, "fault")) << error;
+}
+
 TEST_F(Mount, UnloadsOnlyWithoutMounts) {
     auto guest = daxtest::boot(image_, dir_.path() / "logs");
     daxtest::mount(guest);

@@ -115,6 +115,23 @@ TEST(Tree, OfEveryKindEqualsItsSource) {
     guest.shutdown();
 }
 
+TEST(Tree, ByTheKernelsOwnDaxPathsEqualsItsSource) {
+    daxbench::TempDir dir;
+    const auto tree = dir.path() / "tree";
+    make_tree(tree);
+    const auto image = dir.path() / "image";
+    daxbench::run_checked({(daxtest::bench().build / "mkdaxfs/mkdaxfs").string(), "--quiet",
+                           "--no-dedupe", image.string(), tree.string()});
+    daxtest::pad_image(image);
+
+    auto guest = daxtest::boot(image, dir.path() / "logs");
+    const std::string options = daxtest::mount(guest, "ro,fault=iomap").at("options");
+    EXPECT_NE(options.find("fault=iomap"), std::string::npos) << options;
+    expect_equal_trees(guest, daxbench::make_manifest(tree.string(), {}));
+    daxtest::expect_clean_log(guest);
+    guest.shutdown();
+}
+
 std::vector<std::string> lines_of(const fs::path &file) {
     std::ifstream in(file);
     std::vector<std::string> lines;
