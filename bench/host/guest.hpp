@@ -26,6 +26,7 @@ struct GuestConfig {
     std::uint64_t memory_mib = 512;
     std::string medium = "none";      // "pmem" | "nvdimm-nodax" | "ivshmem" | "ram" (no device) | "none"
     std::filesystem::path image;      // behind pmem/nvdimm; size a multiple of 2 MiB
+    bool image_writable = false;      // for tests that write it; a cached image is never the guest's
     std::filesystem::path seed;       // read-only disk with serial "seed", or empty
     std::filesystem::path tools;      // erofs image of the measuring programs, or empty
     // The first requests, known before the guest starts: it finds them at boot and answers them one

@@ -94,8 +94,10 @@ void add_medium(Argv &argv, const GuestConfig &config)
     if (config.image.empty())
         return;
     const auto size = memory_bytes(config.image);
-    const auto backend = fmt::format("memory-backend-file,id=image,mem-path={},size={},share=on",
-                               escaped(config.image), size);
+    const bool writable = config.image_writable && config.medium != "nvdimm-nodax";
+    const auto backend =
+        fmt::format("memory-backend-file,id=image,mem-path={},size={},share=on{}",
+                    escaped(config.image), size, writable ? "" : ",readonly=on");
     if (config.medium == "pmem") {
         append(argv, {"-object", backend, "-device",
                       fmt::format("virtio-pmem-pci,memdev=image,addr={}", pmem_address("image"))});
@@ -107,7 +109,7 @@ void add_medium(Argv &argv, const GuestConfig &config)
         return;
     }
     // Read-only without a label area: the guest gets a pmem device whose DAX is off.
-    append(argv, {"-object", backend + ",readonly=on", "-device",
+    append(argv, {"-object", backend, "-device",
                   "nvdimm,memdev=image,unarmed=on"});
 }
 

@@ -61,6 +61,7 @@ daxbench::Guest boot(const fs::path &image, const fs::path &dir, const BootOptio
     config.memory_mib = options.memory_mib;
     config.medium = options.medium;
     config.image = image;
+    config.image_writable = true;
     config.log_dir = dir;
     config.extra_cmdline = options.cmdline;
     daxbench::Guest guest(std::move(config));
