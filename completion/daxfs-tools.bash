@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# bash completion for mkdaxfs, fsck.daxfs and dump.daxfs
+# bash completion for mkdaxfs, fsck.daxfs, dump.daxfs and mount.daxfs
 _daxfs_tools()
 {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} options
@@ -15,6 +15,8 @@ _daxfs_tools()
 	dump.daxfs)
 		options='--json --ls --stat --cat --extract --diff --layout --tar --text --help
 			--version' ;;
+	mount.daxfs)
+		options='--help --version' ;;
 	esac
 	case $prev in
 	--digest)
@@ -30,4 +32,4 @@ _daxfs_tools()
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 	fi
 }
-complete -o filenames -F _daxfs_tools mkdaxfs mkfs.daxfs fsck.daxfs dump.daxfs
+complete -o filenames -F _daxfs_tools mkdaxfs mkfs.daxfs fsck.daxfs dump.daxfs mount.daxfs

@@ -142,6 +142,8 @@ Tree make_tree(const InitramfsSpec &spec)
             spec.agent.string()));
     add_program(tree, "init", spec.agent);
     add_busybox(tree);
+    for (const auto &[path, program] : spec.programs)
+        add_program(tree, path, program);
     auto base = needed_modules;
     for (const auto &name : device_modules)
         if (index.has(name))

@@ -22,6 +22,9 @@ struct InitramfsSpec {
     // Name → .ko file from outside the kernel, e.g. {"daxfs", build/kmod/RELEASE/daxfs.ko}. What
     // it depends on (modinfo) comes from the kernel's modules.
     std::map<std::string, std::filesystem::path> external_modules;
+    // Path in the guest without a leading slash → program of the host, which comes with its
+    // shared libraries.
+    std::map<std::string, std::filesystem::path> programs;
 };
 
 // Makes (or finds in the cache, keyed by all that goes in) the newc archive.

@@ -28,7 +28,13 @@ Bench make_bench() {
     daxbench::InitramfsSpec spec;
     spec.kernel = bench.kernel;
     spec.agent = bench.build / "bench/guest/agent";
-    spec.modules = {{"erofs", {"erofs"}}};
+    spec.modules = {{"erofs", {"erofs"}},
+                    {"vgem", {"vgem"}},
+                    {"device_dax", {"dax_hmem", "device_dax"}},
+                    {"hwpoison_inject", {"hwpoison_inject"}}};
+    spec.programs = {{"bin/region-probe", bench.build / "tests/guest/region-probe"},
+                     {"sbin/mount.daxfs", bench.build / "mount/mount.daxfs"},
+                     {"usr/bin/mount", "/usr/bin/mount"}};
     spec.external_modules = {{"daxfs", bench.module}};
     bench.initramfs = daxbench::ensure_initramfs(spec);
     return bench;
@@ -84,6 +90,14 @@ json run(daxbench::Guest &guest, const std::vector<std::string> &argv, const std
     if (!root.empty())
         args["chroot"] = root;
     return guest.call("exec", args, Seconds(90));
+}
+
+std::uint64_t shared_memory_start(daxbench::Guest &guest) {
+    // Line 3 of the resource file of the ivshmem device (1af4:1110) is BAR 2: start end flags.
+    const auto out = run(guest, {"/bin/busybox", "sh", "-c",
+                                 "for d in /sys/bus/pci/devices/*; do [ \"$(cat $d/device)\" = "
+                                 "0x1110 ] && sed -n 3p $d/resource | cut -d' ' -f1; done"});
+    return std::stoull(out.at("stdout").get<std::string>(), nullptr, 16);
 }
 
 void expect_clean_log(daxbench::Guest &guest) {

@@ -50,6 +50,8 @@ daxbench::Guest boot(const std::filesystem::path &image, const std::filesystem::
 json mount(daxbench::Guest &guest, const std::string &options = "ro");
 /// Runs a program in the guest; `root` empty: in the initramfs.
 json run(daxbench::Guest &guest, const std::vector<std::string> &argv, const std::string &root = "");
+/// Physical address of the shared memory device's memory in a guest with the medium "ivshmem".
+std::uint64_t shared_memory_start(daxbench::Guest &guest);
 /// Fails the test when the guest's kernel printed a warning or worse.
 void expect_clean_log(daxbench::Guest &guest);
 

@@ -67,7 +67,7 @@ TEST_F(Mount, IsReadOnlyForEver) {
     const auto mounted = daxtest::mount(guest);
     EXPECT_TRUE(contains(mounted.at("options").get<std::string>(), "ro"));
 
-    const auto remount = daxtest::run(guest, {"/bin/busybox", "mount", "-o", "remount,rw", target});
+    const auto remount = daxtest::run(guest, {"/usr/bin/mount", "-o", "remount,rw", target});
     EXPECT_NE(remount.at("status"), 0);
     const auto touch = daxtest::run(guest, {"/bin/busybox", "touch", std::string(target) + "/new"});
     EXPECT_NE(touch.at("status"), 0);

@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <iostream>
+
+#include "mount_daxfs.hpp"
+
+int main(int argc, char** argv)
+{
+    return daxfs::mount_daxfs_main({argv + 1, argv + argc}, std::cout, std::cerr);
+}

@@ -1,0 +1,375 @@
+// SPDX-License-Identifier: Apache-2.0
+// Where the memory comes from, by mount(8) and mount.daxfs; and memory that goes away or fails.
+#include "harness.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <fstream>
+#include <map>
+#include <optional>
+
+#include <fmt/format.h>
+
+#include "driver.hpp"
+#include "image.hpp"
+
+namespace {
+
+namespace fs = std::filesystem;
+using daxbench::Seconds;
+using daxtest::json;
+using daxtest::target;
+
+bool contains(const std::string &text, const std::string &part) {
+    return text.find(part) != std::string::npos;
+}
+
+std::string decoded(const std::string &text) {
+    std::string out;
+    for (std::size_t i = 0; i < text.size(); ++i)
+        if (text[i] == '%' && i + 2 < text.size()) {
+            out += static_cast<char>(std::stoi(text.substr(i + 1, 2), nullptr, 16));
+            i += 2;
+        } else {
+            out += text[i];
+        }
+    return out;
+}
+
+struct Ran {
+    int status = 0;
+    std::string out;
+    std::string err;
+};
+
+class Regions : public testing::Test {
+protected:
+    void SetUp() override {
+        fs::create_directories(dir_.path() / "tree/sub");
+        std::ofstream(dir_.path() / "tree/file") << "content\n";
+        std::ofstream(dir_.path() / "tree/sub/other") << std::string(5000, 'o');
+        std::ofstream(dir_.path() / "tree/big") << std::string(3 << 20, 'b');
+        daxtest::make_image(dir_.path() / "tree", image_);
+        fs::resize_file(image_, 16 << 20);
+    }
+
+    void boot(const std::string &medium, std::vector<std::string> modules,
+              const std::string &cmdline = "") {
+        daxtest::BootOptions options;
+        options.medium = medium;
+        options.modules = std::move(modules);
+        options.cmdline = cmdline;
+        guest_.emplace(daxtest::boot(image_, dir_.path() / "logs", options));
+    }
+
+    Ran run(const std::vector<std::string> &argv) {
+        const auto out = daxtest::run(*guest_, argv);
+        return {out.at("status"), decoded(out.at("stdout")), decoded(out.at("stderr"))};
+    }
+    Ran sh(const std::string &script) { return run({"/bin/busybox", "sh", "-c", script}); }
+
+    /// util-linux's mount, which calls mount.daxfs.
+    Ran mount(const std::string &options, const std::string &source = "none",
+              const std::string &where = target) {
+        sh("mkdir -p " + where);
+        return run({"/usr/bin/mount", "-t", "daxfs", "-o", options, source, where});
+    }
+
+    /// Runs one of region_probe.cpp's checks in the guest.
+    void probe(const std::string &name, const std::string &environment = "A=0") {
+        const auto ran = run({"/bin/busybox", "env", environment, "/bin/region-probe",
+                              "--gtest_filter=Region." + name});
+        EXPECT_EQ(ran.status, 0) << ran.out << ran.err;
+        EXPECT_TRUE(contains(ran.out, "[  PASSED  ] 1 test")) << ran.out << ran.err;
+    }
+
+    json manifest(const std::string &mode) {
+        return guest_->call("manifest", {{"target", target}, {"mode", mode}}, Seconds(120))
+            .at("lines");
+    }
+
+    void unmount(const std::string &where = target) {
+        guest_->call("umount", {{"target", where}}, Seconds(30));
+    }
+
+    /// Lines of the kernel's log, since boot, that hold this.
+    std::size_t logged(const std::string &text) {
+        const auto news = guest_->call("dmesg", json::object(), Seconds(30)).at("lines");
+        EXPECT_EQ(daxbench::kernel_complaint(news), "");
+        for (const auto &line : news)
+            log_.push_back(decoded(line.at("text")));
+        return static_cast<std::size_t>(std::ranges::count_if(
+            log_, [&](const auto &line) { return contains(line, text); }));
+    }
+
+    /// Why a mount is refused, as the user reads it: one line.
+    void refused(const std::string &options, const std::string &why, int status = 32,
+                 const std::string &source = "none") {
+        const auto ran = mount(options, source);
+        EXPECT_EQ(ran.status, status) << options << ": " << ran.err;
+        EXPECT_TRUE(contains(ran.err, why)) << options << ": " << ran.err;
+        EXPECT_EQ(std::count(ran.err.begin(), ran.err.end(), '\n'), 1) << ran.err;
+    }
+
+    /// /tmp/image of the guest: the image, without what it lies on.
+    void copy_image() {
+        ASSERT_EQ(sh("dd if=/dev/pmem0 of=/tmp/image bs=1M").status, 0);
+    }
+
+    std::string buffers() {
+        return sh("mount -t debugfs debugfs /sys/kernel/debug 2>/dev/null; "
+                  "tail -1 /sys/kernel/debug/dma_buf/bufinfo").out;
+    }
+
+    void check_dma_buf(const std::string &options);
+    void check_going_away(const std::string &way);
+
+    bool has(const std::string &path) { return sh("test -e " + path).status == 0; }
+
+    void finish() {
+        daxtest::expect_clean_log(*guest_);
+        guest_->shutdown();
+    }
+
+    daxbench::TempDir dir_;
+    fs::path image_ = dir_.path() / "image";
+    std::optional<daxbench::Guest> guest_;
+    std::vector<std::string> log_;
+};
+
+/// All bytes, in all ways of reading, are those of the same image on pmem; and no trace is left.
+void Regions::check_dma_buf(const std::string &options) {
+    copy_image();
+    const auto at_boot = logged("daxfs: ");
+    std::map<std::string, json> wanted;
+    daxtest::mount(*guest_);
+    for (const std::string mode : {"read", "mmap-shared", "mmap-private"})
+        wanted[mode] = manifest(mode);
+    EXPECT_EQ(wanted["read"].size(), 5U);
+    unmount();
+
+    ASSERT_EQ(sh("mv /tmp/image '/tmp/an image, a\\b'").status, 0);
+    const auto mounted = mount(options + ",image=\"/tmp/an image, a\\b\"", "a source\n");
+    ASSERT_EQ(mounted.status, 0) << mounted.err;
+    EXPECT_EQ(sh("rm /tmp/an*").status, 0);
+    for (const auto &[mode, lines] : wanted)
+        EXPECT_EQ(manifest(mode), lines) << mode;
+    const auto line = sh("grep daxfs /proc/mounts").out;
+    EXPECT_TRUE(contains(line, "a\\040source\\012 ")) << line;
+    EXPECT_TRUE(contains(line, ",dmabuf=an\\040image\\054\\040a\\134b ")) << line;
+    EXPECT_TRUE(contains(buffers(), "Total 1 objects")) << buffers();
+    EXPECT_NE(run({"/bin/busybox", "rmmod", "daxfs"}).status, 0);
+    unmount();
+    EXPECT_TRUE(contains(buffers(), "Total 0 objects")) << buffers();
+    EXPECT_EQ(logged("daxfs: ") - at_boot, 2U) << "one line at each mount, none in use";
+    EXPECT_EQ(run({"/bin/busybox", "rmmod", "daxfs"}).status, 0);
+    finish();
+}
+
+TEST_F(Regions, ADmaBufOfTheSystemHeap) {
+    boot("pmem", {"daxfs"});
+    if (!has("/dev/dma_heap/system"))
+        GTEST_SKIP() << "this kernel has no dma-buf heaps: CONFIG_DMABUF_HEAPS is not set";
+    check_dma_buf("dmabuf-heap=system");
+}
+
+TEST_F(Regions, ADmaBufOfAMemfd) {
+    boot("pmem", {"daxfs"});
+    if (!has("/dev/udmabuf"))
+        GTEST_SKIP() << "this kernel has no udmabuf: CONFIG_UDMABUF is not set";
+    check_dma_buf("udmabuf");
+}
+
+TEST_F(Regions, ADmaBufOfADrmDevice) {
+    boot("pmem", {"daxfs", "vgem"});
+    check_dma_buf("dmabuf-drm=/dev/dri/card0");
+}
+
+TEST_F(Regions, ADmaBufMountedTwice) {
+    boot("pmem", {"daxfs"});
+    if (!has("/dev/udmabuf"))
+        GTEST_SKIP() << "this kernel has no udmabuf: CONFIG_UDMABUF is not set";
+    copy_image();
+    probe("IsADmaBufMountedTwice");
+    EXPECT_TRUE(contains(buffers(), "Total 0 objects")) << buffers();
+    finish();
+}
+
+TEST_F(Regions, RefusesWhatIsNoDmaBuf) {
+    boot("pmem", {"daxfs", "vgem"});
+    copy_image();
+    refused("dmabuf-heap=system", "image=FILE", 1);
+    refused("udmabuf,dmabuf-heap=system,image=/tmp/image", "got two", 1);
+    refused("image=/tmp/image", "needs dmabuf-heap=NAME", 1);
+    refused("udmabuf,image=/tmp/nowhere", "cannot open /tmp/nowhere: No such file", 2);
+    refused("udmabuf,image=/tmp", "/tmp is not a file with an image", 2);
+    refused("dmabuf-heap=nonsense,image=/tmp/image", "cannot open /dev/dma_heap/nonsense", 2);
+    refused("dmabuf-drm=/dev/null,image=/tmp/image", "gives no buffer", 2);
+    refused("dmabuf=x", "wanted dmabuf=FILE-DESCRIPTOR", 1);
+    refused("dmabuf=0", "file descriptor 0 is no dma-buf");
+    refused("dmabuf=99", "Bad file descriptor");
+    refused("nonsense=1", "Unknown parameter 'nonsense'");
+    refused("ro", "none: Can't lookup blockdev");
+    // Without mount.daxfs a descriptor cannot be given.
+    EXPECT_NE(run({"/bin/busybox", "mount", "-t", "daxfs", "-o", "dmabuf=0", "none", target}).status,
+              0);
+    EXPECT_EQ(logged("dmabuf= takes a file descriptor by fsconfig"), 1U);
+    // What is in the buffer is no image: the buffer is gone with the refusal.
+    ASSERT_EQ(sh("dd if=/dev/zero of=/tmp/zeros bs=1M count=1").status, 0);
+    refused("dmabuf-drm=/dev/dri/card0,image=/tmp/zeros", "no DAXFS image here: magic is 0x0");
+    EXPECT_TRUE(contains(buffers(), "Total 0 objects")) << buffers();
+    finish();
+}
+
+TEST_F(Regions, APhysicalRangeIsRefusedForEachReason) {
+    boot("ivshmem", {"daxfs"});
+    const auto phys = daxtest::shared_memory_start(*guest_);
+    const auto range = [&](std::uint64_t start, std::uint64_t size) {
+        return fmt::format("phys={:#x},size={}", start, size);
+    };
+    const std::uint64_t size = 16 << 20;
+    refused("phys=0x1000000,size=4M", "overlaps System RAM");
+    refused(range(phys + 1, size), "must be multiples of 4096");
+    refused(range(phys, size - 1), "must be multiples of 4096");
+    refused(fmt::format("phys={:#x}", phys), "needs size=BYTES");
+    refused("size=4M", "size= belongs to phys=ADDR");
+    refused("phys=0xfffffffffffff000,size=8K", "lies beyond this CPU's addresses");
+    refused("phys=somewhere,size=4M", "phys=somewhere: wanted bytes");
+    refused("phys=4G,size=4MB", "size=4MB: wanted bytes");
+    refused("phys=0xfec00000,size=4K", "overlaps a claimed range"); // an I/O APIC
+    const auto user = sh("unshare -Urm /sbin/mount.daxfs none " + std::string(target) + " -o " +
+                         range(phys, size));
+    EXPECT_EQ(user.status, 32);
+    EXPECT_TRUE(contains(user.err, "phys= needs CAP_SYS_ADMIN")) << user.err;
+
+    // One range at two places is one mount; another that overlaps it is not its owner's.
+    ASSERT_EQ(mount(range(phys, size)).status, 0);
+    EXPECT_EQ(mount(range(phys, size), "none", "/mnt/y").status, 0);
+    EXPECT_EQ(sh("stat -c %25d /mnt/x /mnt/y | uniq | wc -l").out, "1\n");
+    EXPECT_TRUE(contains(sh("grep daxfs /proc/mounts").out,
+                         fmt::format("phys={:#018x},size={}", phys, size)));
+    refused(range(phys, size / 2), "overlaps a claimed range");
+    refused(range(phys + size / 2, size / 2), "overlaps a claimed range");
+    EXPECT_TRUE(contains(sh("cat /proc/iomem").out, " : daxfs"));
+    const auto remount = mount("remount,rw");
+    EXPECT_EQ(remount.status, 32);
+    EXPECT_TRUE(contains(remount.err, "an image is never writable")) << remount.err;
+    unmount();
+    unmount("/mnt/y");
+    EXPECT_FALSE(contains(sh("cat /proc/iomem").out, " : daxfs"));
+
+    sh("mount -t securityfs none /sys/kernel/security; echo integrity > "
+       "/sys/kernel/security/lockdown");
+    refused(range(phys, size), "refused while the kernel is locked down");
+    finish();
+}
+
+TEST_F(Regions, APmemDeviceAtTwoPlaces) {
+    boot("pmem", {"daxfs"});
+    ASSERT_EQ(mount("ro,noatime", "/dev/pmem0").status, 0);
+    ASSERT_EQ(mount("ro,nosuid", "/dev/pmem0", "/mnt/y").status, 0);
+    EXPECT_EQ(sh("stat -c %25d /mnt/x /mnt/y | uniq | wc -l").out, "1\n");
+    EXPECT_TRUE(contains(sh("grep /mnt/x /proc/mounts").out, "ro,noatime"));
+    EXPECT_TRUE(contains(sh("grep /mnt/y /proc/mounts").out, "ro,nosuid"));
+    const auto remount = run({"/usr/bin/mount", "-o", "remount,nodev", target});
+    EXPECT_EQ(remount.status, 0) << remount.err;
+    EXPECT_TRUE(contains(sh("grep /mnt/x /proc/mounts").out, "ro,nodev,noatime"));
+    // Its memory is claimed by its driver.
+    const auto start = sh("sed -n 's/-.*namespace0.0.*//p' /proc/iomem | tr -d ' '").out;
+    ASSERT_FALSE(start.empty()) << sh("cat /proc/iomem").out;
+    refused(fmt::format("phys=0x{},size=2M", start.substr(0, start.find('\n'))),
+            "overlaps a claimed range");
+    unmount();
+    EXPECT_EQ(sh("cat /mnt/y/file").out, "content\n");
+    unmount("/mnt/y");
+    EXPECT_EQ(logged(": mounted, "), 1U);
+    finish();
+}
+
+TEST_F(Regions, UnloadingLeavesNothing) {
+    boot("pmem", {"daxfs"});
+    daxtest::mount(*guest_);
+    manifest("mmap-shared");
+    EXPECT_TRUE(has("/sys/kernel/slab/daxfs_inode"));
+    EXPECT_NE(run({"/bin/busybox", "rmmod", "daxfs"}).status, 0);
+    unmount();
+    EXPECT_EQ(run({"/bin/busybox", "rmmod", "daxfs"}).status, 0);
+    EXPECT_FALSE(has("/sys/kernel/slab/daxfs_inode"));
+    EXPECT_FALSE(has("/sys/module/daxfs"));
+    EXPECT_NE(sh("grep daxfs /proc/filesystems").status, 0);
+    EXPECT_NE(sh("grep '\\[daxfs\\]' /proc/kallsyms").status, 0);
+    // And it comes back.
+    EXPECT_EQ(run({"/bin/busybox", "insmod", "/lib/modules/daxfs.ko"}).status, 0);
+    daxtest::mount(*guest_);
+    finish();
+}
+
+TEST_F(Regions, DeviceDaxByItsResource) {
+    // 32 MiB of RAM become memory that the kernel leaves to device-dax.
+    boot("pmem", {"daxfs", "device_dax"}, "memmap=32M%0x10000000-1+0xefffffff");
+    copy_image();
+    // Debian's kernel would give it to the memory manager.
+    sh("echo dax1.0 > /sys/bus/dax/drivers/device_dax/new_id");
+    ASSERT_TRUE(has("/dev/dax1.0")) << sh("cat /proc/iomem; ls /sys/bus/dax/devices").out;
+    probe("FillsDeviceDax");
+    refused("ro", "in use by the driver device_dax", 2, "/dev/dax1.0");
+    refused("ro", "no device-dax device /dev/dax7.0", 2, "/dev/dax7.0");
+    refused("phys=0x10000000,size=16M", "overlaps a claimed range");
+    ASSERT_EQ(sh("echo dax1.0 > /sys/bus/dax/drivers/device_dax/unbind").status, 0);
+    const auto mounted = mount("ro", "/dev/dax1.0");
+    ASSERT_EQ(mounted.status, 0) << mounted.err;
+    EXPECT_EQ(sh("cat /mnt/x/file").out, "content\n");
+    EXPECT_TRUE(contains(sh("grep daxfs /proc/mounts").out, "/dev/dax1.0 "));
+    const auto lines = manifest("mmap-shared");
+    unmount();
+    daxtest::mount(*guest_);
+    EXPECT_EQ(manifest("mmap-shared"), lines);
+    finish();
+}
+
+/// The device goes away under a mount that is being used, and can be used again afterwards.
+void Regions::check_going_away(const std::string &way) {
+    boot("pmem", {"daxfs"});
+    daxtest::mount(*guest_);
+    probe("GoesAway", "TAKE_AWAY=" + way);
+    EXPECT_EQ(logged("the memory went away"), 1U);
+    EXPECT_NE(sh("cat /mnt/x/file").status, 0);
+    unmount();
+    EXPECT_EQ(run({"/bin/busybox", "rmmod", "daxfs"}).status, 0);
+}
+
+TEST_F(Regions, GoAwayWithTheirNamespace) {
+    check_going_away("namespace");
+    EXPECT_EQ(run({"/bin/busybox", "insmod", "/lib/modules/daxfs.ko"}).status, 0);
+    EXPECT_EQ(sh("echo namespace0.0 > /sys/bus/nd/drivers/nd_pmem/bind").status, 0);
+    daxtest::mount(*guest_);
+    EXPECT_EQ(sh("cat /mnt/x/file").out, "content\n");
+    finish();
+}
+
+TEST_F(Regions, GoAwayWithTheirDriver) {
+    check_going_away("driver");
+    finish();
+}
+
+TEST_F(Regions, GoAwayWithTheirDevice) {
+    check_going_away("device");
+    finish();
+}
+
+TEST_F(Regions, HaveAPageThatFails) {
+    boot("pmem", {"daxfs", "hwpoison_inject"});
+    sh("mount -t debugfs debugfs /sys/kernel/debug");
+    if (!has("/sys/kernel/debug/hwpoison/corrupt-pfn"))
+        GTEST_SKIP() << "this kernel cannot inject memory failures";
+    daxtest::mount(*guest_);
+    probe("HasAPageThatFails");
+    EXPECT_EQ(logged("4096 bytes at 0x"), 1U);
+    probe("HasAPageThatIsSaidToFail");
+    EXPECT_EQ(sh("cat /mnt/x/file").out, "content\n");
+    unmount();
+    finish();
+}
+
+} // namespace
