@@ -16,9 +16,14 @@
 /* Exporters take their own locks. */
 #define daxfs_dma_buf_vmap	dma_buf_vmap
 #define daxfs_dma_buf_vunmap	dma_buf_vunmap
+#define get_inode_acl		get_acl
+/* ACLs were attributes like others, with handlers of the core. */
+#define DAXFS_ACL_HANDLERS \
+	&posix_acl_access_xattr_handler, &posix_acl_default_xattr_handler,
 #else
 #define daxfs_dma_buf_vmap	dma_buf_vmap_unlocked
 #define daxfs_dma_buf_vunmap	dma_buf_vunmap_unlocked
+#define DAXFS_ACL_HANDLERS
 #endif
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)
@@ -36,6 +41,8 @@ static inline void vm_flags_set(struct vm_area_struct *vma, vm_flags_t flags)
 #endif
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 6, 0)
+/* Was what happened without one. */
+#define generic_encode_ino32_fh	NULL
 #define daxfs_fillattr(idmap, mask, inode, stat) \
 	generic_fillattr(idmap, inode, stat)
 /* A fault of a size, before it became a fault of an order. */

@@ -175,5 +175,9 @@ int daxfs_iomap_check(const struct daxfs_sb_info *sbi, struct fs_context *fc);
 /* xattr.c */
 extern daxfs_xattr_table daxfs_xattr_handlers[];
 ssize_t daxfs_listxattr(struct dentry *dentry, char *buffer, size_t size);
+struct posix_acl *daxfs_get_acl(struct inode *inode, int type, bool rcu);
+
+/* export.c */
+extern const struct export_operations daxfs_export_operations;
 
 #endif /* DAXFS_H */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Directories: lookup by hash, reading in stored order. */
 #include "daxfs.h"
+#include "trace.h"
 
 /* The inode of a name, NULL where there is none, or an ERR_PTR. */
 static struct inode *find_child(struct inode *dir, const struct qstr *name)
@@ -37,6 +38,9 @@ static struct dentry *daxfs_lookup(struct inode *dir, struct dentry *dentry,
 		return ERR_PTR(-EIO);
 	inode = find_child(dir, &dentry->d_name);
 	daxfs_exit(sbi, id);
+	if (IS_ERR_OR_NULL(inode))
+		trace_daxfs_lookup_failed(dir, &dentry->d_name,
+					  inode ? PTR_ERR(inode) : -ENOENT);
 	return d_splice_alias(inode, dentry);
 }
 
@@ -105,4 +109,5 @@ const struct inode_operations daxfs_dir_inode_operations = {
 	.lookup		= daxfs_lookup,
 	.getattr	= daxfs_getattr,
 	.listxattr	= daxfs_listxattr,
+	.get_inode_acl	= daxfs_get_acl,
 };

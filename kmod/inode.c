@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* From inode numbers to VFS inodes. */
 #include <linux/blkdev.h>
+#include <linux/posix_acl.h>
 #include <linux/slab.h>
 
 #include "daxfs.h"
@@ -23,6 +24,7 @@ int daxfs_getattr(daxfs_idmap *idmap, const struct path *path,
 static const struct inode_operations daxfs_file_inode_operations = {
 	.getattr	= daxfs_getattr,
 	.listxattr	= daxfs_listxattr,
+	.get_inode_acl	= daxfs_get_acl,
 };
 
 static const struct inode_operations daxfs_symlink_inode_operations = {
@@ -111,6 +113,10 @@ static __always_inline int fill_inode(struct inode *inode,
 	inode->i_size = loaded->node.size;
 	inode->i_blocks = loaded->blocks << (DAXFS_BLOCK_SHIFT - SECTOR_SHIFT);
 	inode->i_flags |= S_NOATIME | S_NOCMTIME;
+	memcpy(&inode->i_generation, DAXFS_SB(inode->i_sb)->image.uuid,
+	       sizeof(inode->i_generation));
+	if (!info->node.xattr)
+		cache_no_acl(inode);
 	daxfs_set_times(inode, le64_to_cpu(raw->mtime_sec), le32_to_cpu(raw->mtime_nsec));
 	return set_type(inode, err);
 }

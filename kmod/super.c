@@ -13,6 +13,7 @@
 #include <linux/statfs.h>
 
 #include "daxfs.h"
+#include "trace.h"
 
 static struct kmem_cache *daxfs_inode_cache;
 
@@ -142,9 +143,10 @@ static int daxfs_fill_super(struct super_block *sb, struct fs_context *fc)
 
 	sb->s_magic = DAXFS_SUPER_MAGIC;
 	sb->s_maxbytes = MAX_LFS_FILESIZE;
-	sb->s_flags |= SB_RDONLY | SB_NOATIME;
+	sb->s_flags |= SB_RDONLY | SB_NOATIME | SB_POSIXACL;
 	sb->s_op = &daxfs_super_operations;
 	sb->s_xattr = daxfs_xattr_handlers;
+	sb->s_export_op = &daxfs_export_operations;
 	sb->s_time_gran = 1;
 	sb->s_time_min = S64_MIN;
 	sb->s_time_max = S64_MAX;
@@ -168,6 +170,7 @@ static int daxfs_fill_super(struct super_block *sb, struct fs_context *fc)
 	if (ret)
 		return ret;
 	memcpy(&sb->s_uuid, sbi->image.uuid, sizeof(sb->s_uuid));
+	trace_daxfs_mount(sb, sbi->image.size, sbi->image.inode_count);
 	pr_info("%s: mounted, %llu inodes, %llu bytes\n", sb->s_id,
 		sbi->image.inode_count, sbi->image.size);
 	return 0;

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* Extended attributes, read from the image at every call. */
+/* Extended attributes and ACLs, read from the image at every call. */
+#include <linux/fs.h>
+#include <linux/posix_acl_xattr.h>
+#include <linux/slab.h>
 #include <linux/xattr.h>
 
 #include "daxfs.h"
@@ -34,9 +37,9 @@ static int find_xattr(const struct daxfs_image *image,
 	return ret ? ret : -ENODATA;
 }
 
-static int daxfs_xattr_get(const struct xattr_handler *handler,
-			   struct dentry *dentry, struct inode *inode,
-			   const char *name, void *buffer, size_t size)
+/* One attribute's value, or its size; what breaks the format is reported. */
+static int get_xattr(struct inode *inode, u8 index, const char *name,
+		     void *buffer, size_t size)
 {
 	struct daxfs_sb_info *sbi = DAXFS_SB(inode->i_sb);
 	struct daxfs_err err;
@@ -44,7 +47,7 @@ static int daxfs_xattr_get(const struct xattr_handler *handler,
 
 	if (!daxfs_enter(sbi, &id))
 		return -EIO;
-	ret = find_xattr(&sbi->image, &DAXFS_I(inode)->node, handler->flags, name,
+	ret = find_xattr(&sbi->image, &DAXFS_I(inode)->node, index, name,
 			 buffer, size, &err);
 	daxfs_exit(sbi, id);
 	if (ret == -EUCLEAN)
@@ -52,9 +55,61 @@ static int daxfs_xattr_get(const struct xattr_handler *handler,
 	return ret;
 }
 
-static bool list_trusted(struct dentry *dentry)
+static int daxfs_xattr_get(const struct xattr_handler *handler,
+			   struct dentry *dentry, struct inode *inode,
+			   const char *name, void *buffer, size_t size)
 {
-	return capable(CAP_SYS_ADMIN);
+	return get_xattr(inode, handler->flags, name, buffer, size);
+}
+
+/* From what getxattr(2) gives, which is freed, to an ACL that is one. */
+static struct posix_acl *decode_acl(struct inode *inode, void *value, int size)
+{
+	struct daxfs_err err = {
+		.ino = inode->i_ino, .field = "xattr.acl", .value = size,
+	};
+	struct posix_acl *acl = posix_acl_from_xattr(&init_user_ns, value, size);
+
+	kvfree(value);
+	if (!acl || acl == ERR_PTR(-ENOMEM))
+		return acl;
+	if (!IS_ERR(acl)) {
+		if (!posix_acl_valid(&init_user_ns, acl))
+			return acl;
+		posix_acl_release(acl);
+	}
+	daxfs_report(inode->i_sb, &err);
+	return ERR_PTR(-EUCLEAN);
+}
+
+/**
+ * daxfs_get_acl - an inode's POSIX ACL
+ * @inode: of any type but symlink
+ * @type: ACL_TYPE_*
+ * @rcu: the caller must not sleep
+ *
+ * Return: the ACL, which the core caches, NULL for none, or an ERR_PTR.
+ */
+struct posix_acl *daxfs_get_acl(struct inode *inode, int type, bool rcu)
+{
+	u8 index = type == ACL_TYPE_ACCESS ? DAXFS_XATTR_ACL_ACCESS :
+					     DAXFS_XATTR_ACL_DEFAULT;
+	void *value;
+	int size;
+
+	if (rcu)
+		return ERR_PTR(-ECHILD);
+	size = get_xattr(inode, index, "", NULL, 0);
+	if (size < 0)
+		return size == -ENODATA ? NULL : ERR_PTR(size);
+	value = kvmalloc(max(size, 1), GFP_KERNEL);
+	if (!value)
+		return ERR_PTR(-ENOMEM);
+	size = get_xattr(inode, index, "", value, size);
+	if (size >= 0)
+		return decode_acl(inode, value, size);
+	kvfree(value);
+	return ERR_PTR(size);
 }
 
 static const struct xattr_handler daxfs_user_handler = {
@@ -66,7 +121,6 @@ static const struct xattr_handler daxfs_user_handler = {
 static const struct xattr_handler daxfs_trusted_handler = {
 	.prefix	= XATTR_TRUSTED_PREFIX,
 	.flags	= DAXFS_XATTR_TRUSTED,
-	.list	= list_trusted,
 	.get	= daxfs_xattr_get,
 };
 
@@ -80,34 +134,31 @@ daxfs_xattr_table daxfs_xattr_handlers[] = {
 	&daxfs_user_handler,
 	&daxfs_trusted_handler,
 	&daxfs_security_handler,
+	DAXFS_ACL_HANDLERS
 	NULL
 };
 
-/* Handlers by DAXFS_XATTR_*; NULL for what is not listed. */
-static const struct xattr_handler *handler_of(u8 index)
-{
-	static const struct xattr_handler *const handlers[] = {
-		[DAXFS_XATTR_USER]	= &daxfs_user_handler,
-		[DAXFS_XATTR_TRUSTED]	= &daxfs_trusted_handler,
-		[DAXFS_XATTR_SECURITY]	= &daxfs_security_handler,
-	};
+/* What stands before the stored name, by DAXFS_XATTR_*. */
+static const char *const prefixes[] = {
+	[DAXFS_XATTR_USER]		= XATTR_USER_PREFIX,
+	[DAXFS_XATTR_TRUSTED]		= XATTR_TRUSTED_PREFIX,
+	[DAXFS_XATTR_SECURITY]		= XATTR_SECURITY_PREFIX,
+	[DAXFS_XATTR_ACL_ACCESS]	= XATTR_NAME_POSIX_ACL_ACCESS,
+	[DAXFS_XATTR_ACL_DEFAULT]	= XATTR_NAME_POSIX_ACL_DEFAULT,
+};
 
-	return index < ARRAY_SIZE(handlers) ? handlers[index] : NULL;
-}
-
-/* Append "prefix" "name" NUL to the list, or only count its bytes. */
-static int list_one(const struct xattr_handler *handler,
-		    const struct daxfs_xattr_entry *entry, char **buffer,
+/* Append prefix, name and NUL to the list, or only count their bytes. */
+static int list_one(const struct daxfs_xattr_entry *entry, char **buffer,
 		    size_t *left)
 {
-	size_t prefix = strlen(handler->prefix);
+	size_t prefix = strlen(prefixes[entry->index]);
 	size_t bytes = prefix + entry->name_len + 1;
 
 	if (!*buffer)
 		return bytes;
 	if (bytes > *left)
 		return -ERANGE;
-	memcpy(*buffer, handler->prefix, prefix);
+	memcpy(*buffer, prefixes[entry->index], prefix);
 	memcpy(*buffer + prefix, entry->name, entry->name_len + 1);
 	*buffer += bytes;
 	*left -= bytes;
@@ -136,11 +187,9 @@ ssize_t daxfs_listxattr(struct dentry *dentry, char *buffer, size_t size)
 	if (!daxfs_enter(sbi, &id))
 		return -EIO;
 	while ((ret = daxfs_xattr_next(&sbi->image, node, &pos, &entry, &err)) > 0) {
-		const struct xattr_handler *handler = handler_of(entry.index);
-
-		if (!handler || (handler->list && !handler->list(dentry)))
+		if (entry.index == DAXFS_XATTR_TRUSTED && !capable(CAP_SYS_ADMIN))
 			continue;
-		ret = list_one(handler, &entry, &buffer, &size);
+		ret = list_one(&entry, &buffer, &size);
 		if (ret < 0)
 			break;
 		total += ret;
