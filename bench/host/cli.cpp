@@ -27,7 +27,7 @@ struct Options {
     string kernel;
     string modules;
     string headers;
-    string also_headers;
+    string also_kernel;
     string results;
     bool no_install = false;
     RunRequest run;
@@ -64,8 +64,8 @@ void declare(CLI::App &app, Options &options)
     app.add_option("--headers", options.headers, "its headers, to build modules against")
         ->check(CLI::ExistingDirectory)
         ->needs(kernel);
-    app.add_option("--also-headers", options.also_headers,
-                   "with setup: fetch the headers of this Debian kernel, too, e.g. 6.1");
+    app.add_option("--also-kernel", options.also_kernel,
+                   "with setup: fetch this Debian kernel, too, e.g. 6.1");
     app.add_option("--results", options.results, "folder of all runs (default: results/)");
     app.add_option("--workloads", options.workloads, "folder of declarations (default: workloads/)");
     app.add_option("--jobs", options.run.jobs,
@@ -114,19 +114,19 @@ int doctor(const Catalogue &catalogue, const Options &options, const Streams &st
     return print_findings(streams.out, findings);
 }
 
-/// Headers for a compile test only; a Debian without that kernel is no reason to stop.
+/// A kernel for tests only; a Debian without it is no reason to stop.
 void print_more_headers(const string &pattern, Display &display, const Streams &streams)
 {
     if (pattern.empty())
         return;
     try {
-        const auto headers = fetch_debian_headers(
+        const auto kernel = fetch_debian_kernel(
             pattern, [&](const string &line) { display.working(line); });
-        fmt::print(streams.out, "{}\n", headers.string());
+        fmt::print(streams.out, "{}\n", kernel.headers_dir.string());
     } catch (const Interrupted &) {
         throw;
     } catch (const std::exception &error) {
-        fmt::print(streams.err, "not built for a kernel {}: {}\n", pattern, error.what());
+        fmt::print(streams.err, "nothing is tested on a kernel {}: {}\n", pattern, error.what());
     }
 }
 
@@ -137,7 +137,7 @@ int setup(const Options &options, const Streams &streams)
                                       [&](const string &line) { display.working(line); });
     if (!kernel.headers_dir.empty())
         fmt::print(streams.out, "{}\n", kernel.headers_dir.string());
-    print_more_headers(options.also_headers, display, streams);
+    print_more_headers(options.also_kernel, display, streams);
     display.clear();
     return 0;
 }

@@ -288,28 +288,6 @@ Kernel fetch_debian_kernel(std::string_view pattern, const Progress &progress)
     return kernel_in(dir);
 }
 
-fs::path fetch_debian_headers(std::string_view pattern, const Progress &progress)
-{
-    constexpr std::string_view kind = "headers";
-    const auto headers_in = [](const fs::path &dir) {
-        return dir / "root/usr/src" / ("linux-headers-" + read_file(dir / "release"));
-    };
-    if (const auto dir = chosen_before("kernels", pattern))
-        return kernel_in(*dir).headers_dir;
-    if (const auto dir = chosen_before(kind, pattern))
-        return headers_in(*dir);
-    const auto arch = architecture();
-    const auto release = require_release(pattern, arch, progress);
-    const auto key = fmt::format("{}_{}", release, candidate_version("linux-headers-" + release));
-    const auto dir = Cache::entry(kind, key, [&](const fs::path &aside) {
-        download_and_unpack(headers_packages(release), aside / "root", progress);
-        relocate_headers(aside / "root", Cache::path(kind, key) / "root", release);
-        write_file(aside / "release", release);
-    });
-    write_file(pointer_file(kind, pattern), key);
-    return headers_in(dir);
-}
-
 Kernel user_kernel(const fs::path &vmlinuz, const fs::path &modules, const fs::path &headers)
 {
     if (!fs::is_regular_file(vmlinuz))

@@ -30,9 +30,6 @@ struct Kernel {
 // included. Cached: with a complete entry apt is not called.
 Kernel fetch_debian_kernel(std::string_view pattern, const Progress &progress);
 
-// Only headers (and kbuild) of a Debian kernel, for compile tests: the folder to build against.
-std::filesystem::path fetch_debian_headers(std::string_view pattern, const Progress &progress);
-
 // A kernel of the user's. `modules`: …/lib/modules/RELEASE, or a folder that holds
 // lib/modules/RELEASE. `headers` may be empty.
 Kernel user_kernel(const std::filesystem::path &vmlinuz, const std::filesystem::path &modules,

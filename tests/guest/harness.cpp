@@ -23,16 +23,20 @@ Bench make_bench() {
     const auto paths = daxbench::own_paths();
     bench.source = paths.source;
     bench.build = paths.build;
-    bench.kernel = daxbench::choose_kernel({}, {});
+    const char *version = std::getenv("DAXFS_TEST_KERNEL");
+    bench.kernel = version ? daxbench::fetch_debian_kernel(version, [](const std::string &) {})
+                           : daxbench::choose_kernel({}, {});
     bench.module = daxbench::module_path(paths, bench.kernel, "daxfs");
     daxbench::InitramfsSpec spec;
     spec.kernel = bench.kernel;
     spec.agent = bench.build / "bench/guest/agent";
     spec.modules = {{"erofs", {"erofs"}},
+                    {"overlay", {"overlay"}},
                     {"vgem", {"vgem"}},
                     {"device_dax", {"dax_hmem", "device_dax"}},
                     {"hwpoison_inject", {"hwpoison_inject"}}};
-    spec.programs = {{"bin/region-probe", bench.build / "tests/guest/region-probe"},
+    spec.programs = {{"bin/probe", bench.build / "tests/guest/guest-probe"},
+                     {"bin/region-probe", bench.build / "tests/guest/region-probe"},
                      {"sbin/mount.daxfs", bench.build / "mount/mount.daxfs"},
                      {"usr/bin/mount", "/usr/bin/mount"}};
     spec.external_modules = {{"daxfs", bench.module}};

@@ -19,7 +19,8 @@ namespace daxtest {
 
 using nlohmann::json;
 
-/// Kernel, initramfs and build folder, made ready once per test program.
+/// Kernel, initramfs and build folder, made ready once per test program. DAXFS_TEST_KERNEL names
+/// a Debian kernel other than the bench's, e.g. 6.1.
 struct Bench {
     std::filesystem::path source;
     std::filesystem::path build;
