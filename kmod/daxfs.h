@@ -64,6 +64,7 @@ struct daxfs_region {
  * @size: its bytes
  * @has_phys: phys= was given
  * @has_size: size= was given
+ * @validate: all metadata is read before the mount
  * @dmabuf: what dmabuf= named, a reference; or NULL
  * @iomap: fault=iomap, the kernel's own DAX paths
  */
@@ -72,6 +73,7 @@ struct daxfs_options {
 	u64 size;
 	bool has_phys;
 	bool has_size;
+	bool validate;
 	struct dma_buf *dmabuf;
 	bool iomap;
 };
@@ -176,6 +178,9 @@ int daxfs_iomap_check(const struct daxfs_sb_info *sbi, struct fs_context *fc);
 extern daxfs_xattr_table daxfs_xattr_handlers[];
 ssize_t daxfs_listxattr(struct dentry *dentry, char *buffer, size_t size);
 struct posix_acl *daxfs_get_acl(struct inode *inode, int type, bool rcu);
+
+/* validate.c */
+int daxfs_validate(const struct daxfs_image *image, struct daxfs_err *err);
 
 /* export.c */
 extern const struct export_operations daxfs_export_operations;

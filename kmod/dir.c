@@ -3,6 +3,46 @@
 #include "daxfs.h"
 #include "trace.h"
 
+/* Is a directory known by another name than this one? */
+static bool has_other_name(struct inode *inode, const struct qstr *name)
+{
+	struct dentry *alias;
+	bool other;
+
+	if (likely(hlist_empty(&inode->i_dentry)))
+		return false;
+	alias = d_find_any_alias(inode);
+	if (!alias)
+		return false;
+	spin_lock(&alias->d_lock);
+	/* One without a parent came from a file handle. */
+	other = !IS_ROOT(alias) &&
+		(alias->d_name.len != name->len ||
+		 memcmp(alias->d_name.name, name->name, name->len));
+	spin_unlock(&alias->d_lock);
+	dput(alias);
+	return other;
+}
+
+/*
+ * A directory has one name. With its one parent, which it knows, that keeps hard
+ * links to directories, and so loops, out of the dcache.
+ */
+static struct inode *check_name(struct inode *inode, const struct qstr *name)
+{
+	struct daxfs_err err;
+
+	if (IS_ERR(inode) || !S_ISDIR(inode->i_mode) ||
+	    likely(!has_other_name(inode, name)))
+		return inode;
+	err.ino = inode->i_ino;
+	err.field = "second name in parent";
+	err.value = DAXFS_I(inode)->parent;
+	daxfs_report(inode->i_sb, &err);
+	iput(inode);
+	return ERR_PTR(-EUCLEAN);
+}
+
 /* The inode of a name, NULL where there is none, or an ERR_PTR. */
 static struct inode *find_child(struct inode *dir, const struct qstr *name)
 {
@@ -16,7 +56,7 @@ static struct inode *find_child(struct inode *dir, const struct qstr *name)
 			       name->name, name->len, &slot, &err);
 	if (likely(!ret)) {
 		WRITE_ONCE(info->next, slot.index + 1);
-		return daxfs_iget_child(dir, slot.ino);
+		return check_name(daxfs_iget_child(dir, slot.ino), name);
 	}
 	if (ret == -ENOENT)
 		return NULL;

@@ -15,6 +15,7 @@
 #include <linux/pagemap.h>
 
 #include "daxfs.h"
+#include "trace.h"
 
 /* What one fault looks at. */
 struct daxfs_fault {
@@ -114,6 +115,7 @@ static vm_fault_t map_window(struct daxfs_fault *fault)
 
 	if (end - start > left << PAGE_SHIFT)
 		end = start + (left << PAGE_SHIFT);
+	trace_daxfs_fault(fault->inode, start, (end - start) >> PAGE_SHIFT, 0);
 	return map_range(fault, start, end, first);
 }
 
@@ -174,10 +176,13 @@ static vm_fault_t daxfs_huge_fault(struct vm_fault *vmf, daxfs_fault_order order
 		return VM_FAULT_FALLBACK;
 	if (!begin_fault(&fault, vmf) || !daxfs_enter(fault.sbi, &id))
 		return VM_FAULT_SIGBUS;
-	if (can_map_huge(&fault, &pfn))
+	if (can_map_huge(&fault, &pfn)) {
+		trace_daxfs_fault(fault.inode, vmf->address & PMD_MASK,
+				  PMD_SIZE >> PAGE_SHIFT, PMD_SHIFT - PAGE_SHIFT);
 		ret = vmf_insert_pfn_pmd(vmf, region_pfn(&fault.sbi->region, pfn), false);
-	else
+	} else {
 		ret = map_window(&fault);
+	}
 	daxfs_exit(fault.sbi, id);
 	return ret;
 }

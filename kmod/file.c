@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Regular files: reads are loads from the region. */
 #include <linux/fs.h>
+#include <linux/sched/signal.h>
 #include <linux/splice.h>
 #include <linux/uio.h>
 
@@ -100,6 +101,10 @@ static loff_t seek_data(struct super_block *sb, const struct daxfs_node *node,
 		if (map.hole == hole)
 			return pos;
 		pos += map.len;
+		/* Another kernel may be adding extents. */
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		cond_resched();
 	}
 	return hole ? pos : -ENXIO;
 }

@@ -64,6 +64,8 @@ static int daxfs_show_options(struct seq_file *seq, struct dentry *root)
 
 	if (options->has_phys)
 		seq_printf(seq, ",phys=%pa,size=%llu", &options->phys, options->size);
+	if (options->validate)
+		seq_puts(seq, ",validate");
 	if (dmabuf) {
 		/* Its owner gives it a name, at any time. */
 		spin_lock(&dmabuf->name_lock);
@@ -93,6 +95,9 @@ static int refuse_image(struct fs_context *fc, const struct daxfs_region *region
 	else if (ret == -EOPNOTSUPP)
 		errorf(fc, "daxfs: %s 0x%llx is not known to this module: a later one is needed",
 		       err->field, err->value);
+	else if (ret == -EUCLEAN && err->ino)
+		errorf(fc, "daxfs: inode %llu: bad %s 0x%llx, the image is corrupt",
+		       err->ino, err->field, err->value);
 	else if (ret == -EUCLEAN)
 		errorf(fc,
 		       "daxfs: bad superblock: %s is 0x%llx in a region of %llu bytes: truncated or corrupt",
@@ -126,6 +131,8 @@ static int open_image(struct super_block *sb, struct fs_context *fc)
 	if (!daxfs_enter(sbi, &id))
 		return refuse_image(fc, region, -EIO, &err);
 	ret = daxfs_image_open(&sbi->image, region->base, region->size, &err);
+	if (!ret && sbi->options.validate)
+		ret = daxfs_validate(&sbi->image, &err);
 	root = ret ? NULL : open_root(sb);
 	daxfs_exit(sbi, id);
 	if (ret)
@@ -228,7 +235,13 @@ static int daxfs_reconfigure(struct fs_context *fc)
 	return 0;
 }
 
-enum { DAXFS_OPT_DMABUF, DAXFS_OPT_FAULT, DAXFS_OPT_PHYS, DAXFS_OPT_SIZE };
+enum {
+	DAXFS_OPT_DMABUF,
+	DAXFS_OPT_FAULT,
+	DAXFS_OPT_PHYS,
+	DAXFS_OPT_SIZE,
+	DAXFS_OPT_VALIDATE,
+};
 
 static const struct constant_table daxfs_fault_paths[] = {
 	{ "map-ahead", false },
@@ -241,6 +254,7 @@ static const struct fs_parameter_spec daxfs_parameters[] = {
 	fsparam_enum("fault", DAXFS_OPT_FAULT, daxfs_fault_paths),
 	fsparam_string("phys", DAXFS_OPT_PHYS),
 	fsparam_string("size", DAXFS_OPT_SIZE),
+	fsparam_flag("validate", DAXFS_OPT_VALIDATE),
 	{}
 };
 
@@ -308,6 +322,9 @@ static int daxfs_parse_param(struct fs_context *fc, struct fs_parameter *param)
 		return 0;
 	case DAXFS_OPT_PHYS:
 		return parse_phys(fc, param, options);
+	case DAXFS_OPT_VALIDATE:
+		options->validate = true;
+		return 0;
 	default:
 		options->has_size = true;
 		return parse_bytes(fc, param, &options->size);
