@@ -127,22 +127,6 @@ std::vector<std::string> headers_packages(const std::string &release)
     return packages;
 }
 
-void download_and_unpack(const std::vector<std::string> &packages, const fs::path &root,
-                         const Progress &progress)
-{
-    const TempDir downloads(root.parent_path());
-    progress("fetching " + fmt::format("{}", fmt::join(packages, ", ")));
-    Argv argv{"apt-get", "-q", "download"};
-    if (running_as_root())  // apt would drop to a user that cannot write into a private folder
-        argv.insert(argv.begin() + 1, {"-o", "APT::Sandbox::User=root"});
-    argv.insert(argv.end(), packages.begin(), packages.end());
-    run_checked(argv, {.cwd = downloads.path()});
-    fs::create_directories(root);
-    for (const auto &file : fs::directory_iterator(downloads.path()))
-        if (file.path().extension() == ".deb")
-            run_checked({"dpkg-deb", "-x", file.path().string(), root.string()});
-}
-
 std::string candidate_version(const std::string &package)
 {
     const auto text = run_checked({"apt-cache", "show", "--no-all-versions", package}).out;
@@ -200,7 +184,7 @@ void make_kernel(const fs::path &dir, const fs::path &final_dir, const std::stri
     const auto root = dir / "root";
     auto packages = headers_packages(release);
     packages.insert(packages.begin(), "linux-image-" + release);
-    download_and_unpack(packages, root, progress);
+    unpack_debian_packages(packages, root, progress);
     make_both_names(root);
     remove_links_to_the_host(root / "lib/modules" / release);
     relocate_headers(root, final_dir / "root", release);
@@ -271,6 +255,22 @@ fs::path modules_folder(const fs::path &given, const std::optional<std::string> 
 }
 
 }  // namespace
+
+void unpack_debian_packages(const std::vector<std::string> &packages, const fs::path &root,
+                            const Progress &progress)
+{
+    const TempDir downloads(root.parent_path());
+    progress("fetching " + fmt::format("{}", fmt::join(packages, ", ")));
+    Argv argv{"apt-get", "-q", "download"};
+    if (running_as_root())  // apt would drop to a user that cannot write into a private folder
+        argv.insert(argv.begin() + 1, {"-o", "APT::Sandbox::User=root"});
+    argv.insert(argv.end(), packages.begin(), packages.end());
+    run_checked(argv, {.cwd = downloads.path()});
+    fs::create_directories(root);
+    for (const auto &file : fs::directory_iterator(downloads.path()))
+        if (file.path().extension() == ".deb")
+            run_checked({"dpkg-deb", "-x", file.path().string(), root.string()});
+}
 
 Kernel fetch_debian_kernel(std::string_view pattern, const Progress &progress)
 {

@@ -30,6 +30,10 @@ struct Kernel {
 // included. Cached: with a complete entry apt is not called.
 Kernel fetch_debian_kernel(std::string_view pattern, const Progress &progress);
 
+// Packages of the machine's Debian, fetched and unpacked below `root`; nothing is installed.
+void unpack_debian_packages(const std::vector<std::string> &packages,
+                            const std::filesystem::path &root, const Progress &progress);
+
 // A kernel of the user's. `modules`: …/lib/modules/RELEASE, or a folder that holds
 // lib/modules/RELEASE. `headers` may be empty.
 Kernel user_kernel(const std::filesystem::path &vmlinuz, const std::filesystem::path &modules,

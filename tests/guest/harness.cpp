@@ -69,11 +69,13 @@ daxbench::Guest boot(const fs::path &image, const fs::path &dir, const BootOptio
     config.initramfs = bench().initramfs;
     config.icount = options.icount;
     config.memory_mib = options.memory_mib;
+    config.cpus = options.cpus;
     config.medium = options.medium;
     config.image = image;
     config.image_writable = true;
     config.log_dir = dir;
     config.extra_cmdline = options.cmdline;
+    config.tools = options.tools;
     daxbench::Guest guest(std::move(config));
     guest.start();
     guest.wait_hello(Seconds(60));

@@ -39,7 +39,9 @@ struct BootOptions {
     std::string medium = "pmem";
     bool icount = false;
     std::uint64_t memory_mib = 512;
+    unsigned cpus = 1;
     std::string cmdline;
+    std::filesystem::path tools; ///< read-only disk with the serial "tools"
     std::vector<std::string> modules = {"daxfs"};
 };
 

@@ -416,4 +416,29 @@ TEST(Files, SeveralMountsOfOneRegionEnd)
     ASSERT_OK(umount("/tmp/third"));
 }
 
+TEST(Tracepoints, TellOfMountsLookupsAndFaults)
+{
+    const std::string tracing = "/sys/kernel/tracing";
+    mount("tracefs", tracing.c_str(), "tracefs", 0, nullptr);
+    daxbench::write_file(tracing + "/events/daxfs/enable", "1");
+    mount_again();
+    struct stat st;
+    EXPECT_ERRNO(stat((root + "/no such file").c_str(), &st), ENOENT);
+    {
+        const Mapping map(root + "/pages", PROT_READ, MAP_SHARED);
+        EXPECT_EQ(page_number(map.at(1)), 1U);
+        const Mapping packed(root + "/small-pages", PROT_READ, MAP_SHARED);
+        EXPECT_EQ(page_number(packed.at(2)), 2U);
+    }
+    daxbench::write_file(tracing + "/events/daxfs/enable", "0");
+    const auto trace = daxbench::read_file(tracing + "/trace");
+    const auto has = [&](const std::string &part) {
+        return trace.find(part) != std::string::npos;
+    };
+    EXPECT_TRUE(has("daxfs_mount: dev ")) << trace;
+    EXPECT_TRUE(has("name no such file error -2")) << trace;
+    EXPECT_TRUE(has(" pages 512 order 9")) << trace;
+    EXPECT_TRUE(has(" order 0")) << trace;
+}
+
 } // namespace probe

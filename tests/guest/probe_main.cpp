@@ -2,6 +2,8 @@
 // The program that runs inside the guests: GoogleTests, and small jobs they start it for.
 #include "probe.hpp"
 
+#include "probe_jobs.hpp"
+
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -92,6 +94,10 @@ int main(int argc, char **argv)
         return static_cast<int>(sleep(60));
     if (job == "abort")
         std::abort();
+    if (job == "access")
+        return probe::access_job({argv + 2, argv + argc});
+    if (job == "churn")
+        return probe::churn_job(std::atoi(argv[2]));
     testing::InitGoogleTest(&argc, argv);
     return RUN_ALL_TESTS();
 }

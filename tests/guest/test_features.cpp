@@ -180,6 +180,7 @@ TEST_F(Features, Attributes) { check("Attributes.*"); }
 TEST_F(Features, Overlays) { check("Overlays.*"); }
 TEST_F(Features, MappingsOfAlignedFiles) { check("Aligned/Mappings.*"); }
 TEST_F(Features, MappingsOfPackedFiles) { check("Packed/Mappings.*"); }
+TEST_F(Features, Tracepoints) { check("Tracepoints.*"); }
 TEST_F(Features, Programs) { check("Programs.*"); }
 
 TEST_F(Features, LeaveTheImageAsItWas)
