@@ -56,11 +56,13 @@ struct Options {
     std::string file_contexts;
     std::string digest;
     BuildOptions build;
-    unsigned threads = std::max(1u, std::thread::hardware_concurrency());
+    // More than cores: where files come from a disk, most of them wait for it.
+    unsigned threads = std::max(16u, std::thread::hardware_concurrency());
     bool all_root = false;
     bool no_dedupe = false;
     bool no_sync = false;
     bool keep_going = false;
+    bool layers = false;
     bool quiet = false;
     bool json = false;
 };
@@ -82,9 +84,12 @@ void declare(CLI::App& app, Options& o)
              "source: a container image, as an OCI layout (directory or archive) or from docker save");
     add_list(app, "--text,--pseudo", o.text, "FILE",
              "source: a tree as text, whole or a few entries to add; - is standard input");
+    app.add_flag("--layers", o.layers,
+                 "make one image for each layer of the one --oci: IMAGE.1 (the lowest), IMAGE.2, ...; "
+                 "whiteouts as overlayfs has them");
     app.add_option("-L,--label", o.build.label, "label, up to 32 bytes");
     app.add_option("-U,--uuid", o.uuid, "UUID (default: made from the content)");
-    app.add_option("-j,--threads", o.threads, "threads (default: one for each core)")
+    app.add_option("-j,--threads", o.threads, "threads (default: 16, or one for each core if those are more)")
         ->check(CLI::Range(1u, 1024u));
     app.add_option("--align", o.build.align,
                    "files of this size and more start on a multiple of it: 4K to 1G, a power of 2 "
@@ -139,6 +144,8 @@ void complete(Options& o)
         if (!o.build.digest)
             throw CLI::ValidationError("--digest", "wanted xxh3, sha256 or none, got " + printable(o.digest));
     }
+    if (o.layers && (o.oci.size() != 1 || o.sources.size() + o.tar.size() + o.text.size() != 0))
+        throw CLI::ValidationError("--layers", "wanted one --oci and no other source");
     o.build.dedupe = !o.no_dedupe;
     o.build.sync = !o.no_sync;
     if (!o.file_contexts.empty())
@@ -248,10 +255,10 @@ void add_sources(SourceList& list, const CLI::App& app, const Options& o, Inputs
     }
 }
 
-std::string to_json(const Options& o, const BuildSummary& s, double seconds)
+std::string to_json(const std::string& image, const Options& o, const BuildSummary& s, double seconds)
 {
     return nlohmann::ordered_json{
-        {"image", printable(o.image)},
+        {"image", printable(image)},
         {"uuid", show_uuid(s.uuid)},
         {"label", o.build.label},
         {"inodes", s.inodes},
@@ -272,21 +279,48 @@ std::string to_json(const Options& o, const BuildSummary& s, double seconds)
         .dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
 }
 
-std::string to_text(const Options& o, const BuildSummary& s, double seconds)
+std::string to_text(const std::string& image, const BuildSummary& s, double seconds)
 {
     constexpr double mb = 1e6;
     return fmt::format("{}: {:.1f} MB, {} inodes, {:.1f} MB of data, {:.1f} MB shared, UUID {}{}, {:.2f} s",
-                       printable(o.image), static_cast<double>(s.image_bytes) / mb, s.inodes,
+                       printable(image), static_cast<double>(s.image_bytes) / mb, s.inodes,
                        static_cast<double>(s.data_bytes) / mb,
                        static_cast<double>(s.shared_bytes) / mb, show_uuid(s.uuid),
                        s.root_digest.empty() ? "" : fmt::format(", {} {}", digest_name(s.digest), to_hex(s.root_digest)),
                        seconds);
 }
 
+void report(const Options& o, const std::string& image, const BuildSummary& summary, double seconds,
+            std::ostream& out)
+{
+    if (o.json)
+        out << to_json(image, o, summary, seconds) << '\n';
+    else if (!o.quiet)
+        out << to_text(image, summary, seconds) << '\n';
+}
+
+double seconds_since(std::chrono::steady_clock::time_point start)
+{
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+void make_layers(const Options& o, Streams& streams, const std::atomic<bool>* stop)
+{
+    const Workers workers = {o.threads, stop, nullptr};
+    const OciImage image(o.oci.front(), workers);
+    const PathFilter filter = filter_of(o);
+    for (std::size_t i = 0; i < image.layers().size(); ++i) {
+        const auto start = std::chrono::steady_clock::now();
+        OciLayerSource source(image, i, filter);
+        const std::string name = fmt::format("{}.{}", o.image, i + 1);
+        const BuildSummary summary = build_image(source, name, o.build, workers);
+        report(o, name, summary, seconds_since(start), streams.out);
+    }
+}
+
 void make_image(const CLI::App& app, const Options& o, Streams& streams, const std::atomic<bool>* stop)
 {
-    using clock = std::chrono::steady_clock;
-    const auto start = clock::now();
+    const auto start = std::chrono::steady_clock::now();
     Inputs inputs(streams.in);
     SourceList sources;
     std::mutex mutex;
@@ -303,12 +337,7 @@ void make_image(const CLI::App& app, const Options& o, Streams& streams, const s
         printer.emplace(progress, streams.err, streams.err_is_terminal);
     const BuildSummary summary = build_image(sources, o.image, o.build, {o.threads, stop, &progress});
     printer.reset();
-    std::ostream& out = streams.out;
-    const double seconds = std::chrono::duration<double>(clock::now() - start).count();
-    if (o.json)
-        out << to_json(o, summary, seconds) << '\n';
-    else if (!o.quiet)
-        out << to_text(o, summary, seconds) << '\n';
+    report(o, o.image, summary, seconds_since(start), streams.out);
 }
 
 }  // namespace
@@ -323,7 +352,10 @@ int mkdaxfs_main(const std::vector<std::string>& args, std::istream& in, std::os
     try {
         app.parse(std::vector<std::string>(args.rbegin(), args.rend()));
         complete(options);
-        make_image(app, options, streams, stop);
+        if (options.layers)
+            make_layers(options, streams, stop);
+        else
+            make_image(app, options, streams, stop);
         return 0;
     } catch (const CLI::Success& asked) {
         return app.exit(asked, out, err);

@@ -191,14 +191,34 @@ std::vector<OciLayer> oci_layers(BlobStore& blobs, const std::string& name, cons
     throw no_image(name, "wanted index.json (OCI) or manifest.json (docker save) in it, neither is there");
 }
 
-OciSource::OciSource(std::string where, PathFilter filter) : filter_(std::move(filter))
+OciImage::OciImage(const std::string& where, const Workers& workers) : path_(where)
 {
-    path_ = where;
+    std::string tag;
     const std::size_t colon = where.rfind(':');
     if (colon != where.npos && !std::filesystem::exists(where)) {
         path_ = where.substr(0, colon);
-        tag_ = where.substr(colon + 1);
+        tag = where.substr(colon + 1);
     }
+    blobs_ = open_blobs(path_, workers);
+    layers_ = oci_layers(*blobs_, path_, tag);
+}
+
+void OciImage::read_layer(std::size_t index, const ArchiveTarget& target) const
+{
+    const OciLayer& layer = layers_[index];
+    const std::string name = path_ + " " + layer.path;
+    ReadBytes read = blobs_->open(layer.path);
+    if (!layer.sha256.empty())
+        read = checked_sha256(std::move(read), layer.sha256, name);
+    read_archive(read, name, target);
+    std::array<std::byte, 65536> rest;
+    while (read(rest) != 0)  // what follows the archive's end counts for the digest
+        target.workers.check_stop();
+}
+
+OciSource::OciSource(std::string where, PathFilter filter)
+    : where_(std::move(where)), filter_(std::move(filter))
+{
 }
 
 std::unique_ptr<Tree> OciSource::scan(const Workers& workers)
@@ -210,21 +230,31 @@ std::unique_ptr<Tree> OciSource::scan(const Workers& workers)
 
 void OciSource::add_to(TreeBuilder& builder, const Workers& workers)
 {
-    const std::unique_ptr<BlobStore> blobs = open_blobs(path_, workers);
-    for (const OciLayer& layer : oci_layers(*blobs, path_, tag_)) {
-        const std::string name = path_ + " " + layer.path;
-        ReadBytes read = blobs->open(layer.path);
-        if (!layer.sha256.empty())
-            read = checked_sha256(std::move(read), layer.sha256, name);
+    const OciImage image(where_, workers);
+    for (std::size_t i = 0; i < image.layers().size(); ++i) {
         builder.begin_layer();
-        read_archive(read, name, {builder, spool_, filter_, workers, Whiteouts::apply});
-        std::array<std::byte, 65536> rest;
-        while (read(rest) != 0)  // what follows the archive's end counts for the digest
-            workers.check_stop();
+        image.read_layer(i, {builder, spool_, filter_, workers, Whiteouts::apply});
     }
 }
 
 std::unique_ptr<FileContent> OciSource::open(const Tree& tree, NodeId node) const
+{
+    return spool_.open(tree, node);
+}
+
+OciLayerSource::OciLayerSource(const OciImage& image, std::size_t layer, PathFilter filter)
+    : image_(image), layer_(layer), filter_(std::move(filter))
+{
+}
+
+std::unique_ptr<Tree> OciLayerSource::scan(const Workers& workers)
+{
+    TreeBuilder builder;
+    image_.read_layer(layer_, {builder, spool_, filter_, workers, Whiteouts::overlay});
+    return builder.finish();
+}
+
+std::unique_ptr<FileContent> OciLayerSource::open(const Tree& tree, NodeId node) const
 {
     return spool_.open(tree, node);
 }

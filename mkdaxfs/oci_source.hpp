@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -8,6 +9,12 @@
 #include "source.hpp"
 
 namespace daxfs {
+
+// A layer's file in the store, and the SHA-256 it must have; "" when none is given.
+struct OciLayer {
+    std::string path;
+    std::string sha256;
+};
 
 // A container image: an OCI image layout (directory or archive) or what docker save
 // writes. Its layers are applied in order, whiteouts among them.
@@ -22,16 +29,40 @@ public:
     std::unique_ptr<FileContent> open(const Tree& tree, NodeId node) const override;
 
 private:
-    std::string path_;
-    std::string tag_;
+    std::string where_;
     PathFilter filter_;
     Spool spool_;
 };
 
-// A layer's file in the store, and the SHA-256 it must have; "" when none is given.
-struct OciLayer {
-    std::string path;
-    std::string sha256;
+// A container image that is open, and where its layers are.
+class OciImage {
+public:
+    // where: as for OciSource.
+    OciImage(const std::string& where, const Workers& workers);
+
+    const std::vector<OciLayer>& layers() const { return layers_; }
+    // Read a layer, all of it, so that its digest is compared too.
+    void read_layer(std::size_t layer, const ArchiveTarget& target) const;
+
+private:
+    std::string path_;
+    std::unique_ptr<BlobStore> blobs_;
+    std::vector<OciLayer> layers_;
+};
+
+// One layer alone, its whiteouts as overlayfs has them. The image outlives it.
+class OciLayerSource : public TreeSource {
+public:
+    OciLayerSource(const OciImage& image, std::size_t layer, PathFilter filter);
+
+    std::unique_ptr<Tree> scan(const Workers& workers) override;
+    std::unique_ptr<FileContent> open(const Tree& tree, NodeId node) const override;
+
+private:
+    const OciImage& image_;
+    std::size_t layer_;
+    PathFilter filter_;
+    Spool spool_;
 };
 
 // The layers of the image with this tag, the lowest first.

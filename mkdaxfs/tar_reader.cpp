@@ -16,6 +16,7 @@
 #include <fmt/core.h>
 
 #include "archive_entry.hpp"
+#include "daxfs_format.h"
 #include "error.hpp"
 
 namespace daxfs {
@@ -104,7 +105,7 @@ public:
             target_.workers.check_stop();
             const int result = archive_read_next_header(in_.get(), &entry);
             if (result == ARCHIVE_EOF)
-                return;
+                return mark_opaque();
             check(result);
             add(entry);
             target_.workers.add_entries(1);
@@ -155,11 +156,34 @@ private:
         const std::string last = path.substr(dir.size());
         if (target_.whiteouts == Whiteouts::names || !last.starts_with(whiteout))
             return false;
+        if (target_.whiteouts == Whiteouts::overlay) {
+            put_overlay_whiteout(dir, last);
+            return true;
+        }
         if (last == opaque)
             target_.builder.clear(dir);
         else if (!last.starts_with(".wh..wh."))  // those are a union filesystem's own
             target_.builder.remove(dir + last.substr(whiteout.size()));
         return true;
+    }
+
+    // A character device 0:0 hides a name, trusted.overlay.opaque all that is below.
+    void put_overlay_whiteout(const std::string& dir, const std::string& last)
+    {
+        Node node;
+        if (last == opaque) {
+            opaque_.push_back(dir);
+        } else if (!last.starts_with(".wh..wh.")) {
+            node.mode = S_IFCHR;
+            target_.builder.put(dir + last.substr(whiteout.size()), node);
+        }
+    }
+
+    // Once all directories have the attributes that the layer gives them.
+    void mark_opaque()
+    {
+        for (const std::string& dir : opaque_)
+            target_.builder.add_xattr(dir, {DAXFS_XATTR_TRUSTED, "overlay.opaque", "y"});
     }
 
     void keep_content(archive_entry* entry, Node& node)
@@ -190,6 +214,7 @@ private:
     const std::string& name_;
     const ArchiveTarget& target_;
     Stream stream_;
+    std::vector<std::string> opaque_;
     std::unique_ptr<archive, int (*)(archive*)> in_;
 };
 

@@ -20,6 +20,7 @@ using ReadBytes = std::function<std::size_t(std::span<std::byte> to)>;
 enum class Whiteouts {
     names,  // ".wh.x" is a file like any other
     apply,  // ".wh.x" removes x, ".wh..wh..opq" all that was below (OCI image layers)
+    overlay,  // they become what overlayfs has in their place
 };
 
 // Where what is read goes.

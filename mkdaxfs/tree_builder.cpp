@@ -304,6 +304,19 @@ std::optional<NodeId> TreeBuilder::find(std::string_view path)
     return entry == no_entry ? std::nullopt : std::optional(tree_->entries[entry].node);
 }
 
+void TreeBuilder::add_xattr(std::string_view path, const Xattr& xattr)
+{
+    const std::optional<NodeId> dir = walk(path, false);
+    if (!dir)
+        return;
+    Node& node = tree_->nodes[*dir];
+    std::vector<Xattr> all;
+    if (node.xattrs != 0)
+        all = xattrs().decode(node.xattrs);
+    all.push_back(xattr);
+    node.xattrs = xattrs().intern(std::move(all));
+}
+
 void TreeBuilder::remove(std::string_view path)
 {
     const Place at = place(path, false);

@@ -34,6 +34,8 @@ public:
     void put(std::string_view path, Node node, std::string_view target = {});
     // Another name of what is there at `to`. Throws when that is nothing or a directory.
     void link(std::string_view path, std::string_view to);
+    // Give the directory at path, if it is there, one more attribute.
+    void add_xattr(std::string_view path, const Xattr& xattr);
     // What earlier layers put at path goes.
     void remove(std::string_view path);
     // What earlier layers put below the directory goes.

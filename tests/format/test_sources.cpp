@@ -310,6 +310,29 @@ TEST_F(Containers, LayersOfAnOciLayout)
     expect_error(run({"--oci", layout_.string() + ":v2"}), "wanted one image tagged v2, got 0; it has the tags v1");
 }
 
+TEST_F(Containers, AnImageForEachLayer)
+{
+    three_layers();
+    const ToolResult result = run({"--layers", "--oci", layout_});
+    ASSERT_EQ(result.status, 0) << result.err;
+    const ImageReader lowest(root() / "other.1");
+    EXPECT_EQ(content_of(lowest, "etc/removed"), "removed");
+    EXPECT_EQ(content_of(lowest, "replaced"), "a file");
+    const ImageReader middle(root() / "other.2");
+    const daxfs_attr whiteout = attr_of(middle, "etc/removed");
+    EXPECT_EQ(whiteout.mode & S_IFMT, unsigned{S_IFCHR});
+    EXPECT_EQ(whiteout.rdev_major + whiteout.rdev_minor, 0u);
+    EXPECT_EQ(attr_of(middle, "tree").mode & S_IFMT, unsigned{S_IFCHR});
+    const auto xattrs = middle.xattrs(attr_of(middle, "opaque").node);
+    ASSERT_EQ(xattrs.size(), 1u);
+    EXPECT_EQ(join_xattr_name(xattrs[0].index, xattrs[0].name) + "=" + xattrs[0].value, "trusted.overlay.opaque=y");
+    EXPECT_FALSE(middle.find("opaque/.wh..wh..opq"));
+    const ImageReader highest(root() / "other.3");
+    EXPECT_EQ(content_of(highest, "tree/new"), "n");
+    EXPECT_FALSE(fs::exists(root() / "other.4"));
+    EXPECT_EQ(run({"--layers", source()}).status, 2);
+}
+
 TEST_F(Containers, LayersOfDockerSave)
 {
     three_layers();
