@@ -16,8 +16,10 @@
 #include <fstream>
 #include <random>
 
+#include "cache.hpp"
 #include "dataset.hpp"
 #include "manifest.hpp"
+#include "protocol.hpp"
 #include "spec.hpp"
 
 namespace {
@@ -152,7 +154,10 @@ protected:
             *dataset_, {(daxtest::bench().build / "mkdaxfs/mkdaxfs").string(), "--quiet",
                         image.string(), dataset_->dir.string()}));
         daxtest::pad_image(image);
-        guest_ = new daxbench::Guest(daxtest::boot(image, dir_->path() / "logs"));
+        hash_ = daxbench::xxh3_file(image);
+        daxtest::BootOptions options;
+        options.modules = {"daxfs", "overlay"};
+        guest_ = new daxbench::Guest(daxtest::boot(image, dir_->path() / "logs", options));
         daxtest::mount(*guest_);
     }
 
@@ -171,6 +176,14 @@ protected:
         return result.at("stdout");
     }
 
+    /// Runs a shell command in the initramfs; must exit with 0.
+    static std::string shell(const std::string &command) {
+        const auto result = daxtest::run(*guest_, {"/bin/busybox", "sh", "-c", command});
+        EXPECT_EQ(result.at("status"), 0) << command << ": " << result.dump();
+        return result.at("stdout");
+    }
+
+    static inline std::string hash_;
     static inline daxbench::Dataset *dataset_;
     static inline daxbench::TempDir *dir_;
     static inline daxbench::Guest *guest_;
@@ -199,6 +212,39 @@ TEST_F(RootFilesystem, KeepsNothingInThePageCache) {
     EXPECT_EQ(after.at("page_cache").get<std::int64_t>() + after.at("buffers").get<std::int64_t>(),
               before.at("page_cache").get<std::int64_t>() +
                   before.at("buffers").get<std::int64_t>());
+}
+
+TEST_F(RootFilesystem, StartsAContainer) {
+    shell("mkdir -p /tmp/upper /tmp/work /mnt/merged && mount -t overlay -o "
+          "lowerdir=/mnt/x,upperdir=/tmp/upper,workdir=/tmp/work overlay /mnt/merged");
+    const std::string script =
+        "import sys, importlib\n"
+        "skip = {'antigravity', 'this', 'tkinter', '_tkinter', 'turtle', 'turtledemo', 'idlelib'}\n"
+        "count, failed = 0, []\n"
+        "for name in sorted(sys.stdlib_module_names - skip):\n"
+        "    try:\n"
+        "        importlib.import_module(name); count += 1\n"
+        "    except ImportError:\n"
+        "        failed.append(name)\n"
+        "open('/root/written', 'w').write('by python')\n"
+        "open('/etc/hostname', 'w').write('container')\n"
+        "print(count, *failed)\n";
+    const auto result = guest_->call("exec", {{"argv", {"/usr/bin/python3", "-c",
+                                                        daxbench::percent_encode(script)}},
+                                              {"chroot", "/mnt/merged"},
+                                              {"timeout_s", 240}}, Seconds(260));
+    ASSERT_EQ(result.at("status"), 0) << result.dump();
+    const auto out = daxbench::percent_decode(result.at("stdout").get<std::string>());
+    // Modules of other systems (nt, winreg) and of packages left out are not there.
+    EXPECT_GT(std::stoi(out), 200) << out;
+    EXPECT_EQ(shell("cat /tmp/upper/root/written"), "by%20python");
+    EXPECT_EQ(shell("cat /tmp/upper/etc/hostname"), "container");
+    EXPECT_EQ(shell("test -e /mnt/x/root/written || echo untouched"), "untouched%0A");
+    shell("umount /mnt/merged");
+}
+
+TEST_F(RootFilesystem, IsAsItWasAfterAllThat) {
+    EXPECT_EQ(daxbench::xxh3_file(dir_->path() / "image"), hash_);
 }
 
 } // namespace
