@@ -56,25 +56,26 @@ static ssize_t daxfs_read_iter(struct kiocb *iocb, struct iov_iter *to)
 	struct inode *inode = file_inode(iocb->ki_filp);
 	struct daxfs_sb_info *sbi = DAXFS_SB(inode->i_sb);
 	const struct daxfs_node *node = &DAXFS_I(inode)->node;
-	u64 pos = iocb->ki_pos, left = iov_iter_count(to);
-	ssize_t done;
+	ssize_t done = 0;
+	u64 pos, left;
 	int id;
 
-	if (!left || pos >= node->size)
-		return 0;
-	left = min(left, node->size - pos);
 	if (unlikely(!daxfs_enter(sbi, &id)))
 		return -EIO;
-	/* Nearly every file lies in a row, checked when its inode was read. */
-	if (likely(node->layout == DAXFS_LAYOUT_FLAT && READ_ONCE(sbi->region.plain)))
-		done = _copy_mc_to_iter(sbi->image.base + node->data + pos, left, to);
-	else
-		done = copy_runs(inode, pos, left, to);
+	pos = iocb->ki_pos;
+	if (likely(pos < node->size)) {
+		left = node->size - pos;
+		/* Nearly every file lies in a row, checked when its inode was read. */
+		if (likely(node->layout == DAXFS_LAYOUT_FLAT && READ_ONCE(sbi->region.plain)))
+			done = _copy_mc_to_iter(sbi->image.base + node->data + pos, left, to);
+		else
+			done = copy_runs(inode, pos, min_t(u64, left, iov_iter_count(to)), to);
+	}
 	daxfs_exit(sbi, id);
-
-	if (unlikely(done <= 0))
-		return done ? done : -EFAULT;
-	iocb->ki_pos = pos + done;
+	if (likely(done > 0))
+		iocb->ki_pos += done;
+	else if (!done && iov_iter_count(to) && iocb->ki_pos < i_size_read(inode))
+		return -EFAULT;
 	return done;
 }
 
