@@ -7,6 +7,7 @@
 #include <linux/dma-buf.h>
 #include <linux/fs_parser.h>
 #include <linux/module.h>
+#include <linux/pagemap.h>
 #include <linux/security.h>
 #include <linux/seq_file.h>
 #include <linux/slab.h>
@@ -395,7 +396,8 @@ static void unmap_files(struct super_block *sb)
 	list_for_each_entry(inode, &sb->s_inodes, i_sb_list) {
 		spin_lock(&inode->i_lock);
 		if ((inode->i_state & (I_NEW | I_FREEING | I_WILL_FREE)) ||
-		    !mapping_mapped(inode->i_mapping)) {
+		    (!mapping_mapped(inode->i_mapping) &&
+		     mapping_empty(inode->i_mapping))) {
 			spin_unlock(&inode->i_lock);
 			continue;
 		}
@@ -403,6 +405,8 @@ static void unmap_files(struct super_block *sb)
 		spin_unlock(&inode->i_lock);
 		spin_unlock(&sb->s_inode_list_lock);
 		unmap_mapping_range(inode->i_mapping, 0, 0, false);
+		/* What fs/dax.c recorded names pages that may go. */
+		invalidate_inode_pages2(inode->i_mapping);
 		/* The list goes on from an inode that is held. */
 		iput(last);
 		last = inode;

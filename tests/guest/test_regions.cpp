@@ -123,7 +123,7 @@ protected:
     }
 
     void check_dma_buf(const std::string &options);
-    void check_going_away(const std::string &way);
+    void check_going_away(const std::string &way, const std::string &options = "ro");
 
     bool has(const std::string &path) { return sh("test -e " + path).status == 0; }
 
@@ -329,9 +329,9 @@ TEST_F(Regions, DeviceDaxByItsResource) {
 }
 
 /// The device goes away under a mount that is being used, and can be used again afterwards.
-void Regions::check_going_away(const std::string &way) {
+void Regions::check_going_away(const std::string &way, const std::string &options) {
     boot("pmem", {"daxfs"});
-    daxtest::mount(*guest_);
+    daxtest::mount(*guest_, options);
     probe("GoesAway", "TAKE_AWAY=" + way);
     EXPECT_EQ(logged("the memory went away"), 1U);
     EXPECT_NE(sh("cat /mnt/x/file").status, 0);
@@ -355,6 +355,11 @@ TEST_F(Regions, GoAwayWithTheirDriver) {
 
 TEST_F(Regions, GoAwayWithTheirDevice) {
     check_going_away("device");
+    finish();
+}
+
+TEST_F(Regions, GoAwayWithWhatTheKernelRecorded) {
+    check_going_away("driver", "ro,fault=iomap");
     finish();
 }
 
