@@ -111,6 +111,27 @@ int one_access(const std::string &what, const std::string &path)
     return ENOSYS;
 }
 
+/// Opens inode NUMBER by a handle made up for it.
+int open_handle(const std::string &number)
+{
+    struct {
+        std::uint32_t bytes = 32;
+        std::int32_t type = 0;
+        std::uint32_t word[8] = {};
+    } handle;
+    auto *raw = reinterpret_cast<file_handle *>(&handle);
+    int mount_id;
+    if (name_to_handle_at(AT_FDCWD, (root + "/good").c_str(), raw, &mount_id, 0) < 0)
+        return errno;
+    handle.word[0] = static_cast<std::uint32_t>(std::stoul(number));
+    const int mount = open(root.c_str(), O_RDONLY | O_DIRECTORY);
+    const int fd = open_by_handle_at(mount, raw, O_RDONLY);
+    const int error = fd < 0 ? errno : 0;
+    close(fd);
+    close(mount);
+    return error;
+}
+
 struct Count {
     unsigned long works = 0;
     unsigned long fails = 0;
@@ -156,7 +177,8 @@ int access_job(const std::vector<std::string> &words)
         if (one_access(what, root + "/" + words.at(path++)))
             return 1;
     }
-    const int error = one_access(what, root + "/" + words.at(path));
+    const int error = what == "open-handle" ? open_handle(words.at(path))
+                                            : one_access(what, root + "/" + words.at(path));
     std::string good;
     try {
         good = daxbench::read_file(root + "/good");

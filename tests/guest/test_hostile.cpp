@@ -391,6 +391,26 @@ TEST_F(Hostile, EveryFieldThatLies)
     guest.shutdown();
 }
 
+// Two directories that are each other's parents: looking for the way up must come to an end.
+TEST_F(Hostile, AHandleInALoop)
+{
+    const auto sub = image_->ino("dir/sub");
+    const auto inner = image_->ino("dir/sub/inner");
+    image_->set(image_->entry("dir/sub/inner/innermost", offsetof(daxfs_dirent, ino)), sub);
+    image_->set(image_->inode("dir/sub", offsetof(daxfs_inode, parent)), inner);
+    auto guest = boot();
+    daxtest::mount(guest);
+    for (const auto ino : {sub, inner}) {
+        const auto out = daxtest::run(guest, {"/bin/probe", "access", "open-handle",
+                                              std::to_string(ino)}).at("stdout");
+        EXPECT_TRUE(out == fmt::format("{}%20untouched", ESTALE) ||
+                    out == fmt::format("{}%20untouched", ELOOP)) << out;
+    }
+    log_of(guest);
+    guest.call("umount", {{"target", target}}, Seconds(30));
+    guest.shutdown();
+}
+
 TEST_F(Hostile, OneMessageManyTimes)
 {
     image_->set(image_->inode("file", offsetof(daxfs_inode, nlink)), 0U);
