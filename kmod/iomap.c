@@ -71,7 +71,16 @@ static ssize_t daxfs_iomap_read(struct kiocb *iocb, struct iov_iter *to)
 
 static vm_fault_t daxfs_iomap_huge_fault(struct vm_fault *vmf, daxfs_fault_order order)
 {
-	return dax_iomap_fault(vmf, order, NULL, NULL, &daxfs_iomap_ops);
+	struct daxfs_sb_info *sbi = DAXFS_SB(file_inode(vmf->vma->vm_file)->i_sb);
+	vm_fault_t ret;
+	int id;
+
+	/* What it records is found when the region goes away. */
+	if (!daxfs_enter(sbi, &id))
+		return VM_FAULT_SIGBUS;
+	ret = dax_iomap_fault(vmf, order, NULL, NULL, &daxfs_iomap_ops);
+	daxfs_exit(sbi, id);
+	return ret;
 }
 
 static vm_fault_t daxfs_iomap_fault(struct vm_fault *vmf)

@@ -5,6 +5,8 @@
 #include <linux/blkdev.h>
 #include <linux/capability.h>
 #include <linux/dma-buf.h>
+#include <linux/fdtable.h>
+#include <linux/file.h>
 #include <linux/fs_parser.h>
 #include <linux/module.h>
 #include <linux/pagemap.h>
@@ -286,22 +288,29 @@ static int parse_phys(struct fs_context *fc, struct fs_parameter *param,
 	return parse_bytes(fc, param, &options->phys);
 }
 
-static int parse_dmabuf(struct fs_context *fc, struct fs_parameter *param, int fd,
+static int parse_dmabuf(struct fs_context *fc, struct fs_parameter *param,
 			struct daxfs_options *options)
 {
 	struct dma_buf *dmabuf;
+	int fd;
 
 	if (param->type != fs_value_is_file)
 		return invalf(fc,
 			      "daxfs: dmabuf= takes a file descriptor by fsconfig(FSCONFIG_SET_FD), as mount.daxfs gives it");
+	/* A file is known as a dma-buf only by a descriptor, and 6.1 tells none. */
+	fd = get_unused_fd_flags(O_CLOEXEC);
+	if (fd < 0)
+		return fd;
+	fd_install(fd, get_file(param->file));
 	dmabuf = dma_buf_get(fd);
+	close_fd(fd);
 	if (!IS_ERR(dmabuf) && dmabuf->file == param->file && !options->dmabuf) {
 		options->dmabuf = dmabuf;
 		return 0;
 	}
 	if (!IS_ERR(dmabuf))
 		dma_buf_put(dmabuf);
-	return invalf(fc, "daxfs: dmabuf=: file descriptor %d is no dma-buf, or a second one", fd);
+	return invalf(fc, "daxfs: dmabuf=: this file is no dma-buf, or a second one");
 }
 
 static int daxfs_parse_param(struct fs_context *fc, struct fs_parameter *param)
@@ -317,7 +326,7 @@ static int daxfs_parse_param(struct fs_context *fc, struct fs_parameter *param)
 		return 0;
 	switch (opt) {
 	case DAXFS_OPT_DMABUF:
-		return parse_dmabuf(fc, param, result.uint_32, options);
+		return parse_dmabuf(fc, param, options);
 	case DAXFS_OPT_FAULT:
 		options->iomap = result.uint_32;
 		return 0;
@@ -406,7 +415,7 @@ static void unmap_files(struct super_block *sb)
 		spin_unlock(&sb->s_inode_list_lock);
 		unmap_mapping_range(inode->i_mapping, 0, 0, false);
 		/* What fs/dax.c recorded names pages that may go. */
-		invalidate_inode_pages2(inode->i_mapping);
+		truncate_inode_pages(inode->i_mapping, 0);
 		/* The list goes on from an inode that is held. */
 		iput(last);
 		last = inode;

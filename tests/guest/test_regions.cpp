@@ -207,7 +207,7 @@ TEST_F(Regions, RefusesWhatIsNoDmaBuf) {
     refused("dmabuf-heap=nonsense,image=/tmp/image", "cannot open /dev/dma_heap/nonsense", 2);
     refused("dmabuf-drm=/dev/null,image=/tmp/image", "gives no buffer", 2);
     refused("dmabuf=x", "wanted dmabuf=FILE-DESCRIPTOR", 1);
-    refused("dmabuf=0", "file descriptor 0 is no dma-buf");
+    refused("dmabuf=0", "this file is no dma-buf");
     refused("dmabuf=99", "Bad file descriptor");
     refused("nonsense=1", "Unknown parameter 'nonsense'");
     refused("ro", "none: Can't lookup blockdev");
