@@ -210,7 +210,7 @@ TEST_F(Regions, RefusesWhatIsNoDmaBuf) {
     refused("dmabuf=0", "this file is no dma-buf");
     refused("dmabuf=99", "Bad file descriptor");
     refused("nonsense=1", "Unknown parameter 'nonsense'");
-    refused("ro", "none: Can't lookup blockdev");
+    refused("ro", "blockdev");
     // Without mount.daxfs a descriptor cannot be given.
     EXPECT_NE(run({"/bin/busybox", "mount", "-t", "daxfs", "-o", "dmabuf=0", "none", target}).status,
               0);
