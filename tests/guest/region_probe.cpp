@@ -275,7 +275,7 @@ TEST(Region, IsADmaBufMountedTwice)
 // Not a check: puts /tmp/image where device-dax has memory.
 TEST(Region, FillsDeviceDax)
 {
-    const UniqueFd device(open("/dev/dax1.0", O_RDWR));
+    const UniqueFd device(open(getenv("DEVICE"), O_RDWR));
     ASSERT_TRUE(device) << strerror(errno);
     const auto size = fs::file_size("/tmp/image");
     void *to = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, device.get(), 0);
