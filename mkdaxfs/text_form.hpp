@@ -7,15 +7,12 @@
 #include <string>
 #include <string_view>
 
+#include "percent.hpp"
 #include "tree.hpp"
 
 namespace daxfs {
 
 inline constexpr std::string_view text_first_line = "daxfs-text 1";
-
-// Bytes other than visible ASCII, and '%', become %XX: no blank or newline is left.
-std::string percent_encode(std::string_view bytes);
-std::optional<std::string> percent_decode(std::string_view text);
 
 std::string base64_encode(std::string_view bytes);
 std::optional<std::string> base64_decode(std::string_view text);

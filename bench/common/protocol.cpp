@@ -3,59 +3,24 @@
 
 #include <map>
 #include <stdexcept>
+#include <utility>
+
+#include "percent.hpp"
 
 namespace daxbench {
 
-namespace {
-
-constexpr char hex_digits[] = "0123456789ABCDEF";
-
-int hex_value(char digit) {
-    if (digit >= '0' && digit <= '9')
-        return digit - '0';
-    if (digit >= 'A' && digit <= 'F')
-        return digit - 'A' + 10;
-    if (digit >= 'a' && digit <= 'f')
-        return digit - 'a' + 10;
-    return -1;
-}
-
-}  // namespace
-
 std::string percent_encode(std::string_view bytes) {
-    std::string text;
-    text.reserve(bytes.size());
-    for (const char c : bytes) {
-        const auto byte = static_cast<unsigned char>(c);
-        if (byte >= 0x21 && byte <= 0x7e && byte != '%') {
-            text += c;
-            continue;
-        }
-        text += '%';
-        text += hex_digits[byte >> 4];
-        text += hex_digits[byte & 15];
-    }
-    return text;
+    return daxfs::percent_encode(bytes);
 }
 
 std::string percent_decode(std::string_view text) {
-    std::string bytes;
-    bytes.reserve(text.size());
-    for (std::size_t i = 0; i < text.size(); ++i) {
-        if (text[i] != '%') {
-            bytes += text[i];
-            continue;
-        }
-        const int high = i + 2 < text.size() ? hex_value(text[i + 1]) : -1;
-        const int low = i + 2 < text.size() ? hex_value(text[i + 2]) : -1;
-        if (high < 0 || low < 0)
-            throw std::runtime_error("wanted %XX with two hex digits at byte " + std::to_string(i) +
-                                     " of '" + std::string(text.substr(0, 200)) +
-                                     "': encode '%' as %25");
-        bytes += static_cast<char>(high * 16 + low);
-        i += 2;
-    }
-    return bytes;
+    std::size_t bad = 0;
+    auto bytes = daxfs::percent_decode(text, &bad);
+    if (!bytes)
+        throw std::runtime_error("wanted %XX with two hex digits at byte " + std::to_string(bad) +
+                                 " of '" + std::string(text.substr(0, 200)) +
+                                 "': encode '%' as %25");
+    return std::move(*bytes);
 }
 
 void LineFramer::feed(std::string_view bytes) {
