@@ -6,7 +6,7 @@ _daxfs_tools()
 
 	case ${COMP_WORDS[0]##*/} in
 	mkdaxfs | mkfs.daxfs)
-		options='--tar --oci --layers --text --pseudo --label --uuid --threads --align --no-dedupe
+		options='--tar --oci --layers --text --pseudo --device --phys --heap --mount --label --uuid --threads --align --no-dedupe
 			--digest --exclude --exclude-regex --xattr-exclude --file-contexts --all-root
 			--force-uid --force-gid --uid-offset --gid-offset --mtime --force --keep-going --no-sync --quiet
 			--json --help --version' ;;
@@ -22,7 +22,10 @@ _daxfs_tools()
 	--digest)
 		mapfile -t COMPREPLY < <(compgen -W 'xxh3 sha256' -- "$cur")
 		return ;;
-	--extract)
+	--heap)
+		mapfile -t COMPREPLY < <(cd /dev/dma_heap 2>/dev/null && compgen -f -- "$cur")
+		return ;;
+	--extract | --mount)
 		mapfile -t COMPREPLY < <(compgen -d -- "$cur")
 		return ;;
 	esac

@@ -174,7 +174,7 @@ BuildSummary summarize(const Tree& tree, const ContentTotals& totals, const Plac
 
 }  // namespace
 
-BuildSummary build_image(TreeSource& source, const std::string& path, const BuildOptions& wanted,
+BuildSummary build_image(TreeSource& source, const OpenOutput& open, const BuildOptions& wanted,
                          const Workers& workers)
 {
     const std::unique_ptr<Tree> tree = source.scan(workers);
@@ -188,7 +188,8 @@ BuildSummary build_image(TreeSource& source, const std::string& path, const Buil
     content.survey();
     const MetadataPlan plan = plan_metadata(*tree, content.sparse(), digest_size(*options.digest));
 
-    OutputFile output(path, options.force);
+    const std::unique_ptr<Output> opened = open();
+    Output& output = *opened;
     Placer placer(round_up(plan.all.off + plan.all.len, DAXFS_BLOCK_SIZE));
     content.write(output, placer);
     placer.for_each_gap([&](std::uint64_t off, std::uint64_t len) { output.zero(off, len); });
@@ -215,6 +216,12 @@ BuildSummary build_image(TreeSource& source, const std::string& path, const Buil
     summary.digest = *options.digest;
     summary.root_digest = root_digest;
     return summary;
+}
+
+BuildSummary build_image(TreeSource& source, const std::string& path, const BuildOptions& options,
+                         const Workers& workers)
+{
+    return build_image(source, [&] { return std::make_unique<OutputFile>(path); }, options, workers);
 }
 
 }  // namespace daxfs

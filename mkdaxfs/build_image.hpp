@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "output.hpp"
 #include "source.hpp"
 #include "uuid.hpp"
 
@@ -26,7 +27,6 @@ struct BuildOptions {
     std::vector<std::string> xattr_exclude;   // globs for full names
     // SELinux label of a path ("/" in front) with this mode; "" for none.
     std::function<std::string(const std::string& path, std::uint32_t mode)> label_of;
-    bool force = false;  // overwrite a device that holds something
     bool sync = true;  // write to the medium before the image gets its name
     std::uint64_t align = 2 << 20;            // power of two, 4 KiB ... 1 GiB
     bool dedupe = true;
@@ -51,8 +51,12 @@ struct BuildSummary {
     std::string root_digest;  // of all the digests
 };
 
-// Writes the image aside and renames it to path: on any failure path is untouched. A block
-// device is written in place, its superblock last.
+// The superblock is written last. The output is opened once the source has been read through and
+// its metadata planned.
+BuildSummary build_image(TreeSource& source, const OpenOutput& open, const BuildOptions& options,
+                         const Workers& workers);
+
+// Writes the image aside and renames it to path: on any failure path is untouched.
 BuildSummary build_image(TreeSource& source, const std::string& path, const BuildOptions& options,
                          const Workers& workers);
 

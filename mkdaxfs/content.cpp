@@ -95,7 +95,7 @@ void Content::add_totals()
     }
 }
 
-void Content::write(OutputFile& output, Placer& placer)
+void Content::write(Output& output, Placer& placer)
 {
     if (workers_.progress)
         workers_.progress->total = totals_.data_bytes;

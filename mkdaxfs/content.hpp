@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "content_hash.hpp"
-#include "output_file.hpp"
+#include "output.hpp"
 #include "placer.hpp"
 #include "source.hpp"
 #include "sparse.hpp"
@@ -36,7 +36,7 @@ public:
     // Place and copy the data of all files; sets Node::data of flat files and
     // Extent::off of the others. Files of 2 MiB and more and those with holes go
     // first, the small ones fill the gaps that alignment left, then follow.
-    void write(OutputFile& output, Placer& placer);
+    void write(Output& output, Placer& placer);
 
     const std::vector<SparseFile>& sparse() const { return sparse_; }
     const ContentTotals& totals() const { return totals_; }

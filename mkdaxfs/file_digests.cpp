@@ -14,7 +14,7 @@ constexpr std::size_t inodes_a_job = 64;
 
 class FileDigester {
 public:
-    FileDigester(const OutputFile& output, DigestKind kind, const Workers& workers)
+    FileDigester(const Output& output, DigestKind kind, const Workers& workers)
         : output_(output), workers_(workers), digester_(kind), buffer_(buffer_bytes)
     {
     }
@@ -49,7 +49,7 @@ private:
         }
     }
 
-    const OutputFile& output_;
+    const Output& output_;
     const Workers& workers_;
     Digester digester_;
     std::vector<std::byte> buffer_;
@@ -58,7 +58,7 @@ private:
 }  // namespace
 
 std::string file_digests(const Tree& tree, const std::vector<SparseFile>& sparse,
-                         const OutputFile& output, DigestKind kind, const Workers& workers)
+                         const Output& output, DigestKind kind, const Workers& workers)
 {
     const std::size_t each = digest_size(kind);
     std::string table(tree.by_ino.size() * each, '\0');

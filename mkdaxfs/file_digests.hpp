@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "digest.hpp"
-#include "output_file.hpp"
+#include "output.hpp"
 #include "sparse.hpp"
 #include "tree.hpp"
 
@@ -14,6 +14,6 @@ namespace daxfs {
 // The digest table of an image whose file data has been written: one digest for each
 // inode, in inode order.
 std::string file_digests(const Tree& tree, const std::vector<SparseFile>& sparse,
-                         const OutputFile& output, DigestKind kind, const Workers& workers);
+                         const Output& output, DigestKind kind, const Workers& workers);
 
 }  // namespace daxfs

@@ -156,7 +156,7 @@ void LargeFiles::place(const std::vector<NodeId>& files, const std::vector<Hash1
     }
 }
 
-ContentSum LargeFiles::copy(OutputFile& output) const
+ContentSum LargeFiles::copy(Output& output) const
 {
     ContentSum total;
     std::mutex mutex;

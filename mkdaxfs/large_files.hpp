@@ -23,7 +23,7 @@ public:
     void place(const std::vector<NodeId>& files, const std::vector<Hash128>& hashes,
                Placer& placer, std::uint64_t& shared_bytes);
     // Copy what was placed.
-    ContentSum copy(OutputFile& output) const;
+    ContentSum copy(Output& output) const;
 
 private:
     // A piece of a file, at most piece_bytes long.

@@ -183,7 +183,7 @@ MetadataPlan plan_metadata(Tree& tree, const std::vector<SparseFile>& sparse,
 
 MetadataResult write_metadata(const Tree& tree, const std::vector<SparseFile>& sparse,
                               const MetadataPlan& plan, std::string_view digests,
-                              OutputFile& output)
+                              Output& output)
 {
     MetadataStream stream(output, DAXFS_SUPER_SIZE);
     write_inodes(tree, plan, stream);

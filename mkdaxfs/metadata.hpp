@@ -8,7 +8,7 @@
 
 #include "content_hash.hpp"
 #include "daxfs_format.h"
-#include "output_file.hpp"
+#include "output.hpp"
 #include "sparse.hpp"
 #include "tree.hpp"
 
@@ -44,6 +44,6 @@ MetadataPlan plan_metadata(Tree& tree, const std::vector<SparseFile>& sparse,
 // Write it, once all file data has its place; digests is the digest table.
 MetadataResult write_metadata(const Tree& tree, const std::vector<SparseFile>& sparse,
                               const MetadataPlan& plan, std::string_view digests,
-                              OutputFile& output);
+                              Output& output);
 
 }  // namespace daxfs

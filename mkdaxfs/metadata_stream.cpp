@@ -24,7 +24,7 @@ struct MetadataStream::HashState {
     XXH3_state_t* state;
 };
 
-MetadataStream::MetadataStream(OutputFile& output, std::uint64_t offset)
+MetadataStream::MetadataStream(Output& output, std::uint64_t offset)
     : output_(output), written_(offset), hash_(std::make_unique<HashState>())
 {
     buffer_.reserve(buffer_bytes);

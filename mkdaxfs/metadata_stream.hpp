@@ -13,7 +13,7 @@ namespace daxfs {
 // Bytes that go out one after the other, with the checksum and hash of all of them.
 class MetadataStream {
 public:
-    MetadataStream(OutputFile& output, std::uint64_t offset);
+    MetadataStream(Output& output, std::uint64_t offset);
     ~MetadataStream();
 
     void put(std::string_view bytes);
@@ -31,7 +31,7 @@ private:
     struct HashState;
     void flush();
 
-    OutputFile& output_;
+    Output& output_;
     std::uint64_t written_;  // image offset of buffer_
     std::string buffer_;
     std::uint32_t crc_ = 0;

@@ -28,6 +28,8 @@
 #include "error.hpp"
 #include "file_contexts.hpp"
 #include "oci_source.hpp"
+#include "output_file.hpp"
+#include "output_memory.hpp"
 #include "progress.hpp"
 #include "source_list.hpp"
 #include "tar_source.hpp"
@@ -45,7 +47,12 @@ struct Streams {
 };
 
 struct Options {
-    std::string image;
+    std::string image;  // a file, a block device or a device-dax device
+    std::string device;
+    std::string phys;
+    PhysicalRange range;  // what phys says
+    std::string heap;
+    std::string directory;  // where the heap's buffer is mounted
     std::vector<std::string> sources;  // directories
     std::vector<std::string> tar;
     std::vector<std::string> oci;
@@ -65,6 +72,10 @@ struct Options {
     bool layers = false;
     bool quiet = false;
     bool json = false;
+    bool force = false;
+
+    // Is the target named by an option? The first argument is a source then.
+    bool has_target() const { return !device.empty() || !phys.empty() || !heap.empty(); }
 };
 
 // Options that may be given several times, each time with one value.
@@ -76,7 +87,8 @@ CLI::Option* add_list(CLI::App& app, const std::string& name, std::vector<std::s
 
 void declare(CLI::App& app, Options& o)
 {
-    app.add_option("IMAGE", o.image, "image file or block device to write")->required();
+    app.add_option("IMAGE", o.image, "file, block device or /dev/daxX.Y to write; a source where an "
+                                     "option names the target");
     app.add_option("SOURCE", o.sources, "directory that becomes the root");
     add_list(app, "--tar", o.tar, "FILE", "source: an archive (tar, cpio, zip, compressed or not); - is "
                                           "standard input");
@@ -87,6 +99,15 @@ void declare(CLI::App& app, Options& o)
     app.add_flag("--layers", o.layers,
                  "make one image for each layer of the one --oci: IMAGE.1 (the lowest), IMAGE.2, ...; "
                  "whiteouts as overlayfs has them");
+    CLI::Option* device = app.add_option("--device", o.device, "write to this block device or /dev/daxX.Y");
+    device->type_name("PATH");
+    CLI::Option* phys = app.add_option("--phys", o.phys, "write to this range of physical memory");
+    phys->type_name("ADDR,SIZE")->excludes(device);
+    CLI::Option* heap = app.add_option("--heap", o.heap, "write to a buffer of this dma-buf heap and mount it");
+    heap->type_name("NAME")->excludes(device)->excludes(phys);
+    CLI::Option* mount = app.add_option("--mount", o.directory, "where to mount the buffer of --heap");
+    mount->type_name("DIR")->needs(heap);
+    heap->needs(mount);
     app.add_option("-L,--label", o.build.label, "label, up to 32 bytes");
     app.add_option("-U,--uuid", o.uuid, "UUID (default: made from the content)");
     app.add_option("-j,--threads", o.threads, "threads (default: 16, or one for each core if those are more)")
@@ -111,7 +132,7 @@ void declare(CLI::App& app, Options& o)
     app.add_option("--uid-offset", o.build.uid_offset, "add this to every owner's number");
     app.add_option("--gid-offset", o.build.gid_offset, "add this to every group's number");
     app.add_option("-T,--mtime", o.build.mtime, "time of everything, seconds since the epoch");
-    app.add_flag("-f,--force", o.build.force, "overwrite a block device that holds something");
+    app.add_flag("-f,--force", o.force, "overwrite a device or memory that holds something");
     app.add_flag("--keep-going", o.keep_going, "name what cannot be read and leave it out");
     app.add_flag("--no-sync", o.no_sync, "do not wait until the image is on the medium");
     app.add_flag("-q,--quiet", o.quiet, "print nothing but errors");
@@ -121,6 +142,15 @@ void declare(CLI::App& app, Options& o)
     app.footer("Several sources are merged in the order given, later ones over earlier ones.\n"
                "SOURCE_DATE_EPOCH, when set, is the image's build time, and no file's time is later; "
                "otherwise the newest time in the tree is the build time.");
+}
+
+PhysicalRange physical_range(const std::string& text)
+{
+    try {
+        return parse_physical_range(text);
+    } catch (const std::invalid_argument& wrong) {
+        throw CLI::ValidationError("--phys", wrong.what());
+    }
 }
 
 // What CLI11 does not check by itself. Throws CLI::ValidationError.
@@ -137,15 +167,22 @@ void complete(Options& o)
     if (!o.uuid.empty() && !o.build.uuid)
         throw CLI::ValidationError("--uuid",
                                    "wanted 32 hexadecimal digits, got " + printable(o.uuid));
-    if (o.sources.size() + o.tar.size() + o.oci.size() + o.text.size() == 0)
+    if (o.image.empty() && !o.has_target())
+        throw CLI::RequiredError("IMAGE");
+    const std::size_t directories = o.sources.size() + (o.has_target() && !o.image.empty() ? 1 : 0);
+    if (directories + o.tar.size() + o.oci.size() + o.text.size() == 0)
         throw CLI::RequiredError("SOURCE");
+    if (!o.phys.empty())
+        o.range = physical_range(o.phys);
     if (!o.digest.empty()) {
         o.build.digest = parse_digest_kind(o.digest);
         if (!o.build.digest)
             throw CLI::ValidationError("--digest", "wanted xxh3, sha256 or none, got " + printable(o.digest));
     }
-    if (o.layers && (o.oci.size() != 1 || o.sources.size() + o.tar.size() + o.text.size() != 0))
+    if (o.layers && (o.oci.size() != 1 || directories + o.tar.size() + o.text.size() != 0))
         throw CLI::ValidationError("--layers", "wanted one --oci and no other source");
+    if (o.layers && o.has_target())
+        throw CLI::ValidationError("--layers", "wanted IMAGE for the names of the images");
     o.build.dedupe = !o.no_dedupe;
     o.build.sync = !o.no_sync;
     if (!o.file_contexts.empty())
@@ -242,9 +279,11 @@ void add_sources(SourceList& list, const CLI::App& app, const Options& o, Inputs
     for (const CLI::Option* option : app.parse_order()) {
         const std::string name = option->get_name();
         const std::size_t i = used[name]++;
-        if (name == "SOURCE") {
-            list.add(std::make_unique<DirectorySource>(o.sources[i], filter, unreadable));
-            refuse_image_inside_source(o, o.sources[i]);
+        if (name == "SOURCE" || (name == "IMAGE" && o.has_target())) {
+            const std::string& directory = name == "SOURCE" ? o.sources[i] : o.image;
+            list.add(std::make_unique<DirectorySource>(directory, filter, unreadable));
+            if (!o.has_target())
+                refuse_image_inside_source(o, directory);
         } else if (name == "--tar") {
             list.add(std::make_unique<TarSource>(inputs.bytes(o.tar[i]), o.tar[i], filter));
         } else if (name == "--oci") {
@@ -304,6 +343,32 @@ double seconds_since(std::chrono::steady_clock::time_point start)
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
+// As the summary names it.
+std::string target_name(const Options& o)
+{
+    if (!o.heap.empty())
+        return o.directory;
+    if (!o.phys.empty())
+        return o.phys;
+    return o.device.empty() ? o.image : o.device;
+}
+
+std::unique_ptr<Output> open_target(const Options& o)
+{
+    if (!o.heap.empty())
+        return open_heap(o.heap, o.directory);
+    if (!o.phys.empty())
+        return open_physical(o.range, o.force);
+    const std::string& path = o.device.empty() ? o.image : o.device;
+    if (is_device_dax(path))
+        return open_device_dax(path, o.force);
+    if (std::filesystem::is_block_file(path))
+        return std::make_unique<OutputDevice>(path, o.force);
+    if (!o.device.empty())
+        throw std::runtime_error("wanted a block device or /dev/daxX.Y, got " + printable(path));
+    return std::make_unique<OutputFile>(path);
+}
+
 void make_layers(const Options& o, Streams& streams, const std::atomic<bool>* stop)
 {
     const Workers workers = {o.threads, stop, nullptr};
@@ -335,9 +400,9 @@ void make_image(const CLI::App& app, const Options& o, Streams& streams, const s
     std::optional<ProgressPrinter> printer;
     if (!o.quiet && !o.json)
         printer.emplace(progress, streams.err, streams.err_is_terminal);
-    const BuildSummary summary = build_image(sources, o.image, o.build, {o.threads, stop, &progress});
+    const BuildSummary summary = build_image(sources, [&] { return open_target(o); }, o.build, {o.threads, stop, &progress});
     printer.reset();
-    report(o, o.image, summary, seconds_since(start), streams.out);
+    report(o, target_name(o), summary, seconds_since(start), streams.out);
 }
 
 }  // namespace

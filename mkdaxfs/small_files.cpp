@@ -42,7 +42,7 @@ std::vector<std::size_t> SmallFiles::split() const
     return cuts;
 }
 
-std::uint64_t SmallFiles::write(OutputFile& output, Placer& placer, ContentSum& sum)
+std::uint64_t SmallFiles::write(Output& output, Placer& placer, ContentSum& sum)
 {
     const std::vector<std::size_t> cuts = split();
     if (options_.dedupe)
@@ -118,7 +118,7 @@ void SmallFiles::place(Batch& batch, Placer& placer, ContentSum& sum)
 }
 
 // Neighbours in the buffer that are neighbours in the image go out in one write.
-void SmallFiles::copy(const Batch& batch, OutputFile& output) const
+void SmallFiles::copy(const Batch& batch, Output& output) const
 {
     const std::span<const std::byte> buffer(batch.buffer);
     std::uint64_t at = 0;

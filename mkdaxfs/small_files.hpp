@@ -16,7 +16,7 @@ public:
                const ContentOptions& options, const std::vector<NodeId>& files);
 
     // Place and copy all. Returns the bytes that storing equal files once saved.
-    std::uint64_t write(OutputFile& output, Placer& placer, ContentSum& sum);
+    std::uint64_t write(Output& output, Placer& placer, ContentSum& sum);
 
 private:
     // A file of the batch: its bytes in the buffer, zero-padded to whole blocks.
@@ -36,7 +36,7 @@ private:
     void read(std::size_t begin, std::size_t end, Batch& batch) const;
     void place(Batch& batch, Placer& placer, ContentSum& sum);
     bool equal(NodeId known, const Item& item, const Batch& batch) const;
-    void copy(const Batch& batch, OutputFile& output) const;
+    void copy(const Batch& batch, Output& output) const;
 
     Tree& tree_;
     const TreeSource& source_;

@@ -1,17 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "spool.hpp"
 
-#include <fcntl.h>
 #include <sys/types.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdlib>
 
 #include <fmt/core.h>
 
 #include "error.hpp"
+#include "nameless_file.hpp"
 #include "placer.hpp"
 #include "sparse.hpp"
 
@@ -64,22 +63,7 @@ private:
 
 }  // namespace
 
-Spool::Spool()
-{
-    const char* dir = std::getenv("TMPDIR");
-    dir_ = dir && *dir ? dir : "/var/tmp";
-    fd_.reset(::open(dir_.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
-    if (!fd_) {  // not every filesystem has O_TMPFILE
-        std::string name = dir_ + "/mkdaxfs-XXXXXX";
-        fd_.reset(mkostemp(name.data(), O_CLOEXEC));
-        if (fd_)
-            unlink(name.c_str());
-    }
-    if (!fd_)
-        throw system_failure(errno, fmt::format("cannot make a temporary file in {} (TMPDIR names "
-                                                "another directory)",
-                                                printable(dir_)));
-}
+Spool::Spool() : dir_(temporary_directory()), fd_(open_nameless_file()) {}
 
 void Spool::take(std::uint64_t size)
 {

@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -37,14 +38,6 @@ struct DrmPrimeHandle {
 constexpr unsigned long drm_create_dumb = _IOWR('d', 0xb2, DrmDumbBuffer);
 constexpr unsigned long drm_map_dumb = _IOWR('d', 0xb3, DrmMapDumb);
 constexpr unsigned long drm_prime_handle_to_fd = _IOWR('d', 0x2d, DrmPrimeHandle);
-
-UniqueFd open_or_throw(const std::string& path, int flags)
-{
-    UniqueFd fd(open(path.c_str(), flags | O_CLOEXEC));
-    if (!fd)
-        throw system_failure(errno, "cannot open " + printable(path));
-    return fd;
-}
 
 // open() of an exporter's device, with what to do where the kernel has none.
 UniqueFd open_device(const std::string& path, std::string_view hint)
@@ -87,9 +80,9 @@ struct ImageFile {
     std::uint64_t pages = 0;  // size, rounded up to whole pages
 };
 
-ImageFile open_image(const std::string& path)
+ImageFile image_in(UniqueFd fd, const std::string& path)
 {
-    ImageFile image{path, open_or_throw(path, O_RDONLY)};
+    ImageFile image{path, std::move(fd)};
     struct stat info = {};
     if (fstat(image.fd.get(), &info) < 0)
         throw system_failure(errno, "cannot stat " + printable(path));
@@ -105,7 +98,7 @@ void read_into(const ImageFile& image, char* to)
 {
     std::uint64_t done = 0;
     while (done < image.size) {
-        const auto got = read(image.fd.get(), to + done, image.size - done);
+        const auto got = pread(image.fd.get(), to + done, image.size - done, static_cast<off_t>(done));
         if (got < 0 && errno == EINTR)
             continue;
         if (got < 0)
@@ -134,11 +127,7 @@ void fill(const ImageFile& image, const UniqueFd& buffer)
 
 UniqueFd from_heap(const ImageFile& image, const std::string& name)
 {
-    if (name.empty() || name.find('/') != std::string::npos)
-        throw std::runtime_error("wanted dmabuf-heap=NAME as in /dev/dma_heap, got " +
-                                 printable(name));
-    const auto heap =
-        open_device("/dev/dma_heap/" + name, "CONFIG_DMABUF_HEAPS; Linux 6.12 of Debian has it");
+    const auto heap = open_heap_device(name);
     dma_heap_allocation_data data = {};
     data.len = image.pages;
     data.fd_flags = O_RDWR | O_CLOEXEC;
@@ -203,9 +192,28 @@ void name_buffer(const UniqueFd& buffer, const std::string& image)
 
 }  // namespace
 
+UniqueFd open_heap_device(const std::string& name)
+{
+    if (name.empty() || name.find('/') != std::string::npos)
+        throw std::runtime_error("wanted the name of a heap in /dev/dma_heap, got " +
+                                 printable(name));
+    return open_device("/dev/dma_heap/" + name,
+                       "CONFIG_DMABUF_HEAPS; Linux 6.12 of Debian has it");
+}
+
+UniqueFd make_heap_buffer(const std::string& heap, UniqueFd image, const std::string& name)
+{
+    UniqueFd buffer = from_heap(image_in(std::move(image), name), heap);
+    name_buffer(buffer, name);
+    return buffer;
+}
+
 UniqueFd make_buffer(const MountOptions& options)
 {
-    const auto image = open_image(options.image);
+    UniqueFd file(open(options.image.c_str(), O_RDONLY | O_CLOEXEC));
+    if (!file)
+        throw system_failure(errno, "cannot open " + printable(options.image));
+    const auto image = image_in(std::move(file), options.image);
     UniqueFd buffer;
     if (options.exporter == Exporter::heap)
         buffer = from_heap(image, options.exporter_name);

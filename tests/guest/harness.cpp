@@ -7,6 +7,7 @@
 #include <stdexcept>
 
 #include "driver.hpp"
+#include "percent.hpp"
 #include "world.hpp"
 
 namespace daxtest {
@@ -96,6 +97,15 @@ json run(daxbench::Guest &guest, const std::vector<std::string> &argv, const std
     if (!root.empty())
         args["chroot"] = root;
     return guest.call("exec", args, Seconds(90));
+}
+
+Ran run_plain(daxbench::Guest &guest, const std::vector<std::string> &argv) {
+    const auto out = run(guest, argv);
+    return {out.at("status"), decoded(out.at("stdout")), decoded(out.at("stderr"))};
+}
+
+std::string decoded(const json &text) {
+    return daxfs::percent_decode(text.get<std::string>()).value();
 }
 
 std::uint64_t shared_memory_start(daxbench::Guest &guest) {

@@ -53,6 +53,18 @@ daxbench::Guest boot(const std::filesystem::path &image, const std::filesystem::
 json mount(daxbench::Guest &guest, const std::string &options = "ro");
 /// Runs a program in the guest; `root` empty: in the initramfs.
 json run(daxbench::Guest &guest, const std::vector<std::string> &argv, const std::string &root = "");
+/// The same, in the bytes that it printed.
+struct Ran {
+    int status = 0;
+    std::string out;
+    std::string err;
+};
+Ran run_plain(daxbench::Guest &guest, const std::vector<std::string> &argv);
+/// Of what the agent sends percent-coded.
+std::string decoded(const json &text);
+inline bool contains(const std::string &text, const std::string &part) {
+    return text.find(part) != std::string::npos;
+}
 /// Physical address of the shared memory device's memory in a guest with the medium "ivshmem".
 std::uint64_t shared_memory_start(daxbench::Guest &guest);
 /// Fails the test when the guest's kernel printed a warning or worse.

@@ -13,12 +13,9 @@ namespace {
 
 namespace fs = std::filesystem;
 using daxbench::Seconds;
+using daxtest::contains;
 using daxtest::json;
 using daxtest::target;
-
-bool contains(const std::string &text, const std::string &part) {
-    return text.find(part) != std::string::npos;
-}
 
 class Media : public testing::Test {
 protected:

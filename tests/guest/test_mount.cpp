@@ -13,6 +13,7 @@
 namespace {
 
 namespace fs = std::filesystem;
+using daxtest::contains;
 using daxtest::json;
 using daxtest::target;
 using daxbench::Seconds;
@@ -57,10 +58,6 @@ protected:
     daxbench::TempDir dir_;
     fs::path image_ = dir_.path() / "image";
 };
-
-bool contains(const std::string &text, const std::string &part) {
-    return text.find(part) != std::string::npos;
-}
 
 TEST_F(Mount, IsReadOnlyForEver) {
     auto guest = daxtest::boot(image_, dir_.path() / "logs");

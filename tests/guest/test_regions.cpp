@@ -18,30 +18,10 @@ namespace {
 
 namespace fs = std::filesystem;
 using daxbench::Seconds;
+using daxtest::contains;
 using daxtest::json;
+using daxtest::Ran;
 using daxtest::target;
-
-bool contains(const std::string &text, const std::string &part) {
-    return text.find(part) != std::string::npos;
-}
-
-std::string decoded(const std::string &text) {
-    std::string out;
-    for (std::size_t i = 0; i < text.size(); ++i)
-        if (text[i] == '%' && i + 2 < text.size()) {
-            out += static_cast<char>(std::stoi(text.substr(i + 1, 2), nullptr, 16));
-            i += 2;
-        } else {
-            out += text[i];
-        }
-    return out;
-}
-
-struct Ran {
-    int status = 0;
-    std::string out;
-    std::string err;
-};
 
 class Regions : public testing::Test {
 protected:
@@ -63,10 +43,7 @@ protected:
         guest_.emplace(daxtest::boot(image_, dir_.path() / "logs", options));
     }
 
-    Ran run(const std::vector<std::string> &argv) {
-        const auto out = daxtest::run(*guest_, argv);
-        return {out.at("status"), decoded(out.at("stdout")), decoded(out.at("stderr"))};
-    }
+    Ran run(const std::vector<std::string> &argv) { return daxtest::run_plain(*guest_, argv); }
     Ran sh(const std::string &script) { return run({"/bin/busybox", "sh", "-c", script}); }
 
     /// util-linux's mount, which calls mount.daxfs.
@@ -98,7 +75,7 @@ protected:
         const auto news = guest_->call("dmesg", json::object(), Seconds(30)).at("lines");
         EXPECT_EQ(daxbench::kernel_complaint(news), "");
         for (const auto &line : news)
-            log_.push_back(decoded(line.at("text")));
+            log_.push_back(daxtest::decoded(line.at("text")));
         return static_cast<std::size_t>(std::ranges::count_if(
             log_, [&](const auto &line) { return contains(line, text); }));
     }

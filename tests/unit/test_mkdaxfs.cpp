@@ -6,8 +6,10 @@
 #include <algorithm>
 #include <cstring>
 #include <random>
+#include <sstream>
 
 #include "error.hpp"
+#include "physical_range.hpp"
 #include "placer.hpp"
 #include "sparse.hpp"
 #include "tree.hpp"
@@ -158,6 +160,46 @@ TEST(Tree, NumbersDoNotDependOnTheOrderOfAdding)
     EXPECT_EQ(tree.path(a), "a");
     EXPECT_EQ(tree.path(inner), "z/inner");
     EXPECT_THROW(tree.add_entry(0, std::string(256, 'n'), a), std::runtime_error);
+}
+
+TEST(PhysicalRange, IsGivenInBytes)
+{
+    const auto parsed = [](const char* text) {
+        const PhysicalRange range = parse_physical_range(text);
+        return std::pair<unsigned long long, unsigned long long>(range.start, range.size);
+    };
+    EXPECT_EQ(parsed("0x100000000,256M"), (std::pair{1ULL << 32, 256ULL << 20}));
+    EXPECT_EQ(parsed("4g,0X1000"), (std::pair{4ULL << 30, 4096ULL}));
+    EXPECT_EQ(parsed("0xfffffffffffff000,4096").second, 4096u);
+    for (const char* wrong : {"", "4G", "4G,", ",4G", "4G,4MB", "x,4K", "-1,4K", "4G,0", "4G,4095", "1,4K",
+                              "0xfffffffffffff000,8K", "17179869184T,4K", "4G,4K,"})
+        EXPECT_THROW(parse_physical_range(wrong), std::invalid_argument) << wrong;
+}
+
+TEST(PhysicalRange, IsRefusedWhereItIsInUse)
+{
+    const auto refusal = [](std::uint64_t start, std::uint64_t size) -> std::string {
+        std::istringstream iomem("00100000-1fffffff : System RAM\n"
+                                 "  01000000-01ffffff : Kernel code\n"
+                                 "100000000-1047fffff : namespace0.0\n"
+                                 "280000000-280ffffff : 0000:00:04.0\n"
+                                 "  280000000-2807fffff : daxfs\n");
+        const PhysicalRange range = {start, size};
+        try {
+            refuse_if_in_use(range, claims_on(range, iomem));
+        } catch (const std::runtime_error& refused) {
+            return refused.what();
+        }
+        return "";
+    };
+    EXPECT_NE(refusal(0x1ffff000, 4096).find("System RAM"), std::string::npos);
+    EXPECT_EQ(refusal(0x20000000, 4096), "");
+    EXPECT_EQ(refusal(0x100000000, 4096), "");
+    EXPECT_NE(refusal(0x2807ff000, 8192).find("mounted"), std::string::npos);
+    EXPECT_EQ(refusal(0x280800000, 4096), "");
+    EXPECT_NE(refusal(0xff000, ~0ULL - 0xfefff).find("System RAM"), std::string::npos);
+    std::istringstream hidden("00000000-00000000 : System RAM\n");
+    EXPECT_THROW(claims_on({1 << 20, 4096}, hidden), std::runtime_error);
 }
 
 TEST(Workers, FirstFailureEndsAll)

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+// Where an image goes.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "unique_fd.hpp"
+
+namespace daxfs {
+
+// All of it but commit() is thread-safe.
+class Output {
+public:
+    virtual ~Output() = default;
+
+    // Write all bytes at offset.
+    virtual void write(std::uint64_t offset, std::span<const std::byte> bytes) = 0;
+    // Fill all of `to` with what was written at offset.
+    virtual void read(std::uint64_t offset, std::span<std::byte> to) const = 0;
+    // Bytes that nothing else is written to: they read as 0 afterwards.
+    virtual void zero(std::uint64_t offset, std::uint64_t size) = 0;
+    // The image is complete and this long; bring it to the medium if asked to.
+    virtual void commit(std::uint64_t size, bool sync) = 0;
+
+protected:
+    void write_zeros(std::uint64_t offset, std::uint64_t size);
+    // Throws unless the first MiB is zeros or force is set; whatever this memory held is no
+    // filesystem any more afterwards, should the run end early.
+    void take_over(const std::string& name, std::uint64_t capacity, bool force);
+};
+
+// Opened only when the source has turned out to be good.
+using OpenOutput = std::function<std::unique_ptr<Output>()>;
+
+// What a file descriptor reads and writes.
+class FdOutput : public Output {
+public:
+    void write(std::uint64_t offset, std::span<const std::byte> bytes) override;
+    void read(std::uint64_t offset, std::span<std::byte> to) const override;
+
+protected:
+    std::string target_;  // for messages
+    UniqueFd fd_;
+};
+
+}  // namespace daxfs

@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+// mkdaxfs in a guest, writing to memory: device-dax, a physical range, a dma-buf heap.
+#include "harness.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <fstream>
+#include <optional>
+
+#include <fmt/format.h>
+
+#include "driver.hpp"
+#include "image.hpp"
+
+namespace {
+
+namespace fs = std::filesystem;
+using daxbench::Seconds;
+using daxtest::contains;
+using daxtest::json;
+using daxtest::Ran;
+using daxtest::target;
+
+/// The medium holds an image of a tree made here; a second device, mounted at /tools, holds mkdaxfs
+/// and the same tree.
+class Targets : public testing::Test {
+protected:
+    void SetUp() override {
+        const auto tree = dir_.path() / "tools/tree";
+        fs::create_directories(tree / "sub");
+        std::ofstream(tree / "file") << "content\n";
+        std::ofstream(tree / "sub/other") << std::string(5000, 'o');
+        std::ofstream(tree / "sub/same") << std::string(5000, 'o');
+        std::ofstream(tree / "big") << std::string(3 << 20, 'b');
+        fs::create_directories(dir_.path() / "tools/small");
+        std::ofstream(dir_.path() / "tools/small/file") << "small\n";
+        daxtest::make_image(tree, image_);
+        fs::resize_file(image_, 16 << 20);
+
+        const auto mkdaxfs = daxtest::bench().build / "mkdaxfs/mkdaxfs";
+        fs::create_directories(dir_.path() / "tools/bin");
+        fs::create_directories(dir_.path() / "tools/lib");
+        fs::copy_file(mkdaxfs, dir_.path() / "tools/bin/mkdaxfs");
+        for (const auto &library : daxbench::library_closure(mkdaxfs)) {
+            fs::copy_file(library, dir_.path() / "tools/lib" / library.filename());
+            if (library.filename().string().starts_with("ld-"))
+                loader_ = "/tools/lib/" + library.filename().string();
+        }
+        ASSERT_NE(loader_, "");
+        daxtest::make_image(dir_.path() / "tools", tools_);
+    }
+
+    void boot(const std::string &medium, std::vector<std::string> modules,
+              const std::string &cmdline = "") {
+        daxtest::BootOptions options;
+        options.medium = medium;
+        options.modules = std::move(modules);
+        options.cmdline = cmdline;
+        options.tools = tools_;
+        guest_.emplace(daxtest::boot(image_, dir_.path() / "logs", options));
+        guest_->call("mount", {{"type", "daxfs"}, {"source", "tools"}, {"options", "ro"},
+                               {"target", "/tools"}}, Seconds(30));
+    }
+
+    Ran run(const std::vector<std::string> &argv) { return daxtest::run_plain(*guest_, argv); }
+    Ran sh(const std::string &script) { return run({"/bin/busybox", "sh", "-c", script}); }
+
+    Ran mkdaxfs(const std::string &arguments) {
+        return sh(fmt::format("TMPDIR=/tmp {} --library-path /tools/lib /tools/bin/mkdaxfs -q {}",
+                              loader_, arguments));
+    }
+    void made(const std::string &arguments) {
+        const auto ran = mkdaxfs(arguments);
+        EXPECT_EQ(ran.status, 0) << arguments << ": " << ran.err;
+    }
+    void refused(const std::string &arguments, const std::string &why, int status = 1) {
+        const auto ran = mkdaxfs(arguments);
+        EXPECT_EQ(ran.status, status) << arguments << ": " << ran.err;
+        EXPECT_TRUE(contains(ran.err, why)) << arguments << ": " << ran.err;
+        EXPECT_EQ(std::count(ran.err.begin(), ran.err.end(), '\n'), 1) << ran.err;
+    }
+
+    Ran mount(const std::string &options, const std::string &source = "none",
+              const std::string &where = target) {
+        sh("mkdir -p " + where);
+        return run({"/usr/bin/mount", "-t", "daxfs", "-o", options, source, where});
+    }
+    void unmount(const std::string &where = target) {
+        guest_->call("umount", {{"target", where}}, Seconds(30));
+    }
+    json manifest(const std::string &where = target) {
+        return guest_->call("manifest", {{"target", where}, {"mode", "mmap-shared"}}, Seconds(60))
+            .at("lines");
+    }
+
+    void finish() {
+        daxtest::expect_clean_log(*guest_);
+        guest_->shutdown();
+    }
+
+    daxbench::TempDir dir_;
+    fs::path image_ = dir_.path() / "image";
+    fs::path tools_ = dir_.path() / "tools.image";
+    std::string loader_;
+    std::optional<daxbench::Guest> guest_;
+};
+
+TEST_F(Targets, DeviceDax) {
+    boot("pmem", {"daxfs", "device_dax"}, "memmap=32M%0x10000000-1+0xefffffff");
+    auto name = sh("ls /sys/bus/dax/devices").out;
+    name.erase(std::min(name.find('\n'), name.size()));
+    sh("echo " + name + " > /sys/bus/dax/drivers/device_dax/new_id");
+    const auto dax = "/dev/" + name;
+    ASSERT_EQ(sh("test -c " + dax).status, 0) << sh("ls /sys/bus/dax/devices").out;
+
+    made("--force --device " + dax + " /tools/small"); // whatever the RAM held
+    refused("--device " + dax + " /tools/tree", dax + " holds a DAXFS image: --force overwrites it");
+    refused(dax + " /tools/tree", "--force overwrites it");
+    refused("--force --device " + dax + " /tools",
+            dax + " has 33554432 bytes, the image needs more");
+    refused("--device /dev/null /tools/tree", "wanted a block device or /dev/daxX.Y, got /dev/null");
+    refused("/dev/null /tools/tree", "no regular file, block device or device-dax");
+    // What did not fit has left no image behind, and zeros where it began.
+    made(dax + " /tools/tree");
+
+    ASSERT_EQ(sh("echo " + name + " > /sys/bus/dax/drivers/device_dax/unbind").status, 0);
+    const auto mounted = mount("ro,validate", dax);
+    ASSERT_EQ(mounted.status, 0) << mounted.err;
+    const auto lines = manifest();
+    unmount();
+    daxtest::mount(*guest_);
+    EXPECT_EQ(manifest(), lines);
+    finish();
+}
+
+TEST_F(Targets, APhysicalRange) {
+    boot("ivshmem", {"daxfs"});
+    const auto start = daxtest::shared_memory_start(*guest_);
+    const auto range = fmt::format("{:#x},16M", start);
+    const auto options = fmt::format("ro,validate,phys={:#x},size=16M", start);
+    ASSERT_EQ(mount(options).status, 0);
+    const auto lines = manifest();
+    refused("--force --phys " + range + " /tools/tree", "overlaps an image that is mounted");
+    unmount();
+
+    refused("--phys " + range + " /tools/small", "holds a DAXFS image: --force overwrites it");
+    made("--force --phys " + range + " /tools/small");
+    ASSERT_EQ(mount(options).status, 0);
+    EXPECT_EQ(sh("cat /mnt/x/file").out, "small\n");
+    unmount();
+    made("--force --phys " + range + " /tools/tree");
+    ASSERT_EQ(mount(options).status, 0);
+    EXPECT_EQ(manifest(), lines);
+    unmount();
+
+    refused("--force --phys " + range + " /tools", "has 16777216 bytes, the image needs more");
+    EXPECT_TRUE(contains(mount(options).err, "no DAXFS image here")) << "half an image was left";
+    refused("--phys 16M,4M /tools/tree", "overlaps System RAM");
+    refused("--phys 0x1001,4M /tools/tree", "wanted multiples of 4096", 2);
+    refused("--phys somewhere,4M /tools/tree", "wanted ADDR,SIZE", 2);
+    // The second device's driver has claimed its memory.
+    const auto claimed = sh("sed -n 's/-.*namespace0.0.*//p' /proc/iomem | tr -d ' '").out;
+    ASSERT_FALSE(claimed.empty()) << sh("cat /proc/iomem").out;
+    refused("--phys 0x" + claimed.substr(0, claimed.find('\n')) + ",4M /tools/tree",
+            "(CONFIG_STRICT_DEVMEM), which holds: namespace0.0");
+    sh("mount -t securityfs none /sys/kernel/security; echo integrity > "
+       "/sys/kernel/security/lockdown");
+    refused("--phys " + range + " /tools/tree", "a kernel that is not locked down");
+    finish();
+}
+
+TEST_F(Targets, ADmaBufHeap) {
+    boot("pmem", {"daxfs"});
+    sh("mkdir -p /mnt/y; mount -t debugfs debugfs /sys/kernel/debug");
+    refused("--heap system /tools/tree", "--mount", 2);
+    refused("--mount /mnt/y /tools/tree", "--heap", 2);
+    refused("--heap nonsense --mount /mnt/y /tools/tree", "cannot open /dev/dma_heap/nonsense");
+    if (sh("test -e /dev/dma_heap/system").status != 0)
+        GTEST_SKIP() << "this kernel has no dma-buf heaps: CONFIG_DMABUF_HEAPS is not set";
+    refused("--heap system --mount /tools/tree/file /tools/tree", "it is no directory");
+    made("--heap system --mount /mnt/y /tools/tree");
+    const auto lines = manifest("/mnt/y");
+    EXPECT_TRUE(contains(sh("grep /mnt/y /proc/mounts").out, "ro,relatime,dmabuf=mkdaxfs"))
+        << sh("cat /proc/mounts").out;
+    daxtest::mount(*guest_);
+    EXPECT_EQ(manifest(), lines);
+    const auto buffers = [&] { return sh("tail -1 /sys/kernel/debug/dma_buf/bufinfo").out; };
+    EXPECT_TRUE(contains(buffers(), "Total 1 objects")) << buffers();
+    unmount("/mnt/y");
+    EXPECT_TRUE(contains(buffers(), "Total 0 objects")) << buffers();
+    finish();
+}
+
+} // namespace
