@@ -14,6 +14,7 @@
 #include "file_digests.hpp"
 #include "image.h"
 #include "metadata.hpp"
+#include "order.hpp"
 #include "output_file.hpp"
 
 namespace daxfs {
@@ -184,7 +185,10 @@ BuildSummary build_image(TreeSource& source, const OpenOutput& open, const Build
     exclude_xattrs(*tree, options.xattr_exclude);
     label(*tree, options);
 
-    Content content(*tree, source, workers, {options.align, options.dedupe});
+    FileOrder order = find_files(*tree, options.order);
+    const std::uint64_t ordered_files = order.files.size();
+    Content content(*tree, source, workers,
+                    {options.align, options.dedupe, std::move(order.files)});
     content.survey();
     const MetadataPlan plan = plan_metadata(*tree, content.sparse(), digest_size(*options.digest));
 
@@ -213,6 +217,8 @@ BuildSummary build_image(TreeSource& source, const OpenOutput& open, const Build
     workers.check_stop();
     output.commit(super.image_size, options.sync);
     BuildSummary summary = summarize(*tree, content.totals(), placer, super);
+    summary.ordered_files = ordered_files;
+    summary.unknown_files = order.unknown;
     summary.digest = *options.digest;
     summary.root_digest = root_digest;
     return summary;

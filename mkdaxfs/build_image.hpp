@@ -30,6 +30,7 @@ struct BuildOptions {
     bool sync = true;  // write to the medium before the image gets its name
     std::uint64_t align = 2 << 20;            // power of two, 4 KiB ... 1 GiB
     bool dedupe = true;
+    std::vector<std::string> order;           // paths of files whose data goes first
     std::optional<DigestKind> digest;         // of every file's data; else none
 };
 
@@ -46,6 +47,8 @@ struct BuildSummary {
     std::uint64_t shared_bytes = 0;   // saved by storing equal files once
     std::uint64_t hole_bytes = 0;     // saved by holes
     std::uint64_t padding_bytes = 0;  // lost to alignment
+    std::uint64_t ordered_files = 0;  // that BuildOptions::order names
+    std::uint64_t unknown_files = 0;  // its paths that name none
     Uuid uuid = {};
     DigestKind digest = DigestKind::none;
     std::string root_digest;  // of all the digests

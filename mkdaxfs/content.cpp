@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include <unordered_map>
+#include <utility>
 
 #include "daxfs_format.h"
 #include "large_files.hpp"
@@ -13,7 +14,7 @@ namespace daxfs {
 
 Content::Content(Tree& tree, const TreeSource& source, const Workers& workers,
                  ContentOptions options)
-    : tree_(tree), source_(source), workers_(workers), options_(options)
+    : tree_(tree), source_(source), workers_(workers), options_(std::move(options))
 {
 }
 
@@ -51,13 +52,21 @@ void Content::find_sparse()
 
 void Content::sort_by_size()
 {
-    for (const NodeId id : tree_.by_ino) {
+    std::vector<bool> is_sorted(options_.first.empty() ? 0 : tree_.nodes.size());
+    const auto sort = [&](NodeId id) {
         const Node& node = tree_.nodes[id];
         if (!S_ISREG(node.mode) || node.size == 0)
-            continue;
+            return;
         const bool large = node.first != 0 || node.size >= DAXFS_HUGE_SIZE;
         (large ? large_ : small_).push_back(id);
+    };
+    for (const NodeId id : options_.first) {
+        sort(id);
+        is_sorted[id] = true;
     }
+    for (const NodeId id : tree_.by_ino)
+        if (is_sorted.empty() || !is_sorted[id])
+            sort(id);
 }
 
 // Only where two have the same size can they be equal.

@@ -16,6 +16,7 @@ namespace daxfs {
 struct ContentOptions {
     std::uint64_t align = 0;  // files of this size and more start on a multiple of it
     bool dedupe = true;
+    std::vector<NodeId> first;  // files whose data goes before that of others, in this order
 };
 
 struct ContentTotals {
@@ -52,8 +53,9 @@ private:
     const Workers& workers_;
     ContentOptions options_;
     std::vector<SparseFile> sparse_;  // in inode order
-    std::vector<NodeId> large_;       // ≥ 2 MiB or sparse, in inode order
-    std::vector<NodeId> small_;       // the others but empty ones, in inode order
+    // The files of options_.first, then the others in inode order:
+    std::vector<NodeId> large_;       // ≥ 2 MiB or sparse
+    std::vector<NodeId> small_;       // the others but empty ones
     std::vector<Hash128> hashes_;     // of large_, where two have equal sizes
     ContentTotals totals_;
 };

@@ -28,6 +28,7 @@
 #include "error.hpp"
 #include "file_contexts.hpp"
 #include "oci_source.hpp"
+#include "order.hpp"
 #include "output_file.hpp"
 #include "output_memory.hpp"
 #include "progress.hpp"
@@ -61,6 +62,7 @@ struct Options {
     std::vector<std::string> exclude;
     std::vector<std::string> exclude_regex;
     std::string file_contexts;
+    std::string order;
     std::string digest;
     BuildOptions build;
     // More than cores: where files come from a disk, most of them wait for it.
@@ -117,6 +119,8 @@ void declare(CLI::App& app, Options& o)
                    "(default 2M)")
         ->transform(CLI::AsSizeValue(false));
     app.add_flag("--no-dedupe", o.no_dedupe, "store equal files as often as they occur");
+    app.add_option("--order", o.order, "store what this list of paths names first, in its order")
+        ->type_name("FILE");
     app.add_option("--digest", o.digest, "keep a digest of every file: xxh3 or sha256");
     add_list(app, "-x,--exclude", o.exclude, "GLOB",
              "leave out what matches: names, or paths when it has a slash");
@@ -187,6 +191,8 @@ void complete(Options& o)
     o.build.sync = !o.no_sync;
     if (!o.file_contexts.empty())
         o.build.label_of = read_file_contexts(o.file_contexts);
+    if (!o.order.empty())
+        o.build.order = read_order(o.order);
     if (o.all_root) {
         o.build.uid = o.build.uid.value_or(0);
         o.build.gid = o.build.gid.value_or(0);
@@ -311,6 +317,8 @@ std::string to_json(const std::string& image, const Options& o, const BuildSumma
         {"shared_bytes", s.shared_bytes},
         {"hole_bytes", s.hole_bytes},
         {"padding_bytes", s.padding_bytes},
+        {"ordered_files", s.ordered_files},
+        {"unknown_files", s.unknown_files},
         {"digest", digest_name(s.digest)},
         {"root_digest", to_hex(s.root_digest)},
         {"seconds", seconds},
@@ -318,14 +326,15 @@ std::string to_json(const std::string& image, const Options& o, const BuildSumma
         .dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
 }
 
-std::string to_text(const std::string& image, const BuildSummary& s, double seconds)
+std::string to_text(const std::string& image, const Options& o, const BuildSummary& s, double seconds)
 {
     constexpr double mb = 1e6;
-    return fmt::format("{}: {:.1f} MB, {} inodes, {:.1f} MB of data, {:.1f} MB shared, UUID {}{}, {:.2f} s",
+    return fmt::format("{}: {:.1f} MB, {} inodes, {:.1f} MB of data, {:.1f} MB shared, UUID {}{}{}, {:.2f} s",
                        printable(image), static_cast<double>(s.image_bytes) / mb, s.inodes,
                        static_cast<double>(s.data_bytes) / mb,
                        static_cast<double>(s.shared_bytes) / mb, show_uuid(s.uuid),
                        s.root_digest.empty() ? "" : fmt::format(", {} {}", digest_name(s.digest), to_hex(s.root_digest)),
+                       o.order.empty() ? "" : fmt::format(", {} files ordered, {} unknown", s.ordered_files, s.unknown_files),
                        seconds);
 }
 
@@ -335,7 +344,7 @@ void report(const Options& o, const std::string& image, const BuildSummary& summ
     if (o.json)
         out << to_json(image, o, summary, seconds) << '\n';
     else if (!o.quiet)
-        out << to_text(image, summary, seconds) << '\n';
+        out << to_text(image, o, summary, seconds) << '\n';
 }
 
 double seconds_since(std::chrono::steady_clock::time_point start)

@@ -5,6 +5,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <fstream>
+
+#include <nlohmann/json.hpp>
+
 #include "compare_tree.hpp"
 #include "tree_fixture.hpp"
 
@@ -242,6 +247,58 @@ TEST_F(Layout, InodesOfADirectoryAreNeighbours)
         order.push_back(reader.find(path).value_or(0));
     EXPECT_EQ(order, (std::vector<std::uint32_t>{1, 2, 3, 4, 5, 6, 7, 8, 9}));
     EXPECT_LT(attr_of(reader, "a/1").node.data, attr_of(reader, "a/2").node.data);
+}
+
+TEST_F(Layout, FollowsTheOrderGiven)
+{
+    for (int i = 0; i < 4; ++i) {
+        add_file("large" + std::to_string(i), noise(DAXFS_HUGE_SIZE + 4096, 10 + i));
+        add_file("small/" + std::to_string(i), noise(5000, 20 + i));
+    }
+    add_file("a name\n", noise(100, 5));
+    add_file("z%", noise(5000, 22));  // equal to small/2
+    fs::create_directory_symlink("small", source() / "link");
+    const auto place = [&](const ImageReader& reader, const char* path) {
+        return attr_of(reader, path).node.data;
+    };
+    const fs::path list = root() / "order";
+    std::ofstream(list) << "# comment\n\n/z%25\n./small/3\nlarge2\nsmall/3\n//large0\na name%0A\n"
+                           "link/1\nsmall\nlarge0/x\nnowhere\n/\n";
+    const ToolResult result = mkdaxfs({"--order", list, "--json"});
+    ASSERT_EQ(result.status, 0) << result.err;
+    const auto summary = nlohmann::json::parse(result.out);
+    EXPECT_EQ(summary["ordered_files"], 5);
+    EXPECT_EQ(summary["unknown_files"], 5);
+    const ImageReader reader(image());
+    std::vector<std::uint64_t> small;
+    for (const char* path : {"z%", "small/3", "a name\n", "small/0", "small/1"})
+        small.push_back(place(reader, path));
+    EXPECT_TRUE(std::is_sorted(small.begin(), small.end()));
+    EXPECT_EQ(place(reader, "small/2"), place(reader, "z%"));
+    std::vector<std::uint64_t> large;
+    for (const char* path : {"large2", "large0", "large1", "large3"}) {
+        large.push_back(place(reader, path));
+        EXPECT_EQ(large.back() % DAXFS_HUGE_SIZE, 0u);
+    }
+    EXPECT_TRUE(std::is_sorted(large.begin(), large.end()));
+    expect_same_tree(source(), reader);
+
+    // Only places change, and the same list gives the same bytes.
+    make({}, "plain");
+    const ImageReader plain(image("plain"));
+    EXPECT_LT(place(plain, "large0"), place(plain, "large2"));
+    EXPECT_EQ(plain.find("z%"), reader.find("z%"));
+    EXPECT_EQ(fs::file_size(image()), fs::file_size(image("plain")));
+    make({"--order", list, "--threads", "1"}, "again");
+    EXPECT_TRUE(read_file(image()) == read_file(image("again")));
+    std::ofstream(list, std::ios::trunc);
+    make({"--order", list}, "again");
+    EXPECT_TRUE(read_file(image("plain")) == read_file(image("again")));
+
+    std::ofstream(list, std::ios::app) << "fine\nwrong%2\n";
+    EXPECT_NE(mkdaxfs({"--order", list}).err.find("order line 2: wanted two hexadecimal digits"),
+              std::string::npos);
+    EXPECT_NE(mkdaxfs({"--order", "/nowhere"}).err.find("cannot open /nowhere"), std::string::npos);
 }
 
 }  // namespace

@@ -100,7 +100,10 @@ json run(daxbench::Guest &guest, const std::vector<std::string> &argv, const std
 }
 
 Ran run_plain(daxbench::Guest &guest, const std::vector<std::string> &argv) {
-    const auto out = run(guest, argv);
+    std::vector<std::string> coded;
+    for (const auto &word : argv)
+        coded.push_back(daxfs::percent_encode(word));
+    const auto out = run(guest, coded);
     return {out.at("status"), decoded(out.at("stdout")), decoded(out.at("stderr"))};
 }
 

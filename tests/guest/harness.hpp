@@ -53,7 +53,7 @@ daxbench::Guest boot(const std::filesystem::path &image, const std::filesystem::
 json mount(daxbench::Guest &guest, const std::string &options = "ro");
 /// Runs a program in the guest; `root` empty: in the initramfs.
 json run(daxbench::Guest &guest, const std::vector<std::string> &argv, const std::string &root = "");
-/// The same, in the bytes that it printed.
+/// The same, in plain bytes instead of percent-coded ones.
 struct Ran {
     int status = 0;
     std::string out;

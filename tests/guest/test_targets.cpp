@@ -67,11 +67,11 @@ protected:
     Ran sh(const std::string &script) { return run({"/bin/busybox", "sh", "-c", script}); }
 
     Ran mkdaxfs(const std::string &arguments) {
-        return sh(fmt::format("TMPDIR=/tmp {} --library-path /tools/lib /tools/bin/mkdaxfs -q {}",
+        return sh(fmt::format("TMPDIR=/tmp {} --library-path /tools/lib /tools/bin/mkdaxfs {}",
                               loader_, arguments));
     }
     void made(const std::string &arguments) {
-        const auto ran = mkdaxfs(arguments);
+        const auto ran = mkdaxfs("-q " + arguments);
         EXPECT_EQ(ran.status, 0) << arguments << ": " << ran.err;
     }
     void refused(const std::string &arguments, const std::string &why, int status = 1) {
@@ -189,6 +189,31 @@ TEST_F(Targets, ADmaBufHeap) {
     EXPECT_TRUE(contains(buffers(), "Total 1 objects")) << buffers();
     unmount("/mnt/y");
     EXPECT_TRUE(contains(buffers(), "Total 0 objects")) << buffers();
+    finish();
+}
+
+// The lines of docs/tools.md that make the list for --order; the program is mkdaxfs itself.
+TEST_F(Targets, AnOrderRecordedByTheTracepoint) {
+    boot("pmem", {"daxfs"});
+    sh("mount -t tracefs tracefs /sys/kernel/tracing; "
+       "echo 1 >/sys/kernel/tracing/events/daxfs/daxfs_fault/enable");
+    EXPECT_EQ(mkdaxfs("--version").status, 0);
+    const auto listed = sh(R"(
+        sed -n 's/.* daxfs_fault: .* ino \([0-9]*\) .*/\1/p' /sys/kernel/tracing/trace | awk '!seen[$1]++' >/tmp/inodes
+        (cd /tools && find . -type f -exec stat -c '%i %n' {} +) | sed 's/%/%25/g' |
+            awk 'NR == FNR { inode = $1; sub(/[^ ]* /, ""); path[inode] = $0; next } $1 in path { print path[$1] }' - /tmp/inodes >/tmp/order
+        cat /tmp/order)");
+    ASSERT_EQ(listed.status, 0) << listed.err;
+    const auto at = [&](const std::string &path) { return listed.out.find(path + "\n"); };
+    EXPECT_EQ(at("." + loader_.substr(std::string("/tools").size())), 0U) << listed.out;
+    EXPECT_NE(at("./bin/mkdaxfs"), std::string::npos) << listed.out;
+    EXPECT_LT(at("./bin/mkdaxfs"), at("./lib/libc.so.6")) << listed.out;
+    const auto files = std::count(listed.out.begin(), listed.out.end(), '\n');
+    const auto made = mkdaxfs("--json --order /tmp/order -x 'libicu*' /tmp/image /tools");
+    ASSERT_EQ(made.status, 0) << made.err;
+    const auto summary = json::parse(made.out);
+    EXPECT_LE(summary.at("unknown_files").get<long>(), 2) << "only what was left out";
+    EXPECT_EQ(summary.at("ordered_files").get<long>() + summary.at("unknown_files").get<long>(), files);
     finish();
 }
 
