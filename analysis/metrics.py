@@ -50,6 +50,12 @@ _KNOWN = {
     FAULTS: Metric("page faults", -1),
     "minor_faults": Metric("minor faults", 0),
     "major_faults": Metric("major faults", 0),
+    "build_seconds": Metric("build time", -1),
+    "build_cpu_seconds": Metric("CPU time, user and system", -1),
+    "flush_seconds": Metric("then flushed in", 0),
+    "peak_memory_bytes": Metric("peak memory", -1),
+    "peak_memory_per_file_bytes": Metric("peak memory per file", 0),
+    "image_bytes": Metric("image", -1),
     "iops": Metric("operations per second", 1),
     **{metric: Metric(f"frames: {kind}", 0) for metric, kind in FRAMES.items()},
 }
@@ -66,6 +72,8 @@ def clock_words(clock: str, unit: str) -> str:
         return "guest instructions (icount clock)"
     if clock == "ns":
         return "ns (guest CLOCK_MONOTONIC)"
+    if unit == "host-wall":
+        return "host wall clock"
     if clock == "host-wall":
         return f"{unit} (host wall clock)"
     return unit

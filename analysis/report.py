@@ -178,12 +178,47 @@ def _method(run: results.Results) -> list[str]:
             "- The CPU was emulated. Wall-clock times under emulation, fio's rates among them,"
             " say nothing about speed on hardware."
         )
-    lines.append(
-        "- Page cache, slab and anonymous memory are growth between the mount and the end of the"
-        " reads, one sample for each guest; host PSS is summed over the QEMU processes."
-        " Duplication factor: page cache of all guests and host PSS of the image, divided by the"
-        " data once."
-    )
+    lines += _host_method(run)
+    if env.get("clock") != "host-wall":
+        lines.append(_MEMORY)
+    return lines
+
+
+_MEMORY = (
+    "- Page cache, slab and anonymous memory are growth between the mount and the end of the"
+    " reads, one sample for each guest; host PSS is summed over the QEMU processes."
+    " Duplication factor: page cache of all guests and host PSS of the image, divided by the"
+    " data once."
+)
+
+
+def _host_method(run: results.Results) -> list[str]:
+    """Of the cells whose tools ran on the host: how, and how busy it was."""
+    cells = [cell for cell in run.document.get("cells") or [] if cell.get("proof")]
+    proofs = [cell["proof"] for cell in cells]
+    cold = dict.fromkeys(proof["cold"] for proof in proofs if "cold" in proof)
+    loads = [proof[key][0] for proof in proofs
+             for key in ("load_average_before", "load_average_after") if proof.get(key)]  # fmt: skip
+    if not cold and not loads:
+        return []
+    host = run.environment.get("host") or {}
+    lines = [
+        f"- Images were built on the host itself, natively ({host.get('cpu', '')}, kernel"
+        f" {host.get('kernel', '')}): wall clock and CPU time (user and system) of the tool's"
+        " process until it ended, and its largest resident set. The tools took turns, each round"
+        " beginning with another one. None waits for the medium; how long that then took is the"
+        " row `then flushed in`."
+    ]
+    if cold:
+        lines.append(f"- Cold: {'; '.join(cold)}. Warm: after a run of each tool that is not counted.")
+    if loads:
+        lines.append(
+            f"- Load average of the host (1 minute) around the cells: {min(loads):.1f} to"
+            f" {max(loads):.1f}. It slows all tools; the ratios are what to read."
+        )
+    unequal = [cell["id"] for cell in cells if cell["proof"].get("equal_images") is False]
+    if unequal:
+        lines.append(f"- The same input gave different images in: {', '.join(unequal)}.")
     return lines
 
 
@@ -215,7 +250,8 @@ def compose(run: results.Results, drawn: list[figures.Drawn]) -> str:
     ]
     if run.limits:
         lines += ["## Limits", "", *_limits(run), ""]
-    lines += ["## Images", "", *_images(run), ""]
+    if run.images or run.environment.get("clock") != "host-wall":
+        lines += ["## Images", "", *_images(run), ""]
     for name in run.experiments:
         lines += _experiment(run, name, drawn)
     lines += ["## Not measured", "", *_failures(run), ""]

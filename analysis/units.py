@@ -49,7 +49,9 @@ def _digits(value: float) -> str:
 
 
 def duration(seconds: float) -> str:
-    """`0.42 s`, `17.3 s`, `12 min 5 s`."""
+    """`9.3 ms`, `0.42 s`, `17.3 s`, `12 min 5 s`."""
+    if 0 < seconds < 0.1:
+        return f"{seconds * 1000:.3g} ms"
     if seconds < 10:
         return f"{seconds:.2f} s"
     if seconds < 100:

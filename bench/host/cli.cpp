@@ -48,7 +48,7 @@ void declare(CLI::App &app, Options &options)
         ->capture_default_str();
     app.add_flag("--dry-run", options.run.dry_run,
                  "print the cells and the QEMU command of each; run none");
-    app.add_option("--filesystems", options.run.plan.filesystems, "only these, with commas between")
+    app.add_option("--filesystems", options.run.plan.filesystems, "only these (of image-build: images), with commas between")
         ->delimiter(',');
     app.add_option("--only", options.run.plan.only,
                    "only cells whose id matches, e.g. 'latency/rootfs/*'");

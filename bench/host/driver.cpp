@@ -126,10 +126,10 @@ CellResult run_cell(const CellInput &input, GuestHost &host)
     const auto start = std::chrono::steady_clock::now();
     CellResult result;
     try {
-        if (input.cell.driver == Driver::single)
-            run_single(input, host, result);
-        else
+        if (input.cell.driver == Driver::instances)
             run_instances(input, host, result);
+        else
+            run_single(input, host, result);
     } catch (const Interrupted &stop) {
         result.status = "interrupted";
         result.error = stop.what();

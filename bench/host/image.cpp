@@ -72,49 +72,61 @@ Image read_image(const fs::path &dir)
     return image;
 }
 
-void build_image(const ImageSpec &spec, const Dataset &dataset, Substitutions substitutions,
-                 const std::string &version, const fs::path &dir, const fs::path &final_dir)
+void build_image(const ImageSpec &spec, const Dataset &dataset, const ImageTool &tool,
+                 const fs::path &dir, const fs::path &final_dir)
 {
     const auto file = dir / "image";
-    substitutions["source"] = dataset.dir.string();
-    substitutions["out"] = file.string();
-    const auto run = run_checked(dataset_command(dataset, substituted(spec.command, substitutions)));
+    const auto source = dataset.dir.string();
+    const auto run =
+        run_checked(dataset_command(dataset, image_command(tool, source, file.string())));
     if (!fs::is_regular_file(file))
         throw std::runtime_error(fmt::format(
             "wanted `{}` to write the image {}, it ended well and wrote none: is {{out}} in its "
             "command?",
             spec.command[0], spec.id));
-    substitutions["out"] = (final_dir / "image").string();
     const json info = {{"id", spec.id},
                        {"dataset", dataset.id},
                        {"bytes", fs::file_size(file)},
                        {"build_seconds", run.seconds},
                        {"xxh3", xxh3_file(file)},
-                       {"tool_version", version},
-                       {"command", substituted(spec.command, substitutions)}};
+                       {"tool_version", tool.version},
+                       {"command", image_command(tool, source, (final_dir / "image").string())}};
     pad(file, spec.align);
     write_file(dir / "image.json", info.dump(2) + "\n");
 }
 
 }  // namespace
 
-Image ensure_image(const ImageSpec &spec, const Dataset &dataset, Substitutions substitutions,
-                   const Progress &progress)
+ImageTool image_tool(const ImageSpec &spec, Substitutions substitutions, const Progress &progress)
 {
     if (spec.program)
         substitutions["program"] = ensure_program(*spec.program, progress).string();
     if (spec.command.empty())
         throw std::runtime_error(fmt::format("wanted a command for the image {}, it is empty",
                                              spec.id));
-    const auto program = require_program(substituted(spec.command[0], substitutions), spec.id);
-    const auto version = tool_version(substituted(spec.version, substitutions));
-    const auto key = xxh3_text(fmt::format(
-        "{}\n{}\n{}\n{}\n{}", dataset.hash, quoted(substituted(spec.command, substitutions)),
-        spec.align, version, xxh3_file(program)));
+    ImageTool tool;
+    tool.command = substituted(spec.command, substitutions);
+    tool.program = require_program(tool.command[0], spec.id);
+    tool.version = tool_version(substituted(spec.version, substitutions));
+    return tool;
+}
+
+Argv image_command(const ImageTool &tool, const std::string &source, const std::string &out)
+{
+    return substituted(tool.command, {{"source", source}, {"out", out}});
+}
+
+Image ensure_image(const ImageSpec &spec, const Dataset &dataset, Substitutions substitutions,
+                   const Progress &progress)
+{
+    const auto tool = image_tool(spec, std::move(substitutions), progress);
+    const auto key = xxh3_text(fmt::format("{}\n{}\n{}\n{}\n{}", dataset.hash,
+                                           quoted(tool.command), spec.align, tool.version,
+                                           xxh3_file(tool.program)));
     const auto name = fmt::format("{}-{}-{}", dataset.id, spec.id, key.substr(0, 16));
     const auto dir = Cache::entry("images", name, [&](const fs::path &aside) {
         progress(fmt::format("making the image {} of {}", spec.id, dataset.id));
-        build_image(spec, dataset, substitutions, version, aside, Cache::path("images", name));
+        build_image(spec, dataset, tool, aside, Cache::path("images", name));
     });
     return read_image(dir);
 }

@@ -45,6 +45,15 @@ struct Image {
     Argv command;               // as run, {out} shown as the final path
 };
 
+// An image's tool, ready to run: found or fetched.
+struct ImageTool {
+    std::filesystem::path program;
+    Argv command;         // {source} and {out} are left to image_command()
+    std::string version;
+};
+ImageTool image_tool(const ImageSpec &spec, Substitutions substitutions, const Progress &progress);
+Argv image_command(const ImageTool &tool, const std::string &source, const std::string &out);
+
 // Builds, or finds in the cache: the key covers the dataset's content, the command, the tool's
 // version and the tool's binary.
 Image ensure_image(const ImageSpec &spec, const Dataset &dataset, Substitutions substitutions,

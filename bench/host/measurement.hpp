@@ -23,7 +23,7 @@ struct Measurement {
     std::string metric;
     std::string per; ///< "op", "page", "MiB" or ""
     std::string unit;
-    std::string clock; ///< "instructions", "ns", "none" or "host-wall"
+    std::string clock; ///< "instructions", "ns", "none", "host-wall" or "host-cpu"
     std::vector<double> samples;
     std::int64_t operations = 0; ///< in each sample; 0 where it means nothing
     nlohmann::json counters = nlohmann::json::object();

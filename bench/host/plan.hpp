@@ -17,7 +17,7 @@ struct Cell {
     std::string id; ///< EXPERIMENT/DATASET/FILESYSTEM/nINSTANCES
     std::string experiment;
     std::string dataset;
-    std::string filesystem;
+    std::string filesystem;                ///< driver build: the image
     int instances = 1;
     Driver driver = Driver::single;
     ClockKind clock = ClockKind::none;

@@ -104,6 +104,8 @@ json tool_versions(const World *world)
     auto tools = json::object();
     if (world == nullptr)
         return tools;
+    for (const auto &[id, tool] : world->image_tools)
+        tools["image " + id] = tool.version;
     for (const auto &[key, image] : world->images)
         tools[fs::path(image.command.empty() ? image.id : image.command.front())
                   .filename()
@@ -123,6 +125,13 @@ json module_documents(const World *world)
         modules[name] = {{"path", fs::relative(path, world->paths.build).string()},
                          {"sha256", sha256_file(path)}};
     return modules;
+}
+
+/// Of the guests; the host's where there were none.
+const char *clock_of(const World *world)
+{
+    const auto accel = world != nullptr ? world->accel.name : "";
+    return accel == "kvm" ? "ns" : accel == "none" ? "host-wall" : "instructions";
 }
 
 string status_of(const Composition &parts)
@@ -166,7 +175,6 @@ json environment_document(const HostEnvironment &host, const GitState &git, cons
                           const vector<json> &cells)
 {
     const auto modules = module_documents(world);
-    const bool kvm = world != nullptr && world->accel.name == "kvm";
     return {{"host",
              {{"os", host.os},
               {"cpu", host.cpu},
@@ -180,7 +188,7 @@ json environment_document(const HostEnvironment &host, const GitState &git, cons
             {"guest", guest_environment(world, cells)},
             {"accelerator", world != nullptr ? world->accel.name : ""},
             {"accelerator_reason", world != nullptr ? world->accel.reason : ""},
-            {"clock", kvm ? "ns" : "instructions"},
+            {"clock", clock_of(world)},
             {"module", modules.empty() ? json() : *modules.begin()},
             {"external_modules", modules},
             {"git", {{"commit", git.commit}, {"dirty", git.dirty}}},

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "run.hpp"
 
+#include "build_driver.hpp"
 #include "cache.hpp"
 #include "display.hpp"
 #include "environment.hpp"
@@ -14,6 +15,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <map>
 #include <optional>
 #include <stdexcept>
 
@@ -79,6 +81,10 @@ private:
 
     void make_ready()
     {
+        if (std::none_of(cells_.begin(), cells_.end(), needs_guest)) {
+            world_ = make_host_base(paths_);
+            return;
+        }
         world_ = make_base(paths_, request_.kernel, request_.accel, catalogue_, false, progress_);
         display_.say(fmt::format("accelerator: {} ({})", world_->accel.name, world_->accel.reason));
     }
@@ -111,14 +117,23 @@ private:
         const auto host = make_guest_host(*world_, catalogue_, display_,
                                           {dir_ / "logs", request_.keep_guests});
         vector<Job> jobs;
+        vector<const Cell *> first; // of each job's cells
         for (const auto &cell : cells_)
-            jobs.push_back(job_of(cell, *host));
+            if (needs_guest(cell)) {
+                jobs.push_back(job_of(cell, *host));
+                first.push_back(&cell);
+            }
+        const auto builds = builds_by_dataset();
+        for (const auto &[key, cells] : builds) {
+            jobs.push_back(job_of_builds(cells, limit.slots));
+            first.push_back(&cells.front());
+        }
         display_.begin(cells_.size(), estimate_seconds(cells_, 1), limit.slots);
         const auto refused = run_jobs(jobs, limit, interrupted, [this] { display_.tick(); });
         for (const auto index : refused)
             if (!interrupted())
-                skip(cells_[index], fmt::format("wanted {} MiB of free memory, there are {} MiB",
-                                                memory_of(cells_[index]) >> 20,
+                skip(*first[index], fmt::format("wanted {} MiB of free memory, there are {} MiB",
+                                                memory_of(*first[index]) >> 20,
                                                 limit.memory_bytes >> 20));
         throw_if_interrupted();
     }
@@ -135,22 +150,73 @@ private:
         return job;
     }
 
+    /// Cells of one experiment and dataset are measured together, in turns.
+    std::map<std::pair<string, string>, vector<Cell>> builds_by_dataset() const
+    {
+        std::map<std::pair<string, string>, vector<Cell>> groups;
+        for (const auto &cell : cells_)
+            if (!needs_guest(cell))
+                groups[{cell.experiment, cell.dataset}].push_back(cell);
+        return groups;
+    }
+
+    /// What takes time on the host is measured with nothing else of ours running.
+    Job job_of_builds(const vector<Cell> &cells, unsigned slots)
+    {
+        Job job;
+        job.guests = slots;
+        job.resource = cells.front().dataset;
+        job.run = [this, cells] { run_cells_of_builds(cells); };
+        return job;
+    }
+
+    void run_cells_of_builds(const vector<Cell> &cells)
+    {
+        vector<Cell> ready;
+        for (const auto &cell : cells)
+            if (const auto missing = why_not(*world_, catalogue_, cell); missing.empty())
+                ready.push_back(cell);
+            else
+                record_failure(cell, missing);
+        if (ready.empty())
+            return;
+        try {
+            const auto &dataset = world_->datasets.at(ready.front().dataset);
+            const auto host = make_build_host(
+                dataset, world_->image_tools,
+                {paths_.build / "bench/host/measured", dataset.dir.parent_path().parent_path(),
+                 dir_ / "logs",
+                 [this](const string &cell, const string &text) { display_.step(cell, text); }});
+            const auto results = run_builds(ready, dataset.entries, *host);
+            for (std::size_t i = 0; i < ready.size(); ++i)
+                record(ready[i], results[i]);
+        } catch (const std::exception &error) { // Ctrl-C among them: finish() says so of each cell
+            if (!interrupted())
+                for (const auto &cell : ready)
+                    record_failure(cell, error.what());
+        }
+    }
+
     void run_one(const Cell &cell, GuestHost &host)
     {
-        CellResult result;
-        const auto missing = why_not(*world_, catalogue_, cell);
-        if (missing.empty()) {
-            CellInput input;
-            input.cell = cell;
-            input.filesystem = catalogue_.filesystems.at(cell.filesystem);
-            input.probe_file = probe_file_of(catalogue_.datasets.at(cell.dataset));
-            input.data_bytes = world_->datasets.at(cell.dataset).data_bytes;
-            input.clock = counts_instructions(*world_, cell) ? "instructions" : "ns";
-            result = run_cell(input, host);
-        } else {
-            result.status = "failed";
-            result.error = missing;
+        if (const auto missing = why_not(*world_, catalogue_, cell); !missing.empty()) {
+            record_failure(cell, missing);
+            return;
         }
+        CellInput input;
+        input.cell = cell;
+        input.filesystem = catalogue_.filesystems.at(cell.filesystem);
+        input.probe_file = probe_file_of(catalogue_.datasets.at(cell.dataset));
+        input.data_bytes = world_->datasets.at(cell.dataset).data_bytes;
+        input.clock = counts_instructions(*world_, cell) ? "instructions" : "ns";
+        record(cell, run_cell(input, host));
+    }
+
+    void record_failure(const Cell &cell, const string &reason)
+    {
+        CellResult result;
+        result.status = "failed";
+        result.error = reason;
         record(cell, result);
     }
 
@@ -183,6 +249,8 @@ private:
                                  {"accelerator", world_->accel.name},
                                  {"git", git_.commit},
                                  {"image", nullptr}};
+        if (!needs_guest(cell))
+            return inputs;
         const auto &id = catalogue_.filesystems.at(cell.filesystem).needed_image();
         if (const auto image = world_->images.find({id, cell.dataset});
             image != world_->images.end())
@@ -277,6 +345,12 @@ void print_paths(std::ostream &out, const fs::path &dir)
 void print_dry(std::ostream &out, const World &world, const Catalogue &catalogue, const Cell &cell)
 {
     fmt::print(out, "{}\n", cell.id);
+    if (!needs_guest(cell)) {
+        fmt::print(out, "    {}\n",
+                   quoted(image_command(world.image_tools.at(cell.filesystem),
+                                        world.datasets.at(cell.dataset).dir.string(), "IMAGE")));
+        return;
+    }
     for (int instance = 0; instance < cell.instances; ++instance) {
         const auto config =
             guest_config(world, catalogue, cell, instance, fs::path("LOGS") / file_name_of(cell.id));

@@ -160,10 +160,19 @@ WorkloadSpec read_workload(TomlReader &reader)
     WorkloadSpec spec;
     spec.id = read_id(reader);
     const auto engine =
-        reader.choice("engine", {"benchmark", "fio", "program", "read-all", "map-rss", "inode-slab"});
+        reader.choice("engine", {"benchmark", "fio", "program", "read-all", "map-rss", "inode-slab",
+                                 "build"});
     check_workload(reader, engine);
     spec.arguments = reader.json();
     return spec;
+}
+
+Driver read_driver(TomlReader &reader)
+{
+    static const std::map<string, Driver> drivers{{"single", Driver::single},
+                                                  {"instances", Driver::instances},
+                                                  {"build", Driver::build}};
+    return drivers.at(reader.choice("driver", {"single", "instances", "build"}));
 }
 
 ExperimentSpec read_experiment(TomlReader &reader)
@@ -171,13 +180,16 @@ ExperimentSpec read_experiment(TomlReader &reader)
     ExperimentSpec spec;
     spec.id = read_id(reader);
     spec.title = reader.text_or("title", spec.id);
-    spec.driver = reader.choice("driver", {"single", "instances"}) == "single" ? Driver::single
-                                                                               : Driver::instances;
-    spec.clock = reader.choice("clock", {"instructions", "none"}) == "none"
-                     ? ClockKind::none
-                     : ClockKind::instructions;
+    spec.driver = read_driver(reader);
+    const bool in_guests = spec.driver != Driver::build;
+    if (in_guests) {
+        spec.clock = reader.choice("clock", {"instructions", "none"}) == "none"
+                         ? ClockKind::none
+                         : ClockKind::instructions;
+        spec.memory_mib = static_cast<int>(reader.number("memory", 64, 1 << 20));
+    }
     spec.datasets = reader.texts("datasets");
-    spec.filesystems = reader.texts("filesystems");
+    spec.filesystems = reader.texts(in_guests ? "filesystems" : "images");
     spec.workloads = reader.texts("workloads");
     if (reader.has("dataset_workloads")) {
         auto table = reader.table("dataset_workloads");
@@ -186,7 +198,6 @@ ExperimentSpec read_experiment(TomlReader &reader)
     }
     if (spec.driver == Driver::instances)
         spec.instances = reader.numbers_if("instances", 1, 64).value_or(vector<int>{1});
-    spec.memory_mib = static_cast<int>(reader.number("memory", 64, 1 << 20));
     spec.timeout_s = static_cast<int>(reader.number("timeout", 1, 86400));
     spec.estimate_s = reader.has("estimate") ? reader.real("estimate") : 15;
     if (const auto metrics = reader.texts_if("table"))
@@ -314,12 +325,33 @@ void check_known(const TomlReader &reader, const char *key, const vector<string>
                                          folder, id));
 }
 
+/// Images are built on the host, everything else runs in guests.
+void check_engines(const ExperimentSpec &spec, const TomlReader &reader, const Catalogue &catalogue)
+{
+    const bool builds = spec.driver == Driver::build;
+    auto ids = spec.workloads;
+    for (const auto &[dataset, more] : spec.dataset_workloads)
+        ids.insert(ids.end(), more.begin(), more.end());
+    for (const auto &id : ids) {
+        const auto found = catalogue.workloads.find(id);
+        if (found != catalogue.workloads.end() &&
+            (found->second.arguments.at("engine") == "build") != builds)
+            reader.fail("workloads", "workloads of the engine build with driver = \"build\", of the "
+                                     "others with the other drivers");
+    }
+}
+
 void check_experiment(const ExperimentSpec &spec, const TomlReader &reader,
                       const Catalogue &catalogue)
 {
     check_known(reader, "datasets", spec.datasets, catalogue.datasets, "datasets");
-    check_known(reader, "filesystems", spec.filesystems, catalogue.filesystems, "filesystems");
+    const bool builds = spec.driver == Driver::build;
+    if (builds)
+        check_known(reader, "images", spec.filesystems, catalogue.images, "images");
+    else
+        check_known(reader, "filesystems", spec.filesystems, catalogue.filesystems, "filesystems");
     check_known(reader, "workloads", spec.workloads, catalogue.workloads, "workloads");
+    check_engines(spec, reader, catalogue);
     for (const auto &[dataset, workloads] : spec.dataset_workloads) {
         check_known(reader, "dataset_workloads", {dataset}, catalogue.datasets, "datasets");
         check_known(reader, "dataset_workloads", workloads, catalogue.workloads, "workloads");
@@ -376,7 +408,15 @@ Catalogue load_catalogue(const fs::path &root)
 
 const char *name_of(Driver driver)
 {
-    return driver == Driver::single ? "single" : "instances";
+    switch (driver) {
+    case Driver::single:
+        return "single";
+    case Driver::instances:
+        return "instances";
+    case Driver::build:
+        break;
+    }
+    return "build";
 }
 
 const char *name_of(ClockKind clock)

@@ -43,7 +43,7 @@ struct WorkloadSpec {
     nlohmann::json arguments; ///< the table as written; what the agent gets
 };
 
-enum class Driver { single, instances };
+enum class Driver { single, instances, build };
 enum class ClockKind { instructions, none };
 
 struct ExperimentSpec {
@@ -52,13 +52,13 @@ struct ExperimentSpec {
     Driver driver = Driver::single;
     ClockKind clock = ClockKind::none;
     std::vector<std::string> datasets;
-    std::vector<std::string> filesystems;
+    std::vector<std::string> filesystems; ///< driver build: images
     std::vector<std::string> workloads;
     std::map<std::string, std::vector<std::string>> dataset_workloads; ///< replaces workloads there
     std::vector<int> instances{1};
     int memory_mib = 0;  ///< of each guest
-    int timeout_s = 0;   ///< for each single step of a guest
-    double estimate_s = 0; ///< rough time of one guest, for the first shown time left
+    int timeout_s = 0;   ///< for each single step of a guest, or run of a tool
+    double estimate_s = 0; ///< rough time of one cell, for the first shown time left
     std::vector<std::string> table{"cost_per_op"}; ///< metrics of the table on the terminal
 };
 

@@ -28,6 +28,11 @@ string image_key(const string &image, const string &dataset)
     return image + "/" + dataset;
 }
 
+string tool_key(const string &image)
+{
+    return "tool of " + image;
+}
+
 /// Runs `make`; what it throws becomes the reason why `key` is missing. Ctrl-C goes through.
 template <typename Make> void note_missing(World &world, const string &key, Make make)
 {
@@ -120,26 +125,43 @@ World make_base(const Paths &paths, const KernelChoice &choice, const string &ac
     return world;
 }
 
+World make_host_base(const Paths &paths)
+{
+    World world;
+    world.paths = paths;
+    world.accel.name = "none";
+    world.accel.reason = "nothing runs in a guest";
+    return world;
+}
+
 World foresee(const Paths &paths, const KernelChoice &choice, const string &accel,
               const Catalogue &catalogue, const std::vector<Cell> &cells, const Progress &progress)
 {
     Cache::make_nothing();
-    World world;
-    world.paths = paths;
-    attempt([&] { world.kernel = choose_kernel(choice, progress); },
-            [&] { world.kernel.release = world.kernel.vmlinuz = "KERNEL"; });
-    attempt(
-        [&] {
-            world.initramfs = ensure_initramfs(initramfs_spec(world, catalogue));
-            world.accel = probe_accel(accel, world.kernel, world.initramfs, false, progress);
-        },
-        [&] {
-            world.initramfs = world.initramfs.empty() ? "INITRAMFS" : world.initramfs;
-            world.accel = {accel == "kvm" ? "kvm" : "tcg", "not tried", false, 0};
-        });
+    auto world = make_host_base(paths);
+    if (std::any_of(cells.begin(), cells.end(), needs_guest)) {
+        attempt([&] { world.kernel = choose_kernel(choice, progress); },
+                [&] { world.kernel.release = world.kernel.vmlinuz = "KERNEL"; });
+        attempt(
+            [&] {
+                world.initramfs = ensure_initramfs(initramfs_spec(world, catalogue));
+                world.accel = probe_accel(accel, world.kernel, world.initramfs, false, progress);
+            },
+            [&] {
+                world.initramfs = world.initramfs.empty() ? "INITRAMFS" : world.initramfs;
+                world.accel = {accel == "kvm" ? "kvm" : "tcg", "not tried", false, 0};
+            });
+    }
     add_needs(world, catalogue, cells, progress);
     world.missing.clear(); // a run would make it
     for (const auto &cell : cells) {
+        if (!needs_guest(cell)) {
+            if (world.datasets[cell.dataset].dir.empty())
+                world.datasets[cell.dataset].dir = in_capitals(cell.dataset);
+            if (world.image_tools[cell.filesystem].command.empty())
+                world.image_tools[cell.filesystem].command = {in_capitals(cell.filesystem)};
+            continue;
+        }
         const auto &id = catalogue.filesystems.at(cell.filesystem).needed_image();
         auto &image = world.images[{id, cell.dataset}];
         if (image.path.empty())
@@ -163,6 +185,15 @@ void add_needs(World &world, const Catalogue &catalogue, const std::vector<Cell>
         if (needs_tools(cell) && !world.tools && !world.missing.contains("tools"))
             note_missing(world, "tools", [&] { world.tools = ensure_tools_image(progress); });
 
+        if (!needs_guest(cell)) {
+            const auto &id = cell.filesystem;
+            if (!world.image_tools.contains(id) && !world.missing.contains(tool_key(id)))
+                note_missing(world, tool_key(id), [&] {
+                    world.image_tools[id] =
+                        image_tool(catalogue.images.at(id), substitutions, progress);
+                });
+            continue;
+        }
         const auto dataset = world.datasets.find(cell.dataset);
         const auto &image = catalogue.filesystems.at(cell.filesystem).needed_image();
         const auto key = image_key(image, cell.dataset);
@@ -178,15 +209,25 @@ void add_needs(World &world, const Catalogue &catalogue, const std::vector<Cell>
 
 string why_not(const World &world, const Catalogue &catalogue, const Cell &cell)
 {
-    const auto &filesystem = catalogue.filesystems.at(cell.filesystem);
-    std::vector<string> needs{cell.dataset, image_key(filesystem.needed_image(), cell.dataset),
-                              filesystem.external_module};
+    std::vector<string> needs{cell.dataset};
+    if (needs_guest(cell)) {
+        const auto &filesystem = catalogue.filesystems.at(cell.filesystem);
+        needs.push_back(image_key(filesystem.needed_image(), cell.dataset));
+        needs.push_back(filesystem.external_module);
+    } else {
+        needs.push_back(tool_key(cell.filesystem));
+    }
     if (needs_tools(cell))
         needs.emplace_back("tools");
     for (const auto &need : needs)
         if (const auto found = world.missing.find(need); found != world.missing.end())
             return found->second;
     return "";
+}
+
+bool needs_guest(const Cell &cell)
+{
+    return cell.driver != Driver::build;
 }
 
 bool needs_tools(const Cell &cell)

@@ -49,14 +49,19 @@ struct World {
     Accel accel;
     std::map<std::string, Dataset> datasets;
     std::map<std::pair<std::string, std::string>, Image> images; ///< by image id, dataset id
+    std::map<std::string, ImageTool> image_tools; ///< of the cells that measure them, by image id
     std::optional<ToolsImage> tools;
-    /// Why something is not there: dataset id, "IMAGE/DATASET", module name or "tools" → one line.
+    /// Why something is not there: dataset id, "IMAGE/DATASET", "tool of IMAGE", module name or "tools"
+    /// → one line.
     std::map<std::string, std::string> missing;
 };
 
 /// Kernel, initramfs and a guest known to boot. Throws: without these nothing can be measured.
 World make_base(const Paths &paths, const KernelChoice &choice, const std::string &accel,
                 const Catalogue &catalogue, bool fresh_probe, const Progress &progress);
+
+/// For runs without a guest.
+World make_host_base(const Paths &paths);
 
 /// What a run would find here, for --dry-run: makes and fetches nothing. What is not there yet has a
 /// name in capitals where its path would be.
@@ -71,6 +76,7 @@ void add_needs(World &world, const Catalogue &catalogue, const std::vector<Cell>
 /// The reason why a cell cannot run in this world, or "".
 std::string why_not(const World &world, const Catalogue &catalogue, const Cell &cell);
 
+bool needs_guest(const Cell &cell);
 bool needs_tools(const Cell &cell);
 
 /// Configuration of one of a cell's guests. `log_dir` is the cell's own.

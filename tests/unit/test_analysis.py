@@ -383,6 +383,25 @@ class Report(Folder):
             self.assertIn(wanted, text)
         self.assertNotIn("## image-build", text)
 
+    def test_a_run_on_the_host(self):
+        document = synthetic_results.build_document()
+        schema = validate.load_json(SCHEMA)
+        self.assertEqual(validate.problems(document, schema), [])
+        text = report.compose(run_of(document), [])
+        for wanted in (
+            "| build | cold | rootfs | build time | seconds | 1.22 s (exact) |",
+            "2.33×",
+            "CPU time, user and system",
+            "natively (SYNTHETIC CPU, kernel 6.1.0)",
+            "Cold: drop_caches: data, names and inodes.",
+            "around the cells: 0.5 to 2.5",
+            "different images in: build/rootfs/erofs-4k/n1",
+            "| clock | host wall clock |",
+        ):
+            self.assertIn(wanted, text)
+        for absent in ("icount", "Duplication factor", "emulat", "## Images"):
+            self.assertNotIn(absent, text)
+
     def test_a_run_without_measurements(self):
         document = synthetic_results.document()
         document.update(measurements=[], images=[])

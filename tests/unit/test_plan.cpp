@@ -112,6 +112,20 @@ TEST_F(PlanTest, FiltersNarrow)
     EXPECT_EQ(cells[1].id, "duplication/rootfs/tmpfs/n3");
 }
 
+TEST_F(PlanTest, ToolsThatMakeImagesAreCellsToo)
+{
+    const auto cells = make_plan(catalogue_, {.suite = "image-build",
+                                              .profile = "smoke",
+                                              .filesystems = {"daxfs", "erofs-4k"},
+                                              .only = ""});
+    ASSERT_EQ(cells.size(), 2U);
+    EXPECT_EQ(cells[1].id, "build/fewfiles/erofs-4k/n1");
+    EXPECT_EQ(cells[1].driver, Driver::build);
+    EXPECT_FALSE(needs_guest(cells[1]));
+    EXPECT_EQ(cells[1].workloads.at(0).at("repetitions"), 3);
+    EXPECT_TRUE(needs_guest(plan({}).front()));
+}
+
 TEST_F(PlanTest, WrongNamesAreRefusedWithTheRightOnes)
 {
     EXPECT_NE(error({.suite = "", .profile = "huge", .filesystems = {}, .only = ""})

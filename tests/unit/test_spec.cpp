@@ -156,6 +156,23 @@ TEST_F(SpecTest, DirectoriesOfAFileTreeAreNumbers)
     EXPECT_NE(error().find("ten: wanted a number of files"), std::string::npos) << error();
 }
 
+TEST_F(SpecTest, BuildsNameImagesAndWorkloadsOfTheirOwn)
+{
+    const std::string text = "id = \"b\"\ndriver = \"build\"\ndatasets = [\"fewfiles\"]\ntimeout = 9\n";
+    write("experiments/b.toml", text + "images = [\"erofs-4k\"]\nworkloads = [\"build\"]\n");
+    const auto all = load_catalogue(root_);
+    EXPECT_EQ(all.experiments.at("b").driver, Driver::build);
+    EXPECT_EQ(all.experiments.at("b").filesystems, std::vector<std::string>{"erofs-4k"});
+    write("experiments/b.toml", text + "images = [\"none\"]\nworkloads = [\"build\"]\n");
+    EXPECT_NE(error().find("images: wanted ids declared in workloads/images"), std::string::npos)
+        << error();
+    write("experiments/b.toml", text + "images = [\"erofs-4k\"]\nworkloads = [\"stat\"]\n");
+    EXPECT_NE(error().find("workloads: wanted workloads of the engine build"), std::string::npos)
+        << error();
+    write("experiments/b.toml", text + "filesystems = [\"daxfs\"]\nworkloads = [\"build\"]\n");
+    EXPECT_NE(error().find("images: wanted"), std::string::npos) << error();
+}
+
 TEST_F(SpecTest, MissingFolderIsNamed)
 {
     fs::remove_all(root_ / "suites");
