@@ -4,6 +4,7 @@
 #include <fmt/core.h>
 
 #include <array>
+#include <cctype>
 #include <chrono>
 #include <stdexcept>
 #include <string_view>
@@ -32,11 +33,10 @@ const string &text_of(const json &line)
 }
 
 /// How reports of the kernel's own checkers begin, lockdep's and the sanitizers' included.
-constexpr std::array<std::string_view, 16> complaints{
+constexpr std::array<std::string_view, 20> complaints{
     "WARNING: ",
     "BUG: ",
-    "BUG at ",
-    "kernel BUG",
+    "BUG ", // "kernel BUG at", and what SLUB prints: "BUG daxfs_inode (Tainted …): …"
     "Oops: ",
     "Kernel panic",
     "general protection fault",
@@ -44,9 +44,14 @@ constexpr std::array<std::string_view, 16> complaints{
     "KCSAN: ",
     "UBSAN: ",
     "kmemleak: ",
+    "unreferenced object",
+    "suspicious RCU",
     "possible circular locking",
     "possible recursive locking",
+    "inconsistent lock state",
+    "INFO: trying to register non-static key",
     "INFO: task ",
+    "blocked for more than",
     "detected stall",
     "self-detected stall",
 };
@@ -106,7 +111,8 @@ string kernel_complaint(const json &lines)
 {
     for (const auto &line : lines)
         for (const auto complaint : complaints)
-            if (text_of(line).find(complaint) != string::npos)
+            if (const auto at = text_of(line).find(complaint);
+                at != string::npos && (at == 0 || !std::isalpha(static_cast<unsigned char>(text_of(line)[at - 1]))))
                 return text_of(line);
     return "";
 }
