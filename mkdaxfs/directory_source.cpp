@@ -64,6 +64,8 @@ public:
             throw changed();
     }
 
+    int fd() const override { return fd_.get(); }
+
 private:
     std::runtime_error changed() const
     {

@@ -164,13 +164,17 @@ ContentSum LargeFiles::copy(Output& output) const
         const Piece& piece = pieces_[i];
         const Buffer buffer = std::make_unique_for_overwrite<std::byte[]>(buffer_bytes);
         const auto content = source_.open(tree_, piece.node);
+        // It is read all the same: the UUID comes from what is stored.
+        const bool is_cloned = piece.file_off + piece.len <= tree_.nodes[piece.node].size &&
+                               output.clone(content->fd(), piece.file_off, piece.len, piece.off);
         ContentSum sum;
         for (std::uint64_t done = 0; done < piece.len; done += buffer_bytes) {
             const std::uint64_t len = std::min(buffer_bytes, piece.len - done);
             const auto bytes = read_padded(*content, tree_.nodes[piece.node].size,
                                            piece.file_off + done, len, buffer.get());
             sum.add(hash_bytes(bytes), piece.off + done);
-            output.write(piece.off + done, bytes);
+            if (!is_cloned)
+                output.write(piece.off + done, bytes);
             workers_.add_done(len);
         }
         content->check_unchanged();

@@ -20,6 +20,12 @@ public:
 
     // Write all bytes at offset.
     virtual void write(std::uint64_t offset, std::span<const std::byte> bytes) = 0;
+    // Take bytes over from a file without copying them; false where that cannot be.
+    virtual bool clone([[maybe_unused]] int from, [[maybe_unused]] std::uint64_t from_offset,
+                       [[maybe_unused]] std::uint64_t size, [[maybe_unused]] std::uint64_t offset)
+    {
+        return false;
+    }
     // Fill all of `to` with what was written at offset.
     virtual void read(std::uint64_t offset, std::span<std::byte> to) const = 0;
     // Bytes that nothing else is written to: they read as 0 afterwards.

@@ -19,6 +19,7 @@ public:
     // Removes the temporary file when it was not committed.
     ~OutputFile() override;
 
+    bool clone(int from, std::uint64_t from_offset, std::uint64_t size, std::uint64_t offset) override;
     void zero(std::uint64_t, std::uint64_t) override {}
     // Set the size, write everything to the medium if asked to, rename.
     void commit(std::uint64_t size, bool sync) override;

@@ -33,6 +33,8 @@ public:
     virtual std::vector<ByteRange> data_ranges() = 0;
     // Throws when the file is no longer what scan() saw.
     virtual void check_unchanged() = 0;
+    // The file that has the content at the same offsets; -1 when there is none.
+    virtual int fd() const { return -1; }
 };
 
 // What belongs to an image rather than to its tree.

@@ -1,9 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // Archives, container images, text and several sources give the image their tree gives.
+#include <fcntl.h>
+#include <linux/fiemap.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <cstring>
 #include <fstream>
 #include <sstream>
 
@@ -11,6 +17,7 @@
 #include "mkdaxfs.hpp"
 #include "shell.hpp"
 #include "tree_fixture.hpp"
+#include "unique_fd.hpp"
 
 namespace daxfs::test {
 
@@ -160,6 +167,54 @@ TEST_F(Sources, LaterOverEarlier)
     EXPECT_EQ(attr_of(reader, "dev/null").rdev_minor, 3u);
     EXPECT_EQ(content_of(reader, "motd"), "hello\n");
     EXPECT_EQ(attr_of(reader, "motd").uid, 5u);
+}
+
+// Bytes of a file that its filesystem shares with another.
+std::uint64_t shared_bytes(const fs::path& file)
+{
+    constexpr unsigned most = 256;
+    std::vector<std::byte> buffer(sizeof(fiemap) + most * sizeof(fiemap_extent));
+    auto* map = reinterpret_cast<fiemap*>(buffer.data());
+    map->fm_length = FIEMAP_MAX_OFFSET;
+    map->fm_flags = FIEMAP_FLAG_SYNC;
+    map->fm_extent_count = most;
+    const UniqueFd fd(open(file.c_str(), O_RDONLY));
+    EXPECT_EQ(ioctl(fd.get(), FS_IOC_FIEMAP, map), 0) << strerror(errno);
+    std::uint64_t bytes = 0;
+    for (unsigned i = 0; i < map->fm_mapped_extents; ++i)
+        if (map->fm_extents[i].fe_flags & FIEMAP_EXTENT_SHARED)
+            bytes += map->fm_extents[i].fe_length;
+    return bytes;
+}
+
+// On a filesystem that can, large files are cloned into the image instead of copied.
+TEST_F(Sources, LargeFilesAreCloned)
+{
+    add_file("large", noise(9 << 20, 1));
+    add_file("odd", noise((5 << 20) + 777, 2));
+    add_file("small", noise(5000, 3));
+    make();
+    if (geteuid() != 0 || !have_program("mkfs.xfs"))
+        GTEST_SKIP() << "wanted root and mkfs.xfs (xfsprogs)";
+    const std::string disk = root() / "disk";
+    const std::string at = root() / "xfs";
+    fs::create_directory(at);
+    const std::string said = shell("truncate -s 400M " + disk + " && mkfs.xfs -q -m reflink=1 " + disk +
+                                   " && mount -o loop " + disk + " " + at);
+    if (!said.empty())
+        GTEST_SKIP() << "cannot mount an XFS here: " << said;
+    struct Unmount {
+        std::string at;
+        ~Unmount() { EXPECT_EQ(shell("umount " + at), ""); }
+    } const unmount{at};
+    ASSERT_EQ(shell("cp -a " + source().string() + " " + at + "/tree"), "");
+    std::istringstream in;
+    std::ostringstream out;
+    std::ostringstream err;
+    ASSERT_EQ(mkdaxfs_main({at + "/image", at + "/tree"}, in, out, err), 0) << err.str();
+    EXPECT_TRUE(read_file(at + "/image") == read_file(image()));
+    // All but the last piece of the odd file, which ends within a block.
+    EXPECT_EQ(shared_bytes(at + "/image"), 13u << 20);
 }
 
 TEST_F(Sources, TextErrorsNameTheLine)
