@@ -16,6 +16,7 @@
 #include <fstream>
 #include <random>
 
+#include "../format/container_image.hpp"
 #include "cache.hpp"
 #include "dataset.hpp"
 #include "manifest.hpp"
@@ -140,6 +141,24 @@ std::vector<std::string> lines_of(const fs::path &file) {
     for (std::string line; std::getline(in, line);)
         lines.push_back(line);
     return lines;
+}
+
+TEST(Tree, OfAContainerImageIsWhatUmociUnpacks) {
+    if (!daxbench::find_program("umoci"))
+        GTEST_SKIP() << "umoci is not installed";
+    daxbench::TempDir dir;
+    const auto made = daxfs::test::make_container_image(dir.path());
+    daxbench::Argv argv{(daxtest::bench().build / "mkdaxfs/mkdaxfs").string(), "--quiet",
+                        (dir.path() / "image").string(), "--oci", made.layout + ":v3"};
+    argv.insert(argv.end(), made.owners.begin(), made.owners.end());
+    daxbench::run_checked(argv);
+    daxtest::pad_image(dir.path() / "image");
+
+    auto guest = daxtest::boot(dir.path() / "image", dir.path() / "logs");
+    daxtest::mount(guest);
+    expect_equal_trees(guest, daxbench::make_manifest(made.unpacked, {}));
+    daxtest::expect_clean_log(guest);
+    guest.shutdown();
 }
 
 class RootFilesystem : public testing::Test {
