@@ -5,11 +5,12 @@
 say() { printf '%s\n' "$*" >&2; }
 die() { say "$(basename "$0"): $*"; exit 1; }
 
-wanted_packages() { sed 's/#.*//; /^ *$/d' "$top/setup/packages.txt"; }
+wanted_packages() { sed 's/#.*//; /^ *$/d' "$top/setup/$1"; }
 
+# missing_packages LIST
 missing_packages() {
 	installed=$(dpkg-query -W -f '${db:Status-Status} ${Package}\n' | sed -n 's/^installed //p')
-	wanted_packages | grep -vxF "$installed" | tr '\n' ' '
+	wanted_packages "$1" | grep -vxF "$installed" | tr '\n' ' '
 }
 
 # install_packages PACKAGE…: as root, or through sudo after asking on a terminal.
@@ -31,14 +32,23 @@ install_packages() {
 check_packages() {
 	if ! command -v dpkg-query >/dev/null; then
 		say "This is no Debian: the following must be here under your distribution's names:"
-		say "$(wanted_packages | tr '\n' ' ')"
+		say "$(wanted_packages packages.txt | tr '\n' ' ')"
 		return
 	fi
-	missing=$(missing_packages)
+	missing=$(missing_packages packages.txt)
 	[ -n "$missing" ] || return 0
 	[ "$1" = install ] || die "wanted these packages, they are missing: $missing"
 	# shellcheck disable=SC2086
 	install_packages $missing
+}
+
+# What only some tests need: they are skipped where it cannot be had.
+check_test_packages() {
+	command -v dpkg-query >/dev/null || return 0
+	missing=$(missing_packages test-packages.txt)
+	[ -n "$missing" ] || return 0
+	# shellcheck disable=SC2086
+	(install_packages $missing) || say "some tests will be skipped"
 }
 
 # The build folder's compiler runs are long and dull: shown on a terminal, else only on failure.
