@@ -264,6 +264,69 @@ TEST_F(Sources, MappingOfOwnersTimesAndXattrs)
     expect_error(run({source(), "--exclude-regex", "("}), "wanted a regular expression");
 }
 
+// The labels that a file_contexts file gives are those that libselinux's own tool finds.
+TEST_F(Sources, SelinuxLabels)
+{
+    const fs::path contexts = root() / "file_contexts";
+    std::ofstream(contexts) << "/.*\tsystem_u:object_r:default_t:s0\n"
+                               "/etc(/.*)?\tsystem_u:object_r:etc_t:s0\n"
+                               "/etc/shadow\t--\tsystem_u:object_r:shadow_t:s0\n"
+                               "/etc/[^/]*\\.d\t-d\tsystem_u:object_r:etc_dir_t:s0:c1,c2\n"
+                               "/etc/link\t-l\tsystem_u:object_r:link_t:s0\n"
+                               "/etc/alone(/.*)?\t<<none>>\n";
+    add_file("etc/passwd", "p");
+    add_file("etc/shadow", "s");
+    add_file("etc/conf.d/shadow", "s");
+    add_file("etc/alone/file", "a");
+    add_file("a name\n", "n");
+    fs::create_symlink("passwd", source() / "etc/link");
+    fs::create_hard_link(source() / "etc/shadow", source() / "etc/zzz");
+    // What it had before is replaced, and kept where there is no label.
+    const bool had = lsetxattr((source() / "etc/passwd").c_str(), "security.selinux", "old", 4, 0) == 0 &&
+                     lsetxattr((source() / "etc/alone/file").c_str(), "security.selinux", "old", 4, 0) == 0;
+    const ToolResult result = run({"--file-contexts", contexts, source()});
+    if (!DAXFS_HAVE_SELINUX)
+        return expect_error(result, "built without libselinux");
+    ASSERT_EQ(result.status, 0) << result.err;
+    const ImageReader reader(image("other"));
+    const auto label = [&](const std::string& path) {
+        std::string all;
+        for (const auto& xattr : reader.xattrs(attr_of(reader, path).node))
+            if (join_xattr_name(xattr.index, xattr.name) == "security.selinux")
+                all += std::string(xattr.value) + '|';
+        return all;
+    };
+    const auto labelled = [](const char* type) {
+        return "system_u:object_r:" + std::string(type) + '\0' + '|';
+    };
+    EXPECT_EQ(label(""), labelled("default_t:s0"));
+    EXPECT_EQ(label("etc"), labelled("etc_t:s0"));
+    EXPECT_EQ(label("etc/passwd"), labelled("etc_t:s0"));
+    EXPECT_EQ(label("etc/shadow"), labelled("shadow_t:s0"));
+    EXPECT_EQ(label("etc/zzz"), label("etc/shadow")) << "one inode, one label: its first name's";
+    EXPECT_EQ(label("etc/conf.d"), labelled("etc_dir_t:s0:c1,c2"));
+    EXPECT_EQ(label("etc/conf.d/shadow"), labelled("etc_t:s0"));
+    EXPECT_EQ(label("etc/link"), labelled("link_t:s0"));
+    EXPECT_EQ(label("etc/alone"), "");
+    EXPECT_EQ(label("etc/alone/file"), had ? std::string("old\0|", 5) : "");
+    EXPECT_EQ(label("a name\n"), labelled("default_t:s0"));
+
+    EXPECT_EQ(run({"--file-contexts", root() / "nothing", source()}).err,
+              "mkdaxfs: cannot read the file contexts " + (root() / "nothing").string() +
+                  ": No such file or directory\n");
+    if (!have_program("matchpathcon"))
+        GTEST_SKIP() << "matchpathcon (selinux-utils) is not installed: its answers were not compared";
+    const std::pair<const char*, const char*> all[] = {
+        {"", "dir"}, {"etc", "dir"}, {"etc/passwd", "file"}, {"etc/shadow", "file"},
+        {"etc/conf.d", "dir"}, {"etc/conf.d/shadow", "file"}, {"etc/link", "lnk_file"}};
+    for (const auto& [path, type] : all) {
+        std::string said = shell("matchpathcon -N -n -m " + std::string(type) + " -f " + contexts.string() + " /" + path);
+        ASSERT_FALSE(said.empty());
+        said.back() = '\0';
+        EXPECT_EQ(label(path), said + '|') << path;
+    }
+}
+
 // --- container images ---------------------------------------------------------------
 
 class Containers : public Sources {
