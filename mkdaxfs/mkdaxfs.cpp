@@ -383,9 +383,10 @@ void make_layers(const Options& o, Streams& streams, const std::atomic<bool>* st
     const Workers workers = {o.threads, stop, nullptr};
     const OciImage image(o.oci.front(), workers);
     const PathFilter filter = filter_of(o);
+    TreeBuilder below;
     for (std::size_t i = 0; i < image.layers().size(); ++i) {
         const auto start = std::chrono::steady_clock::now();
-        OciLayerSource source(image, i, filter);
+        OciLayerSource source(image, i, filter, below);
         const std::string name = fmt::format("{}.{}", o.image, i + 1);
         const BuildSummary summary = build_image(source, name, o.build, workers);
         report(o, name, summary, seconds_since(start), streams.out);

@@ -242,8 +242,9 @@ std::unique_ptr<FileContent> OciSource::open(const Tree& tree, NodeId node) cons
     return spool_.open(tree, node);
 }
 
-OciLayerSource::OciLayerSource(const OciImage& image, std::size_t layer, PathFilter filter)
-    : image_(image), layer_(layer), filter_(std::move(filter))
+OciLayerSource::OciLayerSource(const OciImage& image, std::size_t layer, PathFilter filter,
+                               TreeBuilder& below)
+    : image_(image), layer_(layer), filter_(std::move(filter)), below_(below)
 {
 }
 
@@ -251,6 +252,7 @@ std::unique_ptr<Tree> OciLayerSource::scan(const Workers& workers)
 {
     TreeBuilder builder;
     image_.read_layer(layer_, {builder, spool_, filter_, workers, Whiteouts::overlay});
+    builder.adopt_parents(below_);
     return builder.finish();
 }
 

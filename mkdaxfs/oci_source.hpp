@@ -50,10 +50,11 @@ private:
     std::vector<OciLayer> layers_;
 };
 
-// One layer alone, its whiteouts as overlayfs has them. The image outlives it.
+// One layer alone, its whiteouts as overlayfs has them. The image outlives it, and so does `below`,
+// which gathers the layers' directories: to be used for one layer after the other, the lowest first.
 class OciLayerSource : public TreeSource {
 public:
-    OciLayerSource(const OciImage& image, std::size_t layer, PathFilter filter);
+    OciLayerSource(const OciImage& image, std::size_t layer, PathFilter filter, TreeBuilder& below);
 
     std::unique_ptr<Tree> scan(const Workers& workers) override;
     std::unique_ptr<FileContent> open(const Tree& tree, NodeId node) const override;
@@ -62,6 +63,7 @@ private:
     const OciImage& image_;
     std::size_t layer_;
     PathFilter filter_;
+    TreeBuilder& below_;
     Spool spool_;
 };
 

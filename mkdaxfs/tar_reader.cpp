@@ -105,7 +105,7 @@ public:
             target_.workers.check_stop();
             const int result = archive_read_next_header(in_.get(), &entry);
             if (result == ARCHIVE_EOF)
-                return mark_opaque();
+                return hide_what_is_below();
             check(result);
             add(entry);
             target_.workers.add_entries(1);
@@ -156,34 +156,24 @@ private:
         const std::string last = path.substr(dir.size());
         if (target_.whiteouts == Whiteouts::names || !last.starts_with(whiteout))
             return false;
-        if (target_.whiteouts == Whiteouts::overlay) {
-            put_overlay_whiteout(dir, last);
+        const bool overlay = target_.whiteouts == Whiteouts::overlay;
+        if (last != opaque && last.starts_with(".wh..wh."))  // a union filesystem's own
             return true;
-        }
-        if (last == opaque)
-            target_.builder.clear(dir);
-        else if (!last.starts_with(".wh..wh."))  // those are a union filesystem's own
-            target_.builder.remove(dir + last.substr(whiteout.size()));
+        const std::string hidden = dir + last.substr(whiteout.size());
+        if (overlay)
+            last == opaque ? opaque_.push_back(dir) : hidden_.push_back(hidden);
+        else
+            last == opaque ? target_.builder.clear(dir) : target_.builder.remove(hidden);
         return true;
     }
 
-    // A character device 0:0 hides a name, trusted.overlay.opaque all that is below.
-    void put_overlay_whiteout(const std::string& dir, const std::string& last)
+    // Once all that the layer itself has is there: that is not what its whiteouts hide.
+    void hide_what_is_below()
     {
-        Node node;
-        if (last == opaque) {
-            opaque_.push_back(dir);
-        } else if (!last.starts_with(".wh..wh.")) {
-            node.mode = S_IFCHR;
-            target_.builder.put(dir + last.substr(whiteout.size()), node);
-        }
-    }
-
-    // Once all directories have the attributes that the layer gives them.
-    void mark_opaque()
-    {
+        for (const std::string& path : hidden_)
+            target_.builder.hide(path);
         for (const std::string& dir : opaque_)
-            target_.builder.add_xattr(dir, {DAXFS_XATTR_TRUSTED, "overlay.opaque", "y"});
+            target_.builder.hide_below(dir);
     }
 
     void keep_content(archive_entry* entry, Node& node)
@@ -214,6 +204,7 @@ private:
     const std::string& name_;
     const ArchiveTarget& target_;
     Stream stream_;
+    std::vector<std::string> hidden_;
     std::vector<std::string> opaque_;
     std::unique_ptr<archive, int (*)(archive*)> in_;
 };

@@ -15,6 +15,8 @@ namespace daxfs {
 
 namespace {
 
+const Xattr opaque = {DAXFS_XATTR_TRUSTED, "overlay.opaque", "y"};
+
 constexpr int most_symlinks = 40;  // as the kernel follows in one path
 
 std::string shown(std::string_view path)
@@ -170,6 +172,7 @@ std::optional<NodeId> TreeBuilder::walk(std::string_view path, bool make)
             Node implied;
             implied.mode = S_IFDIR | 0755;
             dir = put_at(dir, part, implied, {});
+            implied_.insert(dir);
             continue;
         }
         const NodeId id = tree_->entries[entry].node;
@@ -231,6 +234,7 @@ NodeId TreeBuilder::put_at(NodeId dir, std::string_view name, Node node, std::st
             node.first = old.first;
             old = node;
             layers_[there] = layer_;
+            implied_.erase(id);
             return id;
         }
         kill(there);
@@ -262,6 +266,7 @@ void TreeBuilder::put(std::string_view path, Node node, std::string_view target)
     node.first = root.first;
     node.source = source_;
     root = node;
+    implied_.erase(0);
 }
 
 void TreeBuilder::link_at(NodeId dir, std::string_view name, NodeId node)
@@ -304,17 +309,102 @@ std::optional<NodeId> TreeBuilder::find(std::string_view path)
     return entry == no_entry ? std::nullopt : std::optional(tree_->entries[entry].node);
 }
 
-void TreeBuilder::add_xattr(std::string_view path, const Xattr& xattr)
+void TreeBuilder::add_xattr(NodeId id, const Xattr& xattr)
 {
-    const std::optional<NodeId> dir = walk(path, false);
-    if (!dir)
-        return;
-    Node& node = tree_->nodes[*dir];
+    Node& node = tree_->nodes[id];
     std::vector<Xattr> all;
     if (node.xattrs != 0)
         all = xattrs().decode(node.xattrs);
     all.push_back(xattr);
     node.xattrs = xattrs().intern(std::move(all));
+}
+
+bool TreeBuilder::leads_through_a_file(std::string_view path)
+{
+    for (std::size_t slash = path.find('/'); slash != path.npos; slash = path.find('/', slash + 1)) {
+        const std::string_view parent = path.substr(0, slash);
+        if (find(parent) && !walk(parent, false))
+            return true;
+    }
+    return false;
+}
+
+void TreeBuilder::hide(std::string_view path)
+{
+    if (leads_through_a_file(path))
+        return;
+    const auto there = find(path);
+    if (there && S_ISDIR(tree_->nodes[*there].mode))
+        return hide_below(path);
+    Node whiteout;
+    whiteout.mode = S_IFCHR;  // 0:0
+    if (!there)
+        put(path, whiteout);
+}
+
+void TreeBuilder::hide_below(std::string_view path)
+{
+    if (leads_through_a_file(path) || (find(path) && !walk(path, false)))
+        return;
+    add_xattr(*walk(path, true), opaque);
+}
+
+void TreeBuilder::adopt_parents(TreeBuilder& below)
+{
+    below.begin_layer();
+    const auto translated = [](std::uint32_t id, const XattrSets& from, XattrSets& to) {
+        std::vector<Xattr> all;
+        if (id != 0)
+            all = from.decode(id);
+        std::erase_if(all, [](const Xattr& xattr) {
+            return xattr.index == opaque.index && xattr.name == opaque.name;
+        });
+        return to.intern(std::move(all));
+    };
+    const auto adopt = [&](NodeId id, const std::string& path, bool is_opaque) {
+        Node& node = tree_->nodes[id];
+        if (!S_ISDIR(node.mode))
+            return below.remove(path);
+        const auto known = below.find(path);
+        if (known && implied_.contains(id)) {
+            const Node& from = below.tree_->nodes[*known];
+            node.mode = from.mode;
+            node.uid = from.uid;
+            node.gid = from.gid;
+            node.mtime_sec = from.mtime_sec;
+            node.mtime_nsec = from.mtime_nsec;
+            node.xattrs = translated(from.xattrs, below.xattrs(), xattrs());
+            if (is_opaque)
+                add_xattr(id, opaque);
+        } else {
+            Node copy = node;
+            copy.xattrs = translated(node.xattrs, xattrs(), below.xattrs());
+            below.put(path, copy);
+        }
+        if (is_opaque)
+            below.clear(path);
+    };
+    const auto has_opaque = [&](NodeId id) {
+        if (tree_->nodes[id].xattrs == 0)
+            return false;
+        const auto all = xattrs().decode(tree_->nodes[id].xattrs);
+        return std::any_of(all.begin(), all.end(), [](const Xattr& xattr) {
+            return xattr.index == opaque.index && xattr.name == opaque.name;
+        });
+    };
+    const auto is_there = [&](std::uint32_t entry) {
+        while (entry != no_entry && tree_->entries[entry].parent != no_entry)
+            entry = tree_->nodes[tree_->entries[entry].parent].entry;
+        return entry == no_entry;
+    };
+    adopt(0, "", has_opaque(0));
+    // A directory's entry is older than those of what is in it.
+    for (std::uint32_t i = 0; i < tree_->entries.size(); ++i) {
+        const Entry& entry = tree_->entries[i];
+        if (is_there(i))
+            adopt(entry.node, tree_->path(entry.parent) + "/" + std::string(tree_->name(entry)),
+                  has_opaque(entry.node));
+    }
 }
 
 void TreeBuilder::remove(std::string_view path)

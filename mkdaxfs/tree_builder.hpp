@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <unordered_set>
 #include <vector>
 
 #include "tree.hpp"
@@ -34,8 +35,13 @@ public:
     void put(std::string_view path, Node node, std::string_view target = {});
     // Another name of what is there at `to`. Throws when that is nothing or a directory.
     void link(std::string_view path, std::string_view to);
-    // Give the directory at path, if it is there, one more attribute.
-    void add_xattr(std::string_view path, const Xattr& xattr);
+    // As overlayfs has it: what lower layers have at path, or below the directory at path, is hidden.
+    // What this tree has there itself stays; below one of its files nothing is left to hide.
+    void hide(std::string_view path);
+    void hide_below(std::string_view path);
+    // Give the parents that were missing the attributes of the directories in `below`, which has
+    // the lower layers' directories; then put this layer's there.
+    void adopt_parents(TreeBuilder& below);
     // What earlier layers put at path goes.
     void remove(std::string_view path);
     // What earlier layers put below the directory goes.
@@ -62,6 +68,8 @@ private:
     NodeId put_at(NodeId dir, std::string_view name, Node node, std::string_view target);
     void link_at(NodeId dir, std::string_view name, NodeId node);
     NodeId parent_of(NodeId dir) const;
+    bool leads_through_a_file(std::string_view path);
+    void add_xattr(NodeId node, const Xattr& xattr);
     void kill(std::uint32_t entry);
     void clear_below(NodeId dir);
     void index(std::uint32_t entry);
@@ -75,6 +83,7 @@ private:
     std::vector<std::uint16_t> layers_;
     std::vector<std::uint32_t> slots_;  // open addressing: entry + 1
     std::size_t used_slots_ = 0;
+    std::unordered_set<NodeId> implied_ = {0};  // directories made, not put
     std::uint16_t source_ = 0;
     std::uint16_t layer_ = 0;
     bool has_dead_ = false;

@@ -369,11 +369,18 @@ protected:
         add_file("replaced/inside", "now a directory");
         second_ = add_layer(layout_);
         add_file("tree/new", "n");
+        add_file("tree/same", "kept");
         fs::create_symlink("etc", source() / "to-etc");
         third_ = add_layer(layout_);
-        const std::string manifest = add_blob(layout_, "{\"layers\": [" + descriptor(first_) + ", " +
-                                                           descriptor(second_) + ", " +
-                                                           descriptor(third_) + "]}");
+        write_index({first_, second_, third_});
+    }
+
+    void write_index(const std::vector<std::string>& layers)
+    {
+        std::string list;
+        for (const std::string& sha256 : layers)
+            list += (list.empty() ? "" : ", ") + descriptor(sha256);
+        const std::string manifest = add_blob(layout_, "{\"layers\": [" + list + "]}");
         std::ofstream(layout_ / "oci-layout") << "{\"imageLayoutVersion\": \"1.0.0\"}";
         std::ofstream(layout_ / "index.json")
             << "{\"manifests\": [{\"digest\": \"sha256:" << manifest
@@ -397,6 +404,9 @@ protected:
         EXPECT_TRUE(reader.find("opaque/upper"));
         EXPECT_FALSE(reader.find("tree/x"));
         EXPECT_EQ(content_of(reader, "tree/new"), "n");
+        EXPECT_EQ(content_of(reader, "tree/same"), "kept");
+        EXPECT_EQ(attr_of(reader, "tree/same").node.data, attr_of(reader, "etc/kept").node.data)
+            << "equal files of two layers are stored once where they are merged";
         EXPECT_EQ(content_of(reader, "replaced/inside"), "now a directory");
         EXPECT_EQ(reader.target(attr_of(reader, "to-etc").node), "etc");
     }
@@ -450,6 +460,71 @@ TEST_F(Containers, AnImageForEachLayer)
     EXPECT_EQ(content_of(highest, "tree/new"), "n");
     EXPECT_FALSE(fs::exists(root() / "other.4"));
     EXPECT_EQ(run({"--layers", source()}).status, 2);
+}
+
+// What a layer says nothing of looks as it does below; whiteouts hide what is below, never what the
+// layer has itself, in whatever order they come.
+TEST_F(Containers, LayersOverOthers)
+{
+    add_file("etc/a", "a");
+    add_file("both/old", "o");
+    add_file("gone/x", "x");
+    add_file("dir/old", "o");
+    add_file("lost/sub/old", "o");
+    for (const char* name : {"etc", "both", "lost", "lost/sub"}) {
+        ASSERT_EQ(chmod((source() / name).c_str(), 0701), 0);
+        set_mtime(name, 1234, 5);
+    }
+    chmod(source().c_str(), 0711);
+    set_mtime(".", 4321, 0);
+    first_ = add_layer(layout_);
+
+    // One archive of single files, in this order, with the names they are to have.
+    const std::pair<const char*, const char*> files[] = {
+        {"etc/b", "b"}, {"gone", "now a file"}, {"gone/.wh.x", ""}, {"both/.wh..wh..opq", ""},
+        {"new", "n"}, {".wh.new", ""}, {"dir/f", "f"}, {".wh.dir", ""}, {".wh.lost", ""}};
+    std::string list;
+    for (int i = 0; const auto& [name, content] : files) {
+        const std::string number = std::to_string(++i);
+        std::ofstream(root() / number) << content;
+        list += " --transform 's,^" + number + "$," + name + ",' " + number;
+    }
+    fs::create_directories(layout_ / "blobs/sha256");
+    ASSERT_EQ(shell("cd " + root().string() + " && tar -cf layer.tar" + list), "");
+    second_ = shell("sha256sum " + (root() / "layer.tar").string()).substr(0, 64);
+    fs::rename(root() / "layer.tar", layout_ / "blobs/sha256" / second_);
+    add_file("lost/sub/new", "n");
+    ASSERT_EQ(shell("cd " + source().string() + " && tar -cf ../layer.tar lost/sub/new"), "");
+    third_ = shell("sha256sum " + (root() / "layer.tar").string()).substr(0, 64);
+    fs::rename(root() / "layer.tar", layout_ / "blobs/sha256" / third_);
+    write_index({first_, second_, third_});
+
+    const ToolResult result = run({"--layers", "--oci", layout_});
+    ASSERT_EQ(result.status, 0) << result.err;
+    const ImageReader reader(root() / "other.2");
+    const auto is_opaque = [&](const char* path) {
+        const auto xattrs = reader.xattrs(attr_of(reader, path).node);
+        return xattrs.size() == 1 && xattrs[0].name == "overlay.opaque";
+    };
+    for (const char* name : {"etc", "both"}) {
+        const daxfs_attr attr = attr_of(reader, name);
+        EXPECT_EQ(attr.mode, S_IFDIR | 0701u) << name;
+        EXPECT_EQ(attr.mtime_sec, 1234) << name;
+        EXPECT_EQ(attr.mtime_nsec, 5u) << name;
+    }
+    EXPECT_EQ(attr_of(reader, "").mode, S_IFDIR | 0711u);
+    EXPECT_EQ(attr_of(reader, "").mtime_sec, 4321);
+    EXPECT_EQ(content_of(reader, "etc/b"), "b");
+    EXPECT_FALSE(is_opaque("etc"));
+    EXPECT_TRUE(is_opaque("both"));
+    EXPECT_EQ(content_of(reader, "gone"), "now a file");
+    EXPECT_EQ(content_of(reader, "new"), "n");
+    EXPECT_TRUE(is_opaque("dir"));
+    EXPECT_EQ(attr_of(reader, "lost").mode, unsigned{S_IFCHR});
+    // Made anew over the whiteout: it looks like nothing below.
+    const ImageReader highest(root() / "other.3");
+    EXPECT_EQ(attr_of(highest, "lost/sub").mode, S_IFDIR | 0755u);
+    EXPECT_EQ(attr_of(highest, "lost").mtime_sec, 0);
 }
 
 TEST_F(Containers, LayersOfDockerSave)

@@ -161,6 +161,53 @@ TEST(Tree, OfAContainerImageIsWhatUmociUnpacks) {
     guest.shutdown();
 }
 
+/// Each layer in a range of its own; overlayfs makes of them what mkdaxfs makes of the whole.
+TEST(Tree, OfLayersMergedByOverlayfsIsWhatUmociUnpacks) {
+    if (!daxbench::find_program("umoci"))
+        GTEST_SKIP() << "umoci is not installed";
+    daxbench::TempDir dir;
+    const auto made = daxfs::test::make_container_image(dir.path());
+    const auto image = dir.path() / "image";
+    daxbench::Argv argv{(daxtest::bench().build / "mkdaxfs/mkdaxfs").string(), "--quiet", "--layers",
+                        image.string(), "--oci", made.layout + ":v3"};
+    argv.insert(argv.end(), made.owners.begin(), made.owners.end());
+    daxbench::run_checked(argv);
+    constexpr std::uint64_t place = 8 << 20;
+    constexpr int layers = 3;
+    std::ofstream all(image, std::ios::binary);
+    for (int i = 1; i <= layers; ++i) {
+        const auto layer = image.string() + "." + std::to_string(i);
+        ASSERT_LE(fs::file_size(layer), place);
+        all << std::ifstream(layer, std::ios::binary).rdbuf();
+        all.seekp(static_cast<std::streamoff>(i * place));
+    }
+    all.close();
+    EXPECT_FALSE(fs::exists(image.string() + ".4"));
+    fs::resize_file(image, 4 * place);  // a power of two
+
+    daxtest::BootOptions options;
+    options.medium = "ivshmem";
+    options.modules = {"daxfs", "overlay"};
+    auto guest = daxtest::boot(image, dir.path() / "logs", options);
+    const auto start = daxtest::shared_memory_start(guest);
+    std::string lower;
+    for (int i = 0; i < layers; ++i) {
+        const auto at = fmt::format("/mnt/layer{}", i);
+        const auto mounted = daxtest::run_plain(
+            guest, {"/bin/busybox", "sh", "-c",
+                    fmt::format("mkdir -p {0} {1} && mount -t daxfs -o ro,validate,phys={2:#x},size={3} "
+                                "none {0}", at, target, start + i * place, place)});
+        ASSERT_EQ(mounted.status, 0) << mounted.err;
+        lower = at + (i == 0 ? "" : ":") + lower;
+    }
+    const auto merged = daxtest::run_plain(
+        guest, {"/bin/busybox", "mount", "-t", "overlay", "-o", "lowerdir=" + lower, "overlay", target});
+    ASSERT_EQ(merged.status, 0) << merged.err;
+    expect_equal_trees(guest, daxbench::make_manifest(made.unpacked, {}));
+    daxtest::expect_clean_log(guest);
+    guest.shutdown();
+}
+
 class RootFilesystem : public testing::Test {
 protected:
     static void SetUpTestSuite() {
