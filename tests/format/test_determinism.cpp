@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The same tree gives the same bytes.
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <fstream>
 
 #include "compare_tree.hpp"
@@ -65,6 +68,52 @@ TEST_F(Determinism, UuidFollowsTheContent)
     EXPECT_NE(first, uuid("two"));
     EXPECT_EQ(first, uuid("one"));
     EXPECT_EQ(first[6] & 0xf0, 0x80);
+}
+
+// Neither the clock nor what a copy of the tree changes: times of access and change, inode numbers.
+TEST_F(Determinism, TheClockDoesNotShow)
+{
+    ASSERT_EQ(chmod(add_file("dir/file", "content").c_str(), 0644), 0);
+    add_file("other", noise(3 << 20, 1));
+    set_mtime("dir/file", 1000, 999999999);
+    set_mtime("other", 900, 5);
+    set_mtime("dir", -5, 1);
+    set_mtime(".", 10, 0);
+    const auto expect_times = [&](std::string_view name, std::int64_t build_sec) {
+        const ImageReader reader(image(name));
+        EXPECT_EQ(reader.image().build_sec, build_sec) << name;
+        EXPECT_EQ(reader.image().build_nsec, 0u) << name;
+    };
+    make({}, "before");
+    expect_times("before", 1000);
+    setenv("SOURCE_DATE_EPOCH", "950", 1);
+    make({}, "epoch-before");
+    unsetenv("SOURCE_DATE_EPOCH");
+    expect_times("epoch-before", 950);
+
+    // Birth and change times of the copy are at least a second later.
+    usleep(1100000);
+    fs::copy(source(), root() / "copy", fs::copy_options::recursive);
+    fs::remove_all(source());
+    add_file("in-between", "takes an inode number");
+    const fs::path between = root() / "between";
+    fs::rename(source(), between);
+    fs::rename(root() / "copy", source());
+    ASSERT_EQ(chmod((source() / "dir/file").c_str(), 0600), 0);
+    ASSERT_EQ(chmod((source() / "dir/file").c_str(), 0644), 0);
+    set_mtime("dir/file", 1000, 999999999);
+    set_mtime("other", 900, 5);
+    set_mtime("dir", -5, 1);
+    set_mtime(".", 10, 0);
+    setenv("TZ", "Asia/Kolkata", 1);
+    make({}, "after");
+    setenv("SOURCE_DATE_EPOCH", "950", 1);
+    make({}, "epoch-after");
+    unsetenv("SOURCE_DATE_EPOCH");
+    unsetenv("TZ");
+    EXPECT_TRUE(read_file(image("after")) == read_file(image("before")));
+    EXPECT_TRUE(read_file(image("epoch-after")) == read_file(image("epoch-before")));
+    EXPECT_FALSE(read_file(image("epoch-after")) == read_file(image("after")));
 }
 
 }  // namespace

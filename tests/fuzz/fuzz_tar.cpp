@@ -32,4 +32,18 @@ void fuzz_one(std::span<const std::uint8_t> data)
     } catch (const std::runtime_error&) {
     }
     builder.finish()->finish(workers);
+
+    // The same as a layer by itself, over the directories of others.
+    TreeBuilder below;
+    node.mode = 0040700;
+    below.put("dir/sub", node);
+    TreeBuilder layer;
+    at = 0;
+    try {
+        read_archive(read, "input", {layer, spool, filter, workers, Whiteouts::overlay});
+        layer.adopt_parents(below);
+    } catch (const std::runtime_error&) {
+    }
+    layer.finish()->finish(workers);
+    below.finish()->finish(workers);
 }
