@@ -121,12 +121,8 @@ std::vector<Finding> examine(const Catalogue &catalogue, const KernelChoice &ker
     look("QEMU", check_qemu);
     for (const auto &[id, image] : catalogue.images)
         look("image tool of " + id, [&, &image = image] {
-            auto version = image.version;
-            for (auto &word : version)
-                if (const auto at = word.find("{build}"); at != string::npos)
-                    word.replace(at, 7, paths.build.string());
-            return version.empty() ? good("its version is not declared")
-                                   : check_program(version, "erofs-utils, or build this tree");
+            const auto tool = image_tool(image, {{"build", paths.build.string()}}, progress);
+            return good(tool.version.empty() ? tool.program.string() : tool.version);
         });
     look("fio", [] { return check_program({"fio", "--version"}, "fio"); });
     look("python", check_python);
