@@ -87,12 +87,13 @@ json run_workload(const RunRequest& request) {
         {"benchmark", run_benchmark_engine}, {"program", run_program_engine},
         {"map-rss", run_map_rss_engine},     {"fio", run_fio_engine},
         {"read-all", run_read_all_engine},
-        {"inode-slab", run_inode_slab_engine}};
+        {"inode-slab", run_inode_slab_engine},
+        {"page-tables", run_page_tables_engine}};
     const std::string name = request.workload.at("engine");
     const auto engine = engines.find(name);
     if (engine == engines.end())
         throw std::runtime_error(fmt::format(
-            "wanted the engine benchmark, program, map-rss, fio, read-all or inode-slab, got '{}'", name));
+            "wanted the engine benchmark, program, map-rss, fio, read-all, inode-slab or page-tables, got '{}'", name));
     return engine->second(request);
 }
 

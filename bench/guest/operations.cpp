@@ -229,12 +229,10 @@ private:
     std::size_t reserved_bytes_ = 0;
 };
 
-class TouchRandom : public Touch {
+class TouchInOrder : public Touch {
 public:
-    TouchRandom(const SelectedFile& file, int flags, std::size_t cap, std::uint64_t seed)
-        : Touch(file, flags, cap), order_(permutation(pages_, seed)) {
-        order_.resize(operations_);
-    }
+    TouchInOrder(const SelectedFile& file, int flags, std::vector<std::uint32_t> order)
+        : Touch(file, flags, order.size()), order_(std::move(order)) {}
 
     void pass() override {
         for (const std::uint32_t page : order_)
@@ -440,14 +438,38 @@ private:
     MountInfo mount_;
 };
 
+// Any page, each once.
+std::vector<std::uint32_t> random_pages(const SelectedFile& file, std::size_t cap,
+                                        std::uint64_t seed) {
+    auto order = permutation((file.size + page_size - 1) / page_size, seed);
+    if (cap && order.size() > cap)
+        order.resize(cap);
+    return order;
+}
+
+// One page of each 2 MiB, which is what a page table covers.
+std::vector<std::uint32_t> sparse_pages(const SelectedFile& file, std::uint64_t seed) {
+    constexpr std::size_t pages_each = huge_size / page_size;
+    if (file.size < huge_size)
+        throw std::runtime_error("wanted a file of 2 MiB or more, got " + file.path);
+    Random random(seed);
+    auto order = permutation(file.size / huge_size, seed);
+    for (std::uint32_t& page : order)
+        page = static_cast<std::uint32_t>(page * pages_each + random.below(pages_each));
+    return order;
+}
+
 std::unique_ptr<Operation> make_touch(const SelectedFile& file, const std::string& variant,
-                                      bool random, std::size_t cap, std::uint64_t seed) {
+                                      const std::string& pattern, std::size_t cap,
+                                      std::uint64_t seed) {
     if (variant != "shared" && variant != "private")
         throw std::runtime_error(
             fmt::format("wanted the variant shared or private, got '{}'", variant));
     const int flags = variant == "shared" ? MAP_SHARED : MAP_PRIVATE;
-    if (random)
-        return std::make_unique<TouchRandom>(file, flags, cap, seed);
+    if (pattern == "random")
+        return std::make_unique<TouchInOrder>(file, flags, random_pages(file, cap, seed));
+    if (pattern == "sparse")
+        return std::make_unique<TouchInOrder>(file, flags, sparse_pages(file, seed));
     return std::make_unique<Touch>(file, flags, cap);
 }
 
@@ -496,7 +518,7 @@ std::unique_ptr<Operation> make_operation(const std::string& target, const json&
     if (op == "open-mmap-touch-close")
         return std::make_unique<OpenMmapTouchClose>(regular_files(files));
     if (op == "mmap-touch" || op == "touch")
-        return make_touch(files[0], variant, pattern == "random", cap, seed);
+        return make_touch(files[0], variant, pattern, cap, seed);
     if (op == "read" && pattern == "random")
         return std::make_unique<ReadRandom>(files[0], block, cap, seed);
     if (op == "read")

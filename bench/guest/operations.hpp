@@ -44,7 +44,8 @@ protected:
 ///   read                   pread of "block" bytes at multiples of it, "pattern" random (a
 ///                          permutation), or sequential (whole file by read)
 ///   mmap-touch             one byte of each page of a mapping of the whole file; "variant" shared
-///                          or private; pattern as above; mapped before and unmapped after
+///                          or private; pattern as above, or sparse (one page of each 2 MiB, in
+///                          random order); mapped before and unmapped after
 ///   open-mmap-touch-close  open, fstat, mmap (private), touch every page, munmap, close; per file
 ///   open-close, stat       per path
 ///   lookup                 lstat of names in one directory ("file"), in random order

@@ -136,7 +136,7 @@ void check_workload(TomlReader &reader, const string &engine)
     };
     check_each("cache", {"warm", "cold"});
     check_each("variants", {"shared", "private"});
-    check("pattern", {"random", "sequential"});
+    check("pattern", {"random", "sequential", "sparse"});
     if (reader.has("file"))
         reader.text("file"); // a name in the tree, or one of large, small, all
     check("per", {"op", "page", "MiB"});
@@ -145,6 +145,9 @@ void check_workload(TomlReader &reader, const string &engine)
     if (engine == "benchmark")
         reader.choice("op", {"read", "mmap-touch", "open-mmap-touch-close", "open-close", "stat",
                              "lookup", "walk", "mount"});
+    if (engine == "page-tables")
+        for (const char *key : {"processes", "touches"})
+            reader.number(key, 1, huge);
     if (engine == "program") {
         reader.texts("argv");
         if (reader.has("env"))
@@ -161,7 +164,7 @@ WorkloadSpec read_workload(TomlReader &reader)
     spec.id = read_id(reader);
     const auto engine =
         reader.choice("engine", {"benchmark", "fio", "program", "read-all", "map-rss", "inode-slab",
-                                 "build"});
+                                 "page-tables", "build"});
     check_workload(reader, engine);
     spec.arguments = reader.json();
     return spec;
