@@ -124,6 +124,7 @@ void Guest::start()
 json Guest::wait_hello(Seconds timeout)
 {
     auto &state = *state_;
+    timeout *= state.config.patience;
     const auto deadline = in(timeout);
     const auto alive = [&] { return state.qemu.running(); };
     const std::string wanted = "the agent's hello";
@@ -146,6 +147,7 @@ json Guest::call(const std::string &op, const json &args, Seconds timeout,
                  const Progress &progress)
 {
     auto &state = *state_;
+    timeout *= state.config.patience;
     const auto deadline = in(timeout);
     const auto wanted = fmt::format("the agent's answer to `{}`", op);
     const auto id = ++state.last_id;

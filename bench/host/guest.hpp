@@ -34,6 +34,7 @@ struct GuestConfig {
     std::vector<Request> script;
     std::filesystem::path log_dir;    // console.log and qemu.log are written here; is created
     std::string extra_cmdline;        // appended to the kernel's command line
+    double patience = 1;              // a slow kernel: all deadlines times this
     bool keep = false;                // keep() may be called: QEMU does not die with the bench
 };
 

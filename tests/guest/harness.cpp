@@ -19,14 +19,26 @@ namespace {
 
 constexpr std::uint64_t huge_page = 2U << 20;
 
+/// The kernel that setup/debug-kernel built; it says so itself when there is none.
+daxbench::Kernel debug_kernel(const fs::path &source) {
+    auto text = daxbench::run_checked({(source / "setup/debug-kernel").string()}).out;
+    const fs::path dir = text.substr(0, text.find('\n'));
+    return daxbench::user_kernel(dir / "modules/vmlinux", dir / "modules", dir);
+}
+
 Bench make_bench() {
     Bench bench;
     const auto paths = daxbench::own_paths();
     bench.source = paths.source;
     bench.build = paths.build;
     const char *version = std::getenv("DAXFS_TEST_KERNEL");
-    bench.kernel = version ? daxbench::fetch_debian_kernel(version, [](const std::string &) {})
-                           : daxbench::choose_kernel({}, {});
+    if (version && std::string_view(version).ends_with("-debug")) {
+        bench.kernel = debug_kernel(bench.source);
+        bench.patience = 10;
+    } else {
+        bench.kernel = version ? daxbench::fetch_debian_kernel(version, [](const std::string &) {})
+                               : daxbench::choose_kernel({}, {});
+    }
     bench.module = daxbench::module_path(paths, bench.kernel, "daxfs");
     daxbench::InitramfsSpec spec;
     spec.kernel = bench.kernel;
@@ -70,6 +82,9 @@ daxbench::Guest boot(const fs::path &image, const fs::path &dir, const BootOptio
     config.initramfs = bench().initramfs;
     config.icount = options.icount;
     config.memory_mib = options.memory_mib;
+    if (bench().patience > 1)
+        config.memory_mib += 512; // KASAN's shadow, and what is freed is kept for a while
+    config.patience = bench().patience;
     config.cpus = options.cpus;
     config.medium = options.medium;
     config.image = image;
@@ -93,7 +108,7 @@ json mount(daxbench::Guest &guest, const std::string &options) {
 }
 
 json run(daxbench::Guest &guest, const std::vector<std::string> &argv, const std::string &root) {
-    json args = {{"argv", argv}, {"timeout_s", 60}};
+    json args = {{"argv", argv}, {"timeout_s", 60 * bench().patience}};
     if (!root.empty())
         args["chroot"] = root;
     return guest.call("exec", args, Seconds(90));

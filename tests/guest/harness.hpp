@@ -20,13 +20,14 @@ namespace daxtest {
 using nlohmann::json;
 
 /// Kernel, initramfs and build folder, made ready once per test program. DAXFS_TEST_KERNEL names
-/// a Debian kernel other than the bench's, e.g. 6.1.
+/// a Debian kernel other than the bench's, e.g. 6.1, or 6.12-debug, the one of setup/debug-kernel.
 struct Bench {
     std::filesystem::path source;
     std::filesystem::path build;
     daxbench::Kernel kernel;
     std::filesystem::path initramfs;
     std::filesystem::path module;
+    double patience = 1; ///< how many times slower than Debian's this kernel may be
 };
 const Bench &bench();
 
