@@ -45,6 +45,7 @@ Bench make_bench() {
     spec.agent = bench.build / "bench/guest/agent";
     spec.modules = {{"erofs", {"erofs"}},
                     {"overlay", {"overlay"}},
+                    {"loop", {"loop"}},
                     {"vgem", {"vgem"}},
                     {"device_dax", {"dax_hmem", "device_dax"}},
                     {"hwpoison_inject", {"hwpoison_inject"}}};

@@ -4,7 +4,10 @@
 
 #include <fcntl.h>
 #include <linux/futex.h>
+#include <linux/loop.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -138,6 +141,39 @@ TEST_P(Mappings, AreMovedAndResized)
     munmap(there, 87 * page);
 }
 
+TEST_P(Mappings, AreMovedWhole)
+{
+    // To an address that 2 MiB pages can move to as they are, and to one where they cannot stay.
+    constexpr std::size_t huge = 512 * page;
+    const Mapping map(GetParam(), PROT_READ, MAP_SHARED);
+    const std::size_t length = map.pages() * page;
+    auto *space = static_cast<char *>(mmap(nullptr, 2 * length + 4 * huge, PROT_NONE,
+                                           MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+    ASSERT_NE(space, MAP_FAILED);
+    auto *aligned = space + (huge - reinterpret_cast<std::uintptr_t>(space) % huge) % huge;
+    const UniqueFd fd = open_read(GetParam());
+    char *here = aligned;
+    ASSERT_EQ(mmap(here, length, PROT_READ, MAP_SHARED | MAP_FIXED, fd.get(), 0), here);
+    for (const std::size_t by : {length + huge - length % huge + huge, 17 * page}) {
+        for (std::uint32_t i = 0; i < map.pages(); i += 3)
+            ASSERT_EQ(page_number(here + i * page), i);
+        void *there = aligned + by;
+        ASSERT_EQ(mremap(here, length, length, MREMAP_MAYMOVE | MREMAP_FIXED, there), there)
+            << strerror(errno);
+        here = aligned + by;
+        for (std::uint32_t i = 0; i < map.pages(); ++i)
+            ASSERT_EQ(page_number(here + i * page), i);
+    }
+    // Advice on a part makes two mappings of one, and mremap moves one (EFAULT before 6.17), of
+    // whatever file they are.
+    ASSERT_OK(madvise(here, 10 * page, MADV_RANDOM));
+    errno = 0;
+    void *moved = mremap(here, length, length, MREMAP_MAYMOVE | MREMAP_FIXED, aligned + length +
+                                                                                2 * huge);
+    EXPECT_TRUE(moved != MAP_FAILED || errno == EFAULT) << strerror(errno);
+    munmap(space, 2 * length + 4 * huge);
+}
+
 TEST_P(Mappings, ChangeTheirProtection)
 {
     Mapping map(GetParam(), PROT_READ, MAP_PRIVATE);
@@ -227,6 +263,19 @@ TEST_P(Mappings, GiveTheirPagesToOthers)
     const iovec there = {map.at(41), 2 * page};
     EXPECT_EQ(process_vm_readv(child, &here, 1, &there, 1, 0), 8192) << strerror(errno);
     EXPECT_EQ(page_number(buffer.data() + page), 42U);
+    // And so do a debugger's reads.
+    ASSERT_OK(ptrace(PTRACE_SEIZE, child, nullptr, nullptr));
+    ASSERT_OK(ptrace(PTRACE_INTERRUPT, child, nullptr, nullptr));
+    ASSERT_EQ(waitpid(child, nullptr, 0), child);
+    errno = 0;
+    EXPECT_EQ(static_cast<std::uint32_t>(ptrace(PTRACE_PEEKDATA, child, map.at(43), nullptr)), 43U)
+        << strerror(errno);
+    const UniqueFd memory = open_read("/proc/" + std::to_string(child) + "/mem");
+    EXPECT_EQ(pread(memory.get(), buffer.data(), page,
+                    static_cast<off_t>(reinterpret_cast<std::uintptr_t>(map.at(45)))),
+              4096);
+    EXPECT_EQ(page_number(buffer.data()), 45U);
+    ASSERT_OK(ptrace(PTRACE_DETACH, child, nullptr, nullptr));
     (void)!write(ends[1], "x", 1);
     waitpid(child, nullptr, 0);
     close(ends[0]);
@@ -246,6 +295,31 @@ TEST_P(Mappings, GiveTheirPagesToOthers)
     EXPECT_EQ(page_number(buffer.data()), 44U);
     close(ends[0]);
     close(ends[1]);
+}
+
+TEST_P(Mappings, AreWrittenToADiskDirectly)
+{
+    // A loop device takes the pages themselves, not a copy, with O_DIRECT.
+    constexpr std::size_t length = 64 * page;
+    const UniqueFd control = daxbench::open_file("/dev/loop-control", O_RDWR);
+    const int number = ioctl(control.get(), LOOP_CTL_GET_FREE);
+    ASSERT_OK(number);
+    const UniqueFd backing(memfd_create("disk", 0));
+    ASSERT_OK(ftruncate(backing.get(), length));
+    const UniqueFd disk = daxbench::open_file("/dev/loop" + std::to_string(number),
+                                              O_RDWR | O_DIRECT);
+    ASSERT_OK(ioctl(disk.get(), LOOP_SET_FD, backing.get()));
+    for (const int flags : {MAP_SHARED, MAP_PRIVATE}) {
+        const Mapping map(GetParam(), PROT_READ, flags);
+        const std::string nothing(length, '\0');
+        ASSERT_EQ(pwrite(backing.get(), nothing.data(), length, 0), ssize_t{length});
+        EXPECT_EQ(pwrite(disk.get(), map.at(20), length, 0), ssize_t{length}) << strerror(errno);
+        std::string written(length, 'x');
+        ASSERT_EQ(pread(backing.get(), written.data(), length, 0), ssize_t{length});
+        EXPECT_EQ(std::memcmp(written.data(), map.at(20), length), 0);
+        EXPECT_EQ(page_number(written.data() + 5 * page), 25U);
+    }
+    ASSERT_OK(ioctl(disk.get(), LOOP_CLR_FD));
 }
 
 INSTANTIATE_TEST_SUITE_P(Aligned, Mappings, testing::Values(pages));
@@ -283,30 +357,63 @@ TEST(Programs, RunAndAreBusy)
     waitpid(child, nullptr, 0);
 }
 
-TEST(Programs, DumpCore)
+namespace {
+
+/// The core of a process that aborts with a shared and a private mapping; FILTER says what is in it.
+std::string core_of_mappings(const char *filter)
 {
     std::ofstream("/proc/sys/kernel/core_pattern") << "/tmp/core";
     unlink("/tmp/core");
-    const int status = in_child([] {
+    const int status = in_child([&] {
         const rlimit all = {RLIM_INFINITY, RLIM_INFINITY};
         setrlimit(RLIMIT_CORE, &all);
-        std::ofstream("/proc/self/coredump_filter") << "0x1ff"; // DAX mappings, too
+        std::ofstream("/proc/self/coredump_filter") << filter;
         const Mapping map(pages, PROT_READ, MAP_SHARED);
-        const Mapping mine(small, PROT_READ | PROT_WRITE, MAP_PRIVATE);
-        mine.at(7)[100] = 'c';
+        Mapping mine(small, PROT_READ | PROT_WRITE, MAP_PRIVATE);
+        std::memcpy(mine.at(7) + 100, "written for ", 12); // in one piece it is nowhere else
+        std::memcpy(mine.at(7) + 112, filter, std::strlen(filter));
         std::abort();
         return 0;
     });
-    ASSERT_TRUE(WIFSIGNALED(status) && WCOREDUMP(status)) << status;
-    // The dump has the mapped file in it: page 1000 of /pages begins as nothing else does.
+    EXPECT_TRUE(WIFSIGNALED(status) && WCOREDUMP(status)) << status;
     std::ifstream core("/tmp/core", std::ios::binary);
-    const std::string bytes((std::istreambuf_iterator<char>(core)), {});
+    std::string bytes((std::istreambuf_iterator<char>(core)), {});
     unlink("/tmp/core");
-    std::string want(8, '\0');
-    const std::uint32_t number = 1000;
-    std::memcpy(want.data(), &number, 4);
-    std::memcpy(want.data() + 4, "page", 4);
-    EXPECT_NE(bytes.find(want), std::string::npos) << bytes.size() << " bytes of core";
+    return bytes;
+}
+
+/// How the page of this number begins, which nothing else does.
+std::string begin_of_page(std::uint32_t number)
+{
+    std::string text(8, '\0');
+    std::memcpy(text.data(), &number, 4);
+    std::memcpy(text.data() + 4, "page", 4);
+    return text;
+}
+
+bool contains(const std::string &bytes, const std::string &part)
+{
+    return bytes.find(part) != std::string::npos;
+}
+
+} // namespace
+
+TEST(Programs, DumpCore)
+{
+    const std::string written = "written for ";
+    // The kernel's own choice leaves out what a DAX file has anyway. These first, since what was in
+    // one core is in the memory of the next process.
+    auto core = core_of_mappings("0x33");
+    EXPECT_FALSE(contains(core, begin_of_page(1000))) << core.size() << " bytes of core";
+    EXPECT_FALSE(contains(core, written + "0x33"));
+    EXPECT_GT(core.size(), 4096U);
+    // Bit 8, of shared DAX mappings: what is mapped shared of a file open for reading is none.
+    core = core_of_mappings("0x133");
+    EXPECT_FALSE(contains(core, begin_of_page(1001))) << core.size() << " bytes of core";
+    EXPECT_FALSE(contains(core, written + "0x133"));
+    core = core_of_mappings("0xb3"); // bit 7: private ones
+    EXPECT_TRUE(contains(core, begin_of_page(1002))) << core.size() << " bytes of core";
+    EXPECT_TRUE(contains(core, written + "0xb3"));
 }
 
 } // namespace probe

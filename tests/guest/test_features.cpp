@@ -146,7 +146,7 @@ class Features : public testing::Test {
         const auto image = dir_->path() / "image";
         daxtest::make_image(feature_tree(), image);
         daxtest::BootOptions options;
-        options.modules = {"daxfs", "overlay"};
+        options.modules = {"daxfs", "overlay", "loop"};
         guest_ = new daxbench::Guest(daxtest::boot(image, dir_->path() / "logs", options));
         hash_ = daxbench::xxh3_file(image);
         daxtest::mount(*guest_);

@@ -265,7 +265,11 @@ TEST_F(Regions, APmemDeviceAtTwoPlaces) {
 }
 
 TEST_F(Regions, UnloadingLeavesNothing) {
-    boot("pmem", {"daxfs"});
+    boot("pmem", {});
+    // What was allocated before is none of ours.
+    const bool kmemleak = sh("mount -t debugfs debugfs /sys/kernel/debug; "
+                             "echo clear > /sys/kernel/debug/kmemleak").status == 0;
+    guest_->call("load", {{"modules", {"daxfs"}}}, Seconds(30));
     daxtest::mount(*guest_);
     manifest("mmap-shared");
     EXPECT_TRUE(has("/sys/kernel/slab/daxfs_inode"));
@@ -276,6 +280,11 @@ TEST_F(Regions, UnloadingLeavesNothing) {
     EXPECT_FALSE(has("/sys/module/daxfs"));
     EXPECT_NE(sh("grep daxfs /proc/filesystems").status, 0);
     EXPECT_NE(sh("grep '\\[daxfs\\]' /proc/kallsyms").status, 0);
+    EXPECT_NE(sh("grep daxfs /proc/slabinfo").status, 0);
+    if (kmemleak) { // it tells of nothing younger than five seconds
+        EXPECT_EQ(sh("sleep 6; for i in 1 2; do echo scan > /sys/kernel/debug/kmemleak; done; "
+                     "cat /sys/kernel/debug/kmemleak").out, "");
+    }
     // And it comes back.
     EXPECT_EQ(run({"/bin/busybox", "insmod", "/lib/modules/daxfs.ko"}).status, 0);
     daxtest::mount(*guest_);

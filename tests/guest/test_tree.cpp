@@ -118,6 +118,29 @@ TEST(Tree, OfEveryKindEqualsItsSource) {
     guest.shutdown();
 }
 
+TEST(Tree, InSeveralKernelsAtOnceEqualsItsSource) {
+    daxbench::TempDir dir;
+    const auto tree = dir.path() / "tree";
+    make_tree(tree);
+    const auto image = dir.path() / "image";
+    daxtest::make_image(tree, image);
+    const auto want = daxbench::make_manifest(tree.string(), {});
+
+    auto first = daxtest::boot(image, dir.path() / "first");
+    auto second = daxtest::boot(image, dir.path() / "second");
+    daxtest::mount(first);
+    daxtest::mount(second);
+    expect_equal_trees(first, want);
+    expect_equal_trees(second, want);
+    // What one of them does, down to its end, is nothing to the other.
+    daxtest::expect_clean_log(first);
+    first.shutdown();
+    second.call("drop_caches", daxtest::json::object(), daxbench::Seconds(60));
+    expect_equal_trees(second, want);
+    daxtest::expect_clean_log(second);
+    second.shutdown();
+}
+
 TEST(Tree, ByTheKernelsOwnDaxPathsEqualsItsSource) {
     daxbench::TempDir dir;
     const auto tree = dir.path() / "tree";
