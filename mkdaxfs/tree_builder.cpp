@@ -190,7 +190,10 @@ std::optional<NodeId> TreeBuilder::walk(std::string_view path, bool make)
         if (!S_ISDIR(node.mode)) {
             if (!make)
                 return std::nullopt;
-            throw std::runtime_error(shown(path) + " leads through " + tree_->shown_path(id) +
+            // By the name it was reached: a file's first one may have been replaced.
+            const std::string parent = tree_->path(dir);
+            throw std::runtime_error(shown(path) + " leads through " +
+                                     shown(parent.empty() ? part : parent + "/" + part) +
                                      ", which is no directory");
         }
         if (make)
