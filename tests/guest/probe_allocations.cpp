@@ -112,12 +112,6 @@ class Tracer {
     UniqueFd switch_;
 };
 
-/// The kernel's checkers (page->ptl of lockdep, KASAN's stacks) allocate for themselves.
-bool checked_kernel()
-{
-    return daxbench::read_file("/proc/version").find("-debug ") != std::string::npos;
-}
-
 /// A file of page cache beside the one of the image, to see that the counting counts.
 UniqueFd empty_file(std::size_t pages)
 {
@@ -133,14 +127,7 @@ void touch(char *map, std::size_t pages)
         (void)*static_cast<volatile char *>(map + i * page);
 }
 
-class Allocations : public testing::TestWithParam<std::string> {
-  protected:
-    void SetUp() override
-    {
-        if (checked_kernel())
-            GTEST_SKIP() << "this kernel's own checkers allocate";
-    }
-};
+class Allocations : public testing::TestWithParam<std::string> {};
 
 } // namespace
 
