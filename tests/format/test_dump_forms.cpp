@@ -48,15 +48,6 @@ protected:
         make({"--label", "a label"});
     }
 
-    ToolResult dump(std::vector<std::string> args) const
-    {
-        args.insert(args.begin(), image());
-        std::ostringstream out;
-        std::ostringstream err;
-        const int status = dump_main(args, out, err);
-        return {status, out.str(), err.str()};
-    }
-
     void expect_same_image(const std::vector<std::string>& options, const std::string& input) const
     {
         std::vector<std::string> args = {image("again")};

@@ -6,7 +6,6 @@
 
 #include <nlohmann/json.hpp>
 
-#include "dump.hpp"
 #include "fsck.hpp"
 #include "tree_fixture.hpp"
 
@@ -38,15 +37,6 @@ protected:
         std::ostringstream out;
         std::ostringstream err;
         const int status = fsck_main(args, out, err);
-        return {status, out.str(), err.str()};
-    }
-
-    ToolResult dump(std::vector<std::string> args) const
-    {
-        args.insert(args.begin(), image());
-        std::ostringstream out;
-        std::ostringstream err;
-        const int status = dump_main(args, out, err);
         return {status, out.str(), err.str()};
     }
 

@@ -9,6 +9,7 @@
 #include <random>
 #include <sstream>
 
+#include "dump.hpp"
 #include "mkdaxfs.hpp"
 
 namespace daxfs::test {
@@ -17,16 +18,8 @@ namespace fs = std::filesystem;
 
 void TreeTest::SetUp()
 {
-    std::string name = (fs::temp_directory_path() / "daxfs-test-XXXXXX").string();
-    ASSERT_NE(mkdtemp(name.data()), nullptr);
-    root_ = name;
     fs::create_directory(source());
     unsetenv("SOURCE_DATE_EPOCH");
-}
-
-void TreeTest::TearDown()
-{
-    fs::remove_all(root_);
 }
 
 fs::path TreeTest::add_file(const std::string& path, std::string_view content) const
@@ -51,6 +44,15 @@ ToolResult TreeTest::mkdaxfs(std::vector<std::string> options, std::string_view 
     std::ostringstream out;
     std::ostringstream err;
     const int status = mkdaxfs_main(options, in, out, err);
+    return {status, out.str(), err.str()};
+}
+
+ToolResult TreeTest::dump(std::vector<std::string> options) const
+{
+    options.insert(options.begin(), image());
+    std::ostringstream out;
+    std::ostringstream err;
+    const int status = dump_main(options, out, err);
     return {status, out.str(), err.str()};
 }
 

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "image_reader.hpp"
+#include "../temp_folder.hpp"
 
 namespace daxfs::test {
 
@@ -23,11 +24,10 @@ struct ToolResult {
 class TreeTest : public testing::Test {
 protected:
     void SetUp() override;
-    void TearDown() override;
 
-    std::filesystem::path source() const { return root_ / "source"; }
-    std::filesystem::path image(std::string_view name = "image") const { return root_ / name; }
-    const std::filesystem::path& root() const { return root_; }
+    std::filesystem::path source() const { return root() / "source"; }
+    std::filesystem::path image(std::string_view name = "image") const { return root() / name; }
+    const std::filesystem::path& root() const { return root_.path(); }
 
     // A file in the source tree; its directories are made where missing.
     std::filesystem::path add_file(const std::string& path, std::string_view content) const;
@@ -38,8 +38,11 @@ protected:
     // The same, expected to succeed.
     void make(std::vector<std::string> options = {}, std::string_view name = "image") const;
 
+    // Run dump.daxfs with these options on the image.
+    ToolResult dump(std::vector<std::string> options = {}) const;
+
 private:
-    std::filesystem::path root_;
+    TempFolder root_;
 };
 
 // Bytes that look random, the same for the same seed.

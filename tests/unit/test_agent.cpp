@@ -21,6 +21,7 @@
 #include "process.hpp"
 #include "seed.hpp"
 #include "selection.hpp"
+#include "../temp_folder.hpp"
 
 using namespace daxbench;
 namespace fs = std::filesystem;
@@ -30,9 +31,6 @@ namespace {
 class TreeTest : public testing::Test {
 protected:
     TreeTest() {
-        std::string pattern = (fs::temp_directory_path() / "agent-XXXXXX").string();
-        root = ::mkdtemp(pattern.data());
-        tree = root / "tree";
         fs::create_directories(tree / "dir/deep");
         put("dir/small", std::string(5000, 's'));
         put("dir/deep/tiny", "t");
@@ -41,13 +39,13 @@ protected:
         fs::create_hard_link(tree / "large", tree / "large-too");
         fs::create_symlink("large", tree / "link");
     }
-    ~TreeTest() override { fs::remove_all(root); }
     void put(const std::string& name, const std::string& text) {
         std::ofstream(tree / name, std::ios::binary) << text;
     }
 
-    fs::path root;
-    fs::path tree;
+    const daxfs::test::TempFolder folder;
+    const fs::path root = folder.path();
+    const fs::path tree = root / "tree";
 };
 
 // The host's side of a running agent.

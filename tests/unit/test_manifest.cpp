@@ -14,6 +14,8 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
+#include "../temp_folder.hpp"
+
 using namespace daxbench;
 namespace fs = std::filesystem;
 
@@ -21,12 +23,7 @@ namespace {
 
 class ManifestTest : public testing::Test {
 protected:
-    ManifestTest() {
-        std::string pattern = (fs::temp_directory_path() / "manifest-XXXXXX").string();
-        root = ::mkdtemp(pattern.data());
-        ::chmod(root.c_str(), 0755);
-    }
-    ~ManifestTest() override { fs::remove_all(root); }
+    ManifestTest() { ::chmod(root.c_str(), 0755); }
 
     void put(const std::string& name, const std::string& text) {
         std::ofstream(root / name, std::ios::binary) << text;
@@ -42,7 +39,8 @@ protected:
         return out;
     }
 
-    fs::path root;
+    const daxfs::test::TempFolder folder;
+    const fs::path root = folder.path();
 };
 
 }  // namespace
