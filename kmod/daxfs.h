@@ -82,7 +82,8 @@ struct daxfs_sb_info {
 	struct daxfs_image image;
 	struct daxfs_region region;
 	struct daxfs_options options;
-	bool by_number;		/* inodes are asked for by number, too */
+	bool by_number;		/* all new inodes are hashed */
+	bool hashed;		/* so are all others */
 };
 
 struct daxfs_inode_info {

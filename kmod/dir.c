@@ -24,20 +24,15 @@ static bool has_other_name(struct inode *inode, const struct qstr *name)
 	return other;
 }
 
-/*
- * A directory has one name. With its one parent, which it knows, that keeps hard
- * links to directories, and so loops, out of the dcache.
- */
-static struct inode *check_name(struct inode *inode, const struct qstr *name)
+/* Drop a directory that is known by another name. */
+static noinline struct inode *refuse_name(struct inode *inode)
 {
-	struct daxfs_err err;
+	struct daxfs_err err = {
+		.ino = inode->i_ino,
+		.field = "second name in parent",
+		.value = DAXFS_I(inode)->parent,
+	};
 
-	if (IS_ERR(inode) || !S_ISDIR(inode->i_mode) ||
-	    likely(!has_other_name(inode, name)))
-		return inode;
-	err.ino = inode->i_ino;
-	err.field = "second name in parent";
-	err.value = DAXFS_I(inode)->parent;
 	daxfs_report(inode->i_sb, &err);
 	iput(inode);
 	return ERR_PTR(-EUCLEAN);
@@ -49,6 +44,7 @@ static struct inode *find_child(struct inode *dir, const struct qstr *name)
 	struct daxfs_inode_info *info = DAXFS_I(dir);
 	struct daxfs_slot slot __uninitialized;
 	struct daxfs_err err __uninitialized;
+	struct inode *inode;
 	int ret;
 
 	slot.index = READ_ONCE(info->next);
@@ -56,7 +52,16 @@ static struct inode *find_child(struct inode *dir, const struct qstr *name)
 			       name->name, name->len, &slot, &err);
 	if (likely(!ret)) {
 		WRITE_ONCE(info->next, slot.index + 1);
-		return check_name(daxfs_iget_child(dir, slot.ino), name);
+		inode = daxfs_iget_child(dir, slot.ino);
+		/*
+		 * A directory has one name. With its one parent, which it
+		 * knows, that keeps hard links to directories, and so loops,
+		 * out of the dcache.
+		 */
+		if (!IS_ERR(inode) && S_ISDIR(inode->i_mode) &&
+		    unlikely(has_other_name(inode, name)))
+			return refuse_name(inode);
+		return inode;
 	}
 	if (ret == -ENOENT)
 		return NULL;

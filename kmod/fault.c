@@ -26,21 +26,27 @@ struct daxfs_fault {
 	struct daxfs_err err;
 };
 
-/* A run of page table entries to be filled. */
+/* A run of entries of one page table. */
 struct daxfs_fill {
 	struct mm_struct *mm;
-	pte_t pte;		/* the next one */
+	pte_t pte;		/* the first one */
+	unsigned long pages;
 	bool hole;		/* all are the zero page */
 };
 
-static int fill_pte(pte_t *ptep, unsigned long addr, void *data)
+/* Called for the first entry, fills them all: they lie one after the other. */
+static int fill_ptes(pte_t *ptep, unsigned long addr, void *data)
 {
-	struct daxfs_fill *fill = data;
+	const struct daxfs_fill *fill = data;
+	pte_t *end = ptep + fill->pages, pte = fill->pte;
+	bool hole = fill->hole;
 
-	if (likely(pte_none(*ptep)))
-		set_pte_at(fill->mm, addr, ptep, fill->pte);
-	if (likely(!fill->hole))
-		fill->pte = pte_next_pfn(fill->pte);
+	for (; ptep < end; ptep++, addr += PAGE_SIZE) {
+		if (likely(pte_none(*ptep)))
+			set_pte_at(fill->mm, addr, ptep, pte);
+		if (likely(!hole))
+			pte = pte_next_pfn(pte);
+	}
 	return 0;
 }
 
@@ -64,7 +70,7 @@ static vm_fault_t bad_image(struct daxfs_fault *fault, int ret)
 	return ret == -ENOMEM ? VM_FAULT_OOM : VM_FAULT_SIGBUS;
 }
 
-/* Fill the entries of [start, end), file page first at address start. */
+/* Fill the entries of [start, end), in one 2 MiB window, file page first at start. */
 static vm_fault_t map_range(struct daxfs_fault *fault, unsigned long start,
 			    unsigned long end, pgoff_t first)
 {
@@ -75,30 +81,32 @@ static vm_fault_t map_range(struct daxfs_fault *fault, unsigned long start,
 
 	while (start < end) {
 		struct daxfs_fill fill = { .mm = vma->vm_mm };
-		unsigned long bytes, pfn, pages = 1;
+		unsigned long pages, pfn;
 
 		ret = daxfs_file_map(&fault->sbi->image, fault->node,
 				     (u64)first << PAGE_SHIFT, &map, &fault->err);
 		if (ret)
 			return bad_image(fault, ret);
-		bytes = min_t(u64, PAGE_ALIGN(map.len), end - start);
-		if (map.hole) {
-			pfn = my_zero_pfn(start);
-			fill.hole = true;
+		pages = min_t(u64, PAGE_ALIGN(map.len), end - start) >> PAGE_SHIFT;
+		fill.hole = map.hole;
+		fill.pages = pages;
+		pfn = my_zero_pfn(start);
+		if (!map.hole)
+			fill.pages = daxfs_region_run(region, map.off, pages, &pfn);
+		if (fill.pages) {
+			fill.pte = make_pte(pfn, vma->vm_page_prot,
+					    region->has_pages && !map.hole);
+			pages = fill.pages;
+			ret = apply_to_page_range(fill.mm, start, PAGE_SIZE, fill_ptes, &fill);
+			if (ret)
+				return bad_image(fault, ret);
+		} else if (first == fault->vmf->pgoff) {
+			return VM_FAULT_HWPOISON;
 		} else {
-			pages = daxfs_region_run(region, map.off, bytes >> PAGE_SHIFT,
-						 &pfn);
-			if (!pages && first == fault->vmf->pgoff)
-				return VM_FAULT_HWPOISON;
-			bytes = max(pages, 1UL) << PAGE_SHIFT;
+			pages = 1;
 		}
-		fill.pte = make_pte(pfn, vma->vm_page_prot,
-				    region->has_pages && !map.hole);
-		ret = pages ? apply_to_page_range(fill.mm, start, bytes, fill_pte, &fill) : 0;
-		if (ret)
-			return bad_image(fault, ret);
-		start += bytes;
-		first += bytes >> PAGE_SHIFT;
+		start += pages << PAGE_SHIFT;
+		first += pages;
 	}
 	return VM_FAULT_NOPAGE;
 }
@@ -161,6 +169,18 @@ static pfn_t region_pfn(const struct daxfs_region *region, unsigned long pfn)
 }
 
 /*
+ * A debugger's write to a private page that is mapped already copies it by its
+ * struct page. The core looks for none behind the entries made here and would
+ * copy from the debugger's own memory: who may be debugged gets page by page.
+ */
+static bool needs_page(const struct vm_fault *vmf)
+{
+	return vmf->cow_page ||
+	       ((vmf->vma->vm_flags & VM_MAYWRITE) &&
+		(unlikely(current->ptrace) || unlikely(vmf->flags & FAULT_FLAG_REMOTE)));
+}
+
+/*
  * The first fault in an empty window comes here, also when no 2 MiB entry will
  * do: filling the entries now saves the core a preallocated page table.
  */
@@ -172,7 +192,7 @@ static vm_fault_t daxfs_huge_fault(struct vm_fault *vmf, daxfs_fault_order order
 	int id;
 
 	/* A write to a private mapping copies one page: not here. */
-	if (order != DAXFS_FAULT_PMD || (vmf->flags & FAULT_FLAG_WRITE))
+	if (order != DAXFS_FAULT_PMD || (vmf->flags & FAULT_FLAG_WRITE) || needs_page(vmf))
 		return VM_FAULT_FALLBACK;
 	if (!begin_fault(&fault, vmf) || !daxfs_enter(fault.sbi, &id))
 		return VM_FAULT_SIGBUS;
@@ -187,8 +207,8 @@ static vm_fault_t daxfs_huge_fault(struct vm_fault *vmf, daxfs_fault_order order
 	return ret;
 }
 
-/* Copy one page of the file for a write to a private mapping. */
-static vm_fault_t copy_page_for_write(struct daxfs_fault *fault)
+/* One page of the file, for the core to copy for a write, or to map and count. */
+static vm_fault_t give_page(struct daxfs_fault *fault)
 {
 	struct vm_fault *vmf = fault->vmf;
 	struct daxfs_region *region = &fault->sbi->region;
@@ -203,14 +223,13 @@ static vm_fault_t copy_page_for_write(struct daxfs_fault *fault)
 	if (!map.hole && region->has_pages) {
 		if (!daxfs_region_run(region, map.off, 1, &pfn))
 			return VM_FAULT_HWPOISON;
-		/* The core copies from it, then drops this reference. */
 		vmf->page = pfn_to_page(pfn);
 		get_page(vmf->page);
 		return 0;
 	}
 	/*
 	 * Without a struct page the core copies through the mapping itself:
-	 * map the page read-only, and the write faults again.
+	 * the page is mapped read-only, and a write faults again.
 	 */
 	return map_range(fault, vmf->address & PAGE_MASK,
 			 (vmf->address & PAGE_MASK) + PAGE_SIZE, vmf->pgoff);
@@ -224,8 +243,8 @@ static vm_fault_t daxfs_fault(struct vm_fault *vmf)
 
 	if (!begin_fault(&fault, vmf) || !daxfs_enter(fault.sbi, &id))
 		return VM_FAULT_SIGBUS;
-	if (vmf->cow_page)
-		ret = copy_page_for_write(&fault);
+	if (needs_page(vmf))
+		ret = give_page(&fault);
 	else
 		ret = map_window(&fault);
 	daxfs_exit(fault.sbi, id);

@@ -60,18 +60,19 @@ static ssize_t daxfs_read_iter(struct kiocb *iocb, struct iov_iter *to)
 	u64 pos, left;
 	int id;
 
-	if (unlikely(!daxfs_enter(sbi, &id)))
-		return -EIO;
+	id = srcu_read_lock(&daxfs_srcu);
 	pos = iocb->ki_pos;
 	if (likely(pos < node->size)) {
 		left = node->size - pos;
 		/* Nearly every file lies in a row, checked when its inode was read. */
 		if (likely(node->layout == DAXFS_LAYOUT_FLAT && READ_ONCE(sbi->region.plain)))
 			done = _copy_mc_to_iter(sbi->image.base + node->data + pos, left, to);
+		else if (READ_ONCE(sbi->region.gone))
+			done = -EIO;
 		else
 			done = copy_runs(inode, pos, min_t(u64, left, iov_iter_count(to)), to);
 	}
-	daxfs_exit(sbi, id);
+	srcu_read_unlock(&daxfs_srcu, id);
 	if (likely(done > 0))
 		iocb->ki_pos += done;
 	else if (!done && iov_iter_count(to) && iocb->ki_pos < i_size_read(inode))

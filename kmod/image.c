@@ -12,7 +12,19 @@
 #include <linux/stat.h>
 #include <linux/string.h>
 #include <linux/uaccess.h>
+#include <asm/asm.h>
 #include <asm/byteorder.h>
+
+/* A word by one load, which bad memory ends and not the kernel. */
+static __always_inline bool load_word(u64 *to, const void *from)
+{
+	asm goto("1: mov %0, %%rax\n\tmov %%rax, %1\n"
+		 _ASM_EXTABLE_TYPE(1b, %l2, EX_TYPE_DEFAULT_MCE_SAFE)
+		 : : "m" (*(const u64 *)from), "m" (*to) : "rax", "memory" : failed);
+	return true;
+failed:
+	return false;
+}
 #else
 #include <errno.h>
 #include <string.h>
@@ -41,6 +53,11 @@ static unsigned long copy_mc_to_kernel(void *to, const void *from, size_t len)
 	memcpy(to, from, len);
 	__asm__ __volatile__("" ::: "memory");
 	return 0;
+}
+
+static inline bool load_word(u64 *to, const void *from)
+{
+	return !copy_mc_to_kernel(to, from, sizeof(*to));
 }
 #endif
 
@@ -157,13 +174,33 @@ int daxfs_image_copy(const struct daxfs_image *img, u64 off, void *to, u64 len)
 	return copy_out(img, off, to, len);
 }
 
+/* As above, for a few words known to the compiler. */
+static __always_inline int copy_words(const struct daxfs_image *img, u64 off,
+				      void *to, size_t words)
+{
+	const u8 *from = img->base + off;
+	u64 *word = to;
+
+	if (unlikely(off > img->size - words * sizeof(u64)))
+		return -EUCLEAN;
+#pragma GCC unroll 8
+	for (size_t i = 0; i < words; i++)
+		if (unlikely(!load_word(&word[i], from + i * sizeof(u64))))
+			return -EIO;
+	return 0;
+}
+
 /* As above, for a copy that belongs to an inode's field. */
 static __always_inline int copy_field(const struct daxfs_image *img, u64 off,
 				      void *to, u64 len, u64 ino,
 				      const char *field, struct daxfs_err *err)
 {
-	int ret = copy_out(img, off, to, len);
+	int ret;
 
+	if (__builtin_constant_p(len) && len % sizeof(u64) == 0 && len <= 64)
+		ret = copy_words(img, off, to, len / sizeof(u64));
+	else
+		ret = copy_out(img, off, to, len);
 	return unlikely(ret == -EUCLEAN) ? bad(err, ino, field, off) : ret;
 }
 
@@ -580,18 +617,27 @@ static noinline int search_dir(const struct daxfs_image *img,
 	return -ENOENT;
 }
 
-/* Are two runs of bytes equal? Most are shorter than a call of memcmp(). */
-static __always_inline bool bytes_equal(const u8 *a, const u8 *b, size_t len)
-{
-	if (len < sizeof(u64))
-		return load_short(a, len) == load_short(b, len);
-	for (; len > sizeof(u64); a += sizeof(u64), b += sizeof(u64), len -= sizeof(u64))
-		if (load_u64(a) != load_u64(b))
-			return false;
-	return load_u64(a + len - sizeof(u64)) == load_u64(b + len - sizeof(u64));
-}
-
 #define GUESS_NAME_MAX	40	/* longer ones are searched for */
+
+/* Does the image have this name at off? Its words are compared as they are loaded. */
+static __always_inline bool has_name(const struct daxfs_image *img, u64 off,
+				     const u8 *name, size_t len)
+{
+	const u8 *from = img->base + off;
+	size_t i;
+	u64 word;
+
+	if (unlikely(img->size - off < GUESS_NAME_MAX))
+		return false;
+	if (len < sizeof(word))
+		return load_word(&word, from) &&
+		       !((word ^ load_short(name, len)) << (8 - len) * 8);
+	for (i = 0; i < len - sizeof(word); i += sizeof(word))
+		if (!load_word(&word, from + i) || word != load_u64(name + i))
+			return false;
+	i = len - sizeof(word);
+	return load_word(&word, from + i) && word == load_u64(name + i);
+}
 
 /* Is the name where the caller guessed? What cannot be read there is not. */
 static __always_inline bool guess_is_right(const struct daxfs_image *img,
@@ -600,12 +646,9 @@ static __always_inline bool guess_is_right(const struct daxfs_image *img,
 					   struct daxfs_dirent *raw,
 					   struct daxfs_err *err)
 {
-	u8 have[GUESS_NAME_MAX] __uninitialized;
-
-	return index < dir->count && len <= sizeof(have) &&
+	return index < dir->count && len <= GUESS_NAME_MAX &&
 	       !read_dirent(img, dir, index, raw, err) && raw->name_len == len &&
-	       !copy_out(img, dir->data + le32_to_cpu(raw->name), have, len) &&
-	       bytes_equal(name, have, len);
+	       has_name(img, dir->data + le32_to_cpu(raw->name), name, len);
 }
 
 int daxfs_dir_lookup(const struct daxfs_image *img, const struct daxfs_node *dir,

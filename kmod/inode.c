@@ -109,7 +109,8 @@ static __always_inline int fill_inode(struct inode *inode,
 	info->next = 0;
 	inode->i_mode = le16_to_cpu(raw->mode);
 	set_owner(inode, le32_to_cpu(raw->uid), le32_to_cpu(raw->gid));
-	set_nlink(inode, le32_to_cpu(raw->nlink));
+	if (raw->nlink != cpu_to_le32(1))	/* as a new inode has it */
+		set_nlink(inode, le32_to_cpu(raw->nlink));
 	inode->i_size = loaded->node.size;
 	inode->i_blocks = loaded->blocks << (DAXFS_BLOCK_SHIFT - SECTOR_SHIFT);
 	inode->i_flags |= S_NOATIME | S_NOCMTIME;
@@ -122,59 +123,79 @@ static __always_inline int fill_inode(struct inode *inode,
 }
 
 /*
- * Enter a filled inode into the inode hash, unless one of its number is there
- * or may be added by number at this moment.
+ * An inode with one name is asked for by it, and the VFS lets one at a time look
+ * up a name: it needs no place in the inode hash until a file handle asks for
+ * inodes by number. From then on this refuses.
  */
-static bool hash_inode(struct inode *inode)
+static bool publish(struct inode *inode, u64 ino)
 {
-	struct super_block *sb = inode->i_sb;
-	bool ok;
+	bool unhashed;
 
 	rcu_read_lock();
-	ok = !READ_ONCE(DAXFS_SB(sb)->by_number) &&
-	     !find_inode_by_ino_rcu(sb, inode->i_ino);
-	if (ok)
-		insert_inode_hash(inode);
+	unhashed = !READ_ONCE(DAXFS_SB(inode->i_sb)->by_number);
+	if (likely(unhashed))
+		WRITE_ONCE(inode->i_ino, ino);
 	rcu_read_unlock();
-	return ok;
+	return unhashed;
 }
 
-/*
- * An inode from what was loaded. Where @alone says that nobody else can be
- * making this inode now, it is filled before it is seen: then nobody waits for
- * it and nobody has to be woken.
- */
-static __always_inline struct inode *make_inode(struct super_block *sb,
-						const struct daxfs_loaded *loaded,
-						bool alone, struct daxfs_err *err)
+/* Make every inode, those to come too, be found by its number. */
+static void hash_inodes(struct super_block *sb)
 {
+	static DEFINE_MUTEX(lock);
+	struct daxfs_sb_info *sbi = DAXFS_SB(sb);
 	struct inode *inode;
+
+	mutex_lock(&lock);
+	if (!sbi->by_number) {
+		WRITE_ONCE(sbi->by_number, true);
+		synchronize_rcu();
+		spin_lock(&sb->s_inode_list_lock);
+		/* Who is leaving has yet to wait for this list, then leaves the hash. */
+		list_for_each_entry(inode, &sb->s_inodes, i_sb_list)
+			if (READ_ONCE(inode->i_ino) && inode_unhashed(inode))
+				insert_inode_hash(inode);
+		spin_unlock(&sb->s_inode_list_lock);
+	}
+	smp_store_release(&sbi->hashed, true);
+	mutex_unlock(&lock);
+}
+
+static noinline struct inode *make_hashed(struct super_block *sb,
+					  const struct daxfs_loaded *loaded,
+					  struct daxfs_err *err)
+{
+	struct inode *inode = iget_locked(sb, loaded->node.ino);
 	int ret;
 
-again:
-	inode = alone ? new_inode(sb) : iget_locked(sb, loaded->node.ino);
 	if (!inode)
 		return ERR_PTR(-ENOMEM);
-	if (!alone && !(inode->i_state & I_NEW))
+	if (!(inode->i_state & I_NEW))
 		return inode;
-	inode->i_ino = loaded->node.ino;
 	ret = fill_inode(inode, loaded, err);
-	if (likely(!ret && alone)) {
-		if (likely(hash_inode(inode)))
-			return inode;
-		iput(inode);
-		alone = false;
-		goto again;
-	}
-	if (!ret) {
-		unlock_new_inode(inode);
-		return inode;
-	}
-	if (alone)
-		iput(inode);
-	else
+	if (ret) {
 		iget_failed(inode);
-	return ERR_PTR(ret);
+		return ERR_PTR(ret);
+	}
+	unlock_new_inode(inode);
+	return inode;
+}
+
+/* It is filled before it is seen: nobody waits for it or has to be woken. */
+static __always_inline struct inode *make_unhashed(struct super_block *sb,
+						   const struct daxfs_loaded *loaded,
+						   struct daxfs_err *err)
+{
+	struct inode *inode = new_inode(sb);
+	int ret;
+
+	if (!inode)
+		return ERR_PTR(-ENOMEM);
+	ret = fill_inode(inode, loaded, err);
+	if (likely(!ret && publish(inode, loaded->node.ino)))
+		return inode;
+	iput(inode);
+	return ret ? ERR_PTR(ret) : make_hashed(sb, loaded, err);
 }
 
 /*
@@ -207,18 +228,17 @@ struct inode *daxfs_iget_child(struct inode *dir, u32 ino)
 	struct super_block *sb = dir->i_sb;
 	struct inode *inode;
 	struct daxfs_err err __uninitialized;
-	bool alone = false;
 	int ret;
 
 	ret = daxfs_load_inode(&DAXFS_SB(sb)->image, ino, &loaded, &err);
-	if (likely(!ret)) {
-		/* The VFS lets one at a time look up a name, here the only one. */
-		if (!S_ISDIR(le16_to_cpu(loaded.raw.mode)))
-			alone = loaded.raw.nlink == cpu_to_le32(1);
-		else
-			ret = check_parent(dir, &loaded, &err);
-	}
-	inode = ret ? ERR_PTR(ret) : make_inode(sb, &loaded, alone, &err);
+	if (likely(!ret) && S_ISDIR(le16_to_cpu(loaded.raw.mode)))
+		ret = check_parent(dir, &loaded, &err);
+	if (unlikely(ret))
+		inode = ERR_PTR(ret);
+	else if (likely(loaded.raw.nlink == cpu_to_le32(1)))
+		inode = make_unhashed(sb, &loaded, &err);
+	else
+		inode = make_hashed(sb, &loaded, &err);
 	if (unlikely(inode == ERR_PTR(-EUCLEAN)))
 		daxfs_report(sb, &err);
 	return inode;
@@ -240,13 +260,10 @@ struct inode *daxfs_iget(struct super_block *sb, u64 ino)
 	struct daxfs_err err;
 	int ret;
 
-	/* From now on names are not the only way to an inode: see hash_inode(). */
-	if (sb->s_root && !READ_ONCE(sbi->by_number)) {
-		WRITE_ONCE(sbi->by_number, true);
-		synchronize_rcu();
-	}
-	ret = daxfs_load_inode(&DAXFS_SB(sb)->image, ino, &loaded, &err);
-	inode = ret ? ERR_PTR(ret) : make_inode(sb, &loaded, false, &err);
+	if (sb->s_root && !smp_load_acquire(&sbi->hashed))
+		hash_inodes(sb);
+	ret = daxfs_load_inode(&sbi->image, ino, &loaded, &err);
+	inode = ret ? ERR_PTR(ret) : make_hashed(sb, &loaded, &err);
 	if (inode == ERR_PTR(-EUCLEAN))
 		daxfs_report(sb, &err);
 	return inode;

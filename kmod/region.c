@@ -312,7 +312,9 @@ void daxfs_region_fail(struct daxfs_region *region, u64 off, u64 len)
 		gone = xa_err(xa_store(&region->bad, (at - region->dax_start) >> PAGE_SHIFT,
 				       xa_mk_value(1), GFP_KERNEL));
 	}
-	if (gone)
+	if (gone) {
 		WRITE_ONCE(region->gone, true);
+		WRITE_ONCE(region->plain, false);
+	}
 	synchronize_srcu(&daxfs_srcu);
 }

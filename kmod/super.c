@@ -36,7 +36,10 @@ static struct inode *daxfs_alloc_inode(struct super_block *sb)
 	struct daxfs_inode_info *info =
 		alloc_inode_sb(sb, daxfs_inode_cache, GFP_KERNEL);
 
-	return info ? &info->vfs_inode : NULL;
+	if (!info)
+		return NULL;
+	info->vfs_inode.i_ino = 0;
+	return &info->vfs_inode;
 }
 
 static void daxfs_free_inode(struct inode *inode)
@@ -174,6 +177,8 @@ static int daxfs_fill_super(struct super_block *sb, struct fs_context *fc)
 	ret = daxfs_region_open(sb, fc);
 	if (ret)
 		return ret;
+	/* What fs/dax.c records of an inode has to go before it is made again. */
+	sbi->by_number = sbi->options.iomap;
 	ret = open_image(sb, fc);
 	if (!ret && sbi->options.iomap)
 		ret = daxfs_iomap_check(sbi, fc);
