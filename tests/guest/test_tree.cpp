@@ -15,10 +15,12 @@
 
 #include <fstream>
 #include <random>
+#include <sstream>
 
 #include "../format/container_image.hpp"
 #include "cache.hpp"
 #include "dataset.hpp"
+#include "kernel.hpp"
 #include "manifest.hpp"
 #include "protocol.hpp"
 #include "spec.hpp"
@@ -231,6 +233,29 @@ TEST(Tree, OfLayersMergedByOverlayfsIsWhatUmociUnpacks) {
     guest.shutdown();
 }
 
+/// A disk with gdb and the libraries it needs: of Debian, unpacked and not installed.
+fs::path debugger_disk() {
+    const std::string package = "gdb-minimal";
+    const auto listed = daxbench::run_checked(
+        {"apt-cache", "depends", "--recurse", "--no-recommends", "--no-suggests", "--no-conflicts",
+         "--no-breaks", "--no-replaces", "--no-enhances", package}).out;
+    std::vector<std::string> packages;
+    std::istringstream lines(listed);
+    for (std::string line; std::getline(lines, line);)
+        if (line.starts_with("lib") || line.starts_with("zlib1g") || line == package)
+            packages.push_back(line);
+    const auto key = daxbench::xxh3_text(
+        daxbench::run_checked({"apt-cache", "show", "--no-all-versions", package}).out + listed);
+    const auto dir = daxbench::Cache::entry("debugger", key, [&](const fs::path &aside) {
+        daxbench::unpack_debian_packages(packages, aside / "root", [](const std::string &) {});
+        daxbench::run_checked({"mkfs.erofs", "--quiet", (aside / "disk").string(),
+                               (aside / "root").string()});
+        daxtest::pad_image(aside / "disk");
+        fs::remove_all(aside / "root");
+    });
+    return dir / "disk";
+}
+
 class RootFilesystem : public testing::Test {
 protected:
     static void SetUpTestSuite() {
@@ -245,7 +270,8 @@ protected:
         daxtest::pad_image(image);
         hash_ = daxbench::xxh3_file(image);
         daxtest::BootOptions options;
-        options.modules = {"daxfs", "overlay"};
+        options.modules = {"daxfs", "erofs", "overlay"};
+        options.tools = debugger_disk();
         guest_ = new daxbench::Guest(daxtest::boot(image, dir_->path() / "logs", options));
         daxtest::mount(*guest_);
     }
@@ -334,6 +360,36 @@ TEST_F(RootFilesystem, StartsAContainer) {
 
 TEST_F(RootFilesystem, IsAsItWasAfterAllThat) {
     EXPECT_EQ(daxbench::xxh3_file(dir_->path() / "image"), hash_);
+}
+
+TEST_F(RootFilesystem, ShowsItsProgramsToADebugger) {
+    guest_->call("mount", {{"type", "erofs"}, {"source", "tools"}, {"options", "ro"},
+                           {"target", "/tools"}}, Seconds(30));
+    shell("mount --bind /tools /mnt/x/mnt && mount --bind /proc /mnt/x/proc");
+    const std::string libraries = "/mnt/lib/x86_64-linux-gnu:/mnt/usr/lib/x86_64-linux-gnu";
+    const auto result = guest_->call(
+        "exec",
+        {{"argv", {"/mnt/lib64/ld-linux-x86-64.so.2", "--library-path", libraries,
+                   "/mnt/usr/bin/gdb", "-nx", "-batch",
+                   "-ex", "set%20startup-with-shell%20off",
+                   "-ex", "break%20parse_and_execute", "-ex", "run", "-ex", "backtrace",
+                   "-ex", "stepi", "-ex", "stepi", "-ex", "x/i%20$pc",
+                   "-ex", "break%20exit_shell", "-ex", "continue", "-ex", "step",
+                   "-ex", "delete", "-ex", "continue",
+                   "--args", "/bin/bash", "-c", "times"}},
+         {"chroot", target}, {"timeout_s", 200}}, Seconds(220));
+    const auto out = daxbench::percent_decode(result.at("stdout").get<std::string>());
+    const auto has = [&](const std::string &part) {
+        return out.find(part) != std::string::npos;
+    };
+    EXPECT_TRUE(has("Breakpoint 1, ")) << out << result.dump();
+    EXPECT_TRUE(has("#0  ") && has(" in parse_and_execute ()")) << out;
+    EXPECT_TRUE(has("=> 0x")) << out;
+    EXPECT_TRUE(has("Breakpoint 2, ") && has(" in exit_shell ()")) << out;
+    EXPECT_TRUE(has("Single stepping until exit from function exit_shell")) << out;
+    EXPECT_TRUE(has("0m0.")) << out;
+    EXPECT_TRUE(has("[Inferior 1 (process ")) << out;
+    shell("umount /mnt/x/mnt && umount /mnt/x/proc && umount /tools");
 }
 
 } // namespace
