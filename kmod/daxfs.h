@@ -67,6 +67,8 @@ struct daxfs_region {
  * @validate: all metadata is read before the mount
  * @dmabuf: what dmabuf= named, a reference; or NULL
  * @iomap: fault=iomap, the kernel's own DAX paths
+ * @has_digest: digest= was given
+ * @digest: the root digest the image must have, then 0
  */
 struct daxfs_options {
 	phys_addr_t phys;
@@ -76,6 +78,8 @@ struct daxfs_options {
 	bool validate;
 	struct dma_buf *dmabuf;
 	bool iomap;
+	bool has_digest;
+	u8 digest[32];
 };
 
 struct daxfs_sb_info {

@@ -26,71 +26,12 @@ failed:
 	return false;
 }
 #else
-#include <errno.h>
-#include <string.h>
-#include <sys/stat.h>
-
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-#define le16_to_cpu(x)		((u16)(x))
-#define le32_to_cpu(x)		((u32)(x))
-#define le64_to_cpu(x)		((u64)(x))
-#else
-#error "DAXFS tools need a little-endian machine"
-#endif
-
-#define U32_MAX			UINT32_MAX
-#define __uninitialized
-#define noinline
-#define likely(x)		__builtin_expect(!!(x), 1)
-#define unlikely(x)		__builtin_expect(!!(x), 0)
-#define ARRAY_SIZE(a)		(sizeof(a) / sizeof((a)[0]))
-#define ALIGN(x, a)		(((x) + (a) - 1) & ~((a) - 1))
-#define IS_ALIGNED(x, a)	(((x) & ((a) - 1)) == 0)
-
-/* The barrier keeps the compiler from reading the image a second time. */
-static unsigned long copy_mc_to_kernel(void *to, const void *from, size_t len)
-{
-	memcpy(to, from, len);
-	__asm__ __volatile__("" ::: "memory");
-	return 0;
-}
-
-static inline bool load_word(u64 *to, const void *from)
-{
-	return !copy_mc_to_kernel(to, from, sizeof(*to));
-}
+#include "image_shim.h"
 #endif
 
 #define DAXFS_NSEC_MAX		999999999U
 #define DAXFS_BUCKET_BITS_MAX	28
 #define DAXFS_XATTR_VALUE_MAX	65536U
-
-/* CRC32C (Castagnoli, reflected 0x82f63b78), four bits a step. */
-static const u32 crc32c_nibble[16] = {
-	0x00000000, 0x105ec76f, 0x20bd8ede, 0x30e349b1,
-	0x417b1dbc, 0x5125dad3, 0x61c69362, 0x7198540d,
-	0x82f63b78, 0x92a8fc17, 0xa24bb5a6, 0xb21572c9,
-	0xc38d26c4, 0xd3d3e1ab, 0xe330a81a, 0xf36e6f75,
-};
-
-/**
- * daxfs_crc32c - CRC32C of a buffer
- * @crc: 0, or the result for the bytes before
- * @data: the bytes
- * @len: how many
- */
-u32 daxfs_crc32c(u32 crc, const void *data, size_t len)
-{
-	const u8 *p = data;
-
-	crc = ~crc;
-	while (len--) {
-		crc ^= *p++;
-		crc = (crc >> 4) ^ crc32c_nibble[crc & 15];
-		crc = (crc >> 4) ^ crc32c_nibble[crc & 15];
-	}
-	return ~crc;
-}
 
 #define DAXFS_HASH_MUL	0x9e3779b97f4a7c15ULL
 
@@ -482,36 +423,6 @@ int daxfs_load_inode(const struct daxfs_image *img, u64 ino,
 	return open_type(img, raw, node, &loaded->blocks, err);
 }
 
-#ifndef __KERNEL__
-int daxfs_read_inode(const struct daxfs_image *img, u64 ino,
-		     struct daxfs_attr *attr, struct daxfs_err *err)
-{
-	struct daxfs_loaded loaded;
-	const struct daxfs_inode *raw = &loaded.raw;
-	int ret;
-
-	ret = daxfs_load_inode(img, ino, &loaded, err);
-	if (ret)
-		return ret;
-	attr->node = loaded.node;
-	attr->blocks = loaded.blocks;
-	attr->mode = le16_to_cpu(raw->mode);
-	attr->nlink = le32_to_cpu(raw->nlink);
-	attr->uid = le32_to_cpu(raw->uid);
-	attr->gid = le32_to_cpu(raw->gid);
-	attr->parent = le32_to_cpu(raw->parent);
-	attr->mtime_sec = (s64)le64_to_cpu(raw->mtime_sec);
-	attr->mtime_nsec = le32_to_cpu(raw->mtime_nsec);
-	attr->rdev_major = 0;
-	attr->rdev_minor = 0;
-	if (S_ISCHR(attr->mode) || S_ISBLK(attr->mode)) {
-		attr->rdev_major = attr->node.data >> 32;
-		attr->rdev_minor = (u32)attr->node.data;
-	}
-	return 0;
-}
-#endif
-
 /* Where entry index of a directory lies. */
 static u64 dirent_off(const struct daxfs_node *dir, u32 index)
 {
@@ -775,26 +686,6 @@ int daxfs_dir_read(const struct daxfs_image *img, const struct daxfs_node *dir,
 			 batch->names, batch->bytes, dir->ino, "dirent.name", err);
 	return ret ? ret : check_names(dir, batch, index, err);
 }
-
-#ifndef __KERNEL__
-int daxfs_dir_entry(const struct daxfs_image *img, const struct daxfs_node *dir,
-		    u32 index, struct daxfs_entry *entry, struct daxfs_err *err)
-{
-	struct daxfs_dir_batch batch;
-	int ret;
-
-	ret = daxfs_dir_read(img, dir, index, 1, &batch, err);
-	if (ret)
-		return ret;
-	entry->hash = le32_to_cpu(batch.raw[0].hash);
-	entry->ino = le32_to_cpu(batch.raw[0].ino);
-	entry->type = batch.raw[0].type;
-	entry->name_len = batch.raw[0].name_len;
-	memcpy(entry->name, batch.names, entry->name_len);
-	entry->name[entry->name_len] = 0;
-	return 0;
-}
-#endif
 
 static int read_extent(const struct daxfs_image *img,
 		       const struct daxfs_node *file, u32 index,

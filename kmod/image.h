@@ -12,17 +12,15 @@
 #include "daxfs_format.h"
 
 #ifdef __KERNEL__
+#include <linux/crc32c.h>
 #include <linux/types.h>
+
+static inline u32 daxfs_crc32c(u32 crc, const void *data, size_t len)
+{
+	return ~crc32c(~crc, data, len);
+}
 #else
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-typedef uint8_t u8;
-typedef uint16_t u16;
-typedef uint32_t u32;
-typedef uint64_t u64;
-typedef int32_t s32;
-typedef int64_t s64;
+#include "image_types.h"
 #endif
 
 #ifdef __cplusplus
@@ -89,30 +87,6 @@ struct daxfs_loaded {
 	u64 blocks;		/* 4 KiB blocks with data behind them */
 };
 
-/* An inode, decoded and checked, as the tools want it. */
-struct daxfs_attr {
-	struct daxfs_node node;
-	u32 mode;
-	u32 nlink;
-	u32 uid;
-	u32 gid;
-	u32 rdev_major;
-	u32 rdev_minor;
-	u32 parent;
-	u32 mtime_nsec;
-	s64 mtime_sec;
-	u64 blocks;		/* 4 KiB blocks with data behind them */
-};
-
-/* One directory entry, as the tools want it. */
-struct daxfs_entry {
-	u32 hash;
-	u32 ino;
-	u8 type;		/* DT_* */
-	u8 name_len;
-	u8 name[DAXFS_NAME_MAX + 1];	/* NUL-terminated */
-};
-
 /* Where a lookup finds a name, and what. */
 #define DAXFS_NO_GUESS		0xffffffffU
 
@@ -155,7 +129,6 @@ struct daxfs_xattr_pos {
 	u32 left;
 };
 
-u32 daxfs_crc32c(u32 crc, const void *data, size_t len);
 u32 daxfs_name_hash(const u8 *name, size_t len);
 
 /*
@@ -178,12 +151,6 @@ int daxfs_image_copy(const struct daxfs_image *img, u64 off, void *to, u64 len);
 int daxfs_load_inode(const struct daxfs_image *img, u64 ino,
 		     struct daxfs_loaded *loaded, struct daxfs_err *err);
 
-#ifndef __KERNEL__
-/* The same, decoded. */
-int daxfs_read_inode(const struct daxfs_image *img, u64 ino,
-		     struct daxfs_attr *attr, struct daxfs_err *err);
-#endif
-
 /*
  * Find name in a directory; -ENOENT if it is not there. O(log n). The entry at
  * slot->index is tried first: who reads a directory asks for its names in turn.
@@ -199,12 +166,6 @@ int daxfs_dir_lookup(const struct daxfs_image *img, const struct daxfs_node *dir
 int daxfs_dir_read(const struct daxfs_image *img, const struct daxfs_node *dir,
 		   u32 index, u32 max, struct daxfs_dir_batch *batch,
 		   struct daxfs_err *err);
-
-#ifndef __KERNEL__
-/* Entry index of a directory by itself. */
-int daxfs_dir_entry(const struct daxfs_image *img, const struct daxfs_node *dir,
-		    u32 index, struct daxfs_entry *entry, struct daxfs_err *err);
-#endif
 
 /* Where byte pos (< size) of a regular file lies. O(log extents). */
 int daxfs_file_map(const struct daxfs_image *img, const struct daxfs_node *file,

@@ -81,6 +81,8 @@ static int daxfs_show_options(struct seq_file *seq, struct dentry *root)
 	}
 	if (options->iomap)
 		seq_puts(seq, ",fault=iomap");
+	if (options->has_digest)
+		seq_printf(seq, ",digest=%*phN", (int)sizeof(options->digest), options->digest);
 	return 0;
 }
 
@@ -149,6 +151,20 @@ static int open_image(struct super_block *sb, struct fs_context *fc)
 	return sb->s_root ? 0 : -ENOMEM;
 }
 
+/* Is it the image whose root digest digest= names? */
+static int check_digest(const struct daxfs_options *options,
+			const struct daxfs_image *image, struct fs_context *fc)
+{
+	if (!options->has_digest)
+		return 0;
+	if (!image->digest_kind)
+		return invalf(fc, "daxfs: digest=: this image was made without --digest");
+	if (memcmp(options->digest, image->root_digest, sizeof(options->digest)))
+		return invalf(fc, "daxfs: digest=: this is another image, its root digest is %*phN",
+			      (int)sizeof(image->root_digest), image->root_digest);
+	return 0;
+}
+
 static int daxfs_fill_super(struct super_block *sb, struct fs_context *fc)
 {
 	struct daxfs_sb_info *sbi = DAXFS_SB(sb);
@@ -182,6 +198,8 @@ static int daxfs_fill_super(struct super_block *sb, struct fs_context *fc)
 	ret = open_image(sb, fc);
 	if (!ret && sbi->options.iomap)
 		ret = daxfs_iomap_check(sbi, fc);
+	if (!ret)
+		ret = check_digest(&sbi->options, &sbi->image, fc);
 	if (ret)
 		return ret;
 	memcpy(&sb->s_uuid, sbi->image.uuid, sizeof(sb->s_uuid));
@@ -220,9 +238,31 @@ static int get_tree_memory(struct fs_context *fc)
 	return 0;
 }
 
+/* What is mounted already is mounted once more: can it be what is asked for? */
+static int join_mount(struct fs_context *fc)
+{
+	const struct daxfs_sb_info *want = fc->s_fs_info;
+	struct super_block *sb = fc->root->d_sb;
+	const struct daxfs_sb_info *have = DAXFS_SB(sb);
+	int ret = check_digest(&want->options, &have->image, fc);
+
+	if (!ret && want->options.iomap != have->options.iomap) {
+		errorf(fc, "daxfs: %s is mounted with fault=%s: give that, or unmount it first",
+		       sb->s_id, have->options.iomap ? "iomap" : "map-ahead");
+		ret = -EBUSY;
+	}
+	if (ret) {
+		dput(fc->root);
+		fc->root = NULL;
+		deactivate_locked_super(sb);
+	}
+	return ret;
+}
+
 static int daxfs_get_tree(struct fs_context *fc)
 {
 	const struct daxfs_options *options = &((struct daxfs_sb_info *)fc->s_fs_info)->options;
+	int ret;
 
 	fc->sb_flags |= SB_RDONLY;
 	if (options->has_phys && options->dmabuf)
@@ -230,8 +270,10 @@ static int daxfs_get_tree(struct fs_context *fc)
 	if (options->has_size && !options->has_phys)
 		return invalf(fc, "daxfs: size= belongs to phys=ADDR");
 	if (options->has_phys || options->dmabuf)
-		return get_tree_memory(fc);
-	return get_tree_bdev(fc, daxfs_fill_super);
+		ret = get_tree_memory(fc);
+	else
+		ret = get_tree_bdev(fc, daxfs_fill_super);
+	return ret || !fc->s_fs_info ? ret : join_mount(fc);
 }
 
 static int daxfs_reconfigure(struct fs_context *fc)
@@ -244,6 +286,7 @@ static int daxfs_reconfigure(struct fs_context *fc)
 }
 
 enum {
+	DAXFS_OPT_DIGEST,
 	DAXFS_OPT_DMABUF,
 	DAXFS_OPT_FAULT,
 	DAXFS_OPT_PHYS,
@@ -258,6 +301,7 @@ static const struct constant_table daxfs_fault_paths[] = {
 };
 
 static const struct fs_parameter_spec daxfs_parameters[] = {
+	fsparam_string("digest", DAXFS_OPT_DIGEST),
 	fsparam_fd("dmabuf", DAXFS_OPT_DMABUF),
 	fsparam_enum("fault", DAXFS_OPT_FAULT, daxfs_fault_paths),
 	fsparam_string("phys", DAXFS_OPT_PHYS),
@@ -275,6 +319,21 @@ static int parse_bytes(struct fs_context *fc, struct fs_parameter *param, u64 *t
 	if (end == param->string || *end)
 		return invalf(fc, "daxfs: %s=%s: wanted bytes, such as 0x100000000 or 256M",
 			      param->key, param->string);
+	return 0;
+}
+
+/* As mkdaxfs --digest prints it: XXH3-128 or SHA-256. */
+static int parse_digest(struct fs_context *fc, struct fs_parameter *param,
+			struct daxfs_options *options)
+{
+	size_t digits = strlen(param->string);
+
+	memset(options->digest, 0, sizeof(options->digest));
+	if ((digits != 32 && digits != 64) ||
+	    hex2bin(options->digest, param->string, digits / 2))
+		return invalf(fc, "daxfs: digest=%s: wanted 32 or 64 hexadecimal digits",
+			      param->string);
+	options->has_digest = true;
 	return 0;
 }
 
@@ -330,6 +389,8 @@ static int daxfs_parse_param(struct fs_context *fc, struct fs_parameter *param)
 	if (fc->purpose == FS_CONTEXT_FOR_RECONFIGURE)
 		return 0;
 	switch (opt) {
+	case DAXFS_OPT_DIGEST:
+		return parse_digest(fc, param, options);
 	case DAXFS_OPT_DMABUF:
 		return parse_dmabuf(fc, param, options);
 	case DAXFS_OPT_FAULT:

@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "digest.hpp"
-#include "image.h"
+#include "image_tools.hpp"
 #include "xattr_sets.hpp"
 
 namespace daxfs {

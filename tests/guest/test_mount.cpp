@@ -135,6 +135,50 @@ TEST_F(Mount, RefusesUnknownFaultPaths) {
     EXPECT_TRUE(contains(error, "fault")) << error;
 }
 
+TEST_F(Mount, IsMountedAgainWithTheSameFaultPathOnly) {
+    auto guest = daxtest::boot(image_, dir_.path() / "logs");
+    daxtest::mount(guest);
+    const auto again = [&](const std::string &options) -> std::string {
+        try {
+            guest.call("mount", {{"type", "daxfs"}, {"source", "pmem"}, {"options", options},
+                                 {"target", "/mnt/again"}}, Seconds(30));
+            return "";
+        } catch (const std::exception &caught) {
+            return caught.what();
+        }
+    };
+    const auto error = again("ro,fault=iomap");
+    EXPECT_TRUE(contains(error, "is mounted with fault=map-ahead")) << error;
+    EXPECT_EQ(again("ro"), "");
+    guest.call("umount", {{"target", "/mnt/again"}}, Seconds(30));
+    guest.call("umount", {{"target", target}}, Seconds(30));
+    EXPECT_EQ(again("ro,fault=iomap"), "");
+    guest.call("umount", {{"target", "/mnt/again"}}, Seconds(30));
+    EXPECT_EQ(daxtest::run(guest, {"/bin/busybox", "rmmod", "daxfs"}).at("status"), 0);
+    daxtest::expect_clean_log(guest);
+    guest.shutdown();
+}
+
+TEST_F(Mount, TakesOnlyTheImageThatItsDigestNames) {
+    const auto error = mount_error("ro,digest=" + std::string(32, '0'));
+    EXPECT_TRUE(contains(error, "made without --digest")) << error;
+
+    for (const auto *kind : {"xxh3", "sha256"}) {
+        const auto made = json::parse(
+            daxbench::run_checked({(daxtest::bench().build / "mkdaxfs/mkdaxfs").string(), "--json",
+                                   "--force", "--digest", kind, image_.string(),
+                                   (dir_.path() / "tree").string()}).out);
+        daxtest::pad_image(image_);
+        auto digest = made.at("root_digest").get<std::string>();
+        EXPECT_EQ(mount_error("ro,digest=" + digest), "") << kind;
+        digest.front() = digest.front() == '0' ? '1' : '0';
+        const auto other = mount_error("ro,digest=" + digest);
+        EXPECT_TRUE(contains(other, "this is another image")) << other;
+    }
+    const auto bad = mount_error("ro,digest=xyz");
+    EXPECT_TRUE(contains(bad, "wanted 32 or 64 hexadecimal digits")) << bad;
+}
+
 TEST_F(Mount, UnloadsOnlyWithoutMounts) {
     auto guest = daxtest::boot(image_, dir_.path() / "logs");
     daxtest::mount(guest);
