@@ -93,18 +93,15 @@ static vm_fault_t map_range(struct daxfs_fault *fault, unsigned long start,
 		pfn = my_zero_pfn(start);
 		if (!map.hole)
 			fill.pages = daxfs_region_run(region, map.off, pages, &pfn);
-		if (fill.pages) {
-			fill.pte = make_pte(pfn, vma->vm_page_prot,
-					    region->has_pages && !map.hole);
-			pages = fill.pages;
-			ret = apply_to_page_range(fill.mm, start, PAGE_SIZE, fill_ptes, &fill);
-			if (ret)
-				return bad_image(fault, ret);
-		} else if (first == fault->vmf->pgoff) {
+		if (!fill.pages && first == fault->vmf->pgoff)
 			return VM_FAULT_HWPOISON;
-		} else {
-			pages = 1;
-		}
+		pages = max(fill.pages, 1UL);
+		fill.pte = make_pte(pfn, vma->vm_page_prot,
+				    region->has_pages && !map.hole);
+		ret = fill.pages ? apply_to_page_range(fill.mm, start, PAGE_SIZE,
+						       fill_ptes, &fill) : 0;
+		if (ret)
+			return bad_image(fault, ret);
 		start += pages << PAGE_SHIFT;
 		first += pages;
 	}

@@ -157,6 +157,7 @@ static void hash_inodes(struct super_block *sb)
 				insert_inode_hash(inode);
 		spin_unlock(&sb->s_inode_list_lock);
 	}
+	/* Pairs with the load in daxfs_iget(): who sees it finds them all. */
 	smp_store_release(&sbi->hashed, true);
 	mutex_unlock(&lock);
 }
@@ -260,6 +261,7 @@ struct inode *daxfs_iget(struct super_block *sb, u64 ino)
 	struct daxfs_err err;
 	int ret;
 
+	/* Pairs with the store in hash_inodes(). */
 	if (sb->s_root && !smp_load_acquire(&sbi->hashed))
 		hash_inodes(sb);
 	ret = daxfs_load_inode(&sbi->image, ino, &loaded, &err);
