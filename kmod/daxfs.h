@@ -156,6 +156,7 @@ static inline unsigned long daxfs_region_run(struct daxfs_region *region, u64 of
 
 /* super.c */
 void daxfs_report(const struct super_block *sb, const struct daxfs_err *err);
+void daxfs_each_inode(struct super_block *sb, void (*visit)(struct inode *inode));
 void daxfs_memory_failed(struct dax_device *dax, u64 off, u64 len);
 
 /* inode.c */

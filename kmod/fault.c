@@ -87,17 +87,15 @@ static vm_fault_t map_range(struct daxfs_fault *fault, unsigned long start,
 				     (u64)first << PAGE_SHIFT, &map, &fault->err);
 		if (ret)
 			return bad_image(fault, ret);
-		pages = min_t(u64, PAGE_ALIGN(map.len), end - start) >> PAGE_SHIFT;
 		fill.hole = map.hole;
-		fill.pages = pages;
+		fill.pages = min_t(u64, PAGE_ALIGN(map.len), end - start) >> PAGE_SHIFT;
 		pfn = my_zero_pfn(start);
 		if (!map.hole)
-			fill.pages = daxfs_region_run(region, map.off, pages, &pfn);
+			fill.pages = daxfs_region_run(region, map.off, fill.pages, &pfn);
 		if (!fill.pages && first == fault->vmf->pgoff)
 			return VM_FAULT_HWPOISON;
 		pages = max(fill.pages, 1UL);
-		fill.pte = make_pte(pfn, vma->vm_page_prot,
-				    region->has_pages && !map.hole);
+		fill.pte = make_pte(pfn, vma->vm_page_prot, region->has_pages && !map.hole);
 		ret = fill.pages ? apply_to_page_range(fill.mm, start, PAGE_SIZE,
 						       fill_ptes, &fill) : 0;
 		if (ret)

@@ -139,23 +139,24 @@ static bool publish(struct inode *inode, u64 ino)
 	return unhashed;
 }
 
+static void hash_inode(struct inode *inode)
+{
+	/* What is not published yet will be refused, and made again. */
+	if (READ_ONCE(inode->i_ino) && inode_unhashed(inode))
+		insert_inode_hash(inode);
+}
+
 /* Make every inode, those to come too, be found by its number. */
 static void hash_inodes(struct super_block *sb)
 {
 	static DEFINE_MUTEX(lock);
 	struct daxfs_sb_info *sbi = DAXFS_SB(sb);
-	struct inode *inode;
 
 	mutex_lock(&lock);
 	if (!sbi->by_number) {
 		WRITE_ONCE(sbi->by_number, true);
 		synchronize_rcu();
-		spin_lock(&sb->s_inode_list_lock);
-		/* Who is leaving has yet to wait for this list, then leaves the hash. */
-		list_for_each_entry(inode, &sb->s_inodes, i_sb_list)
-			if (READ_ONCE(inode->i_ino) && inode_unhashed(inode))
-				insert_inode_hash(inode);
-		spin_unlock(&sb->s_inode_list_lock);
+		daxfs_each_inode(sb, hash_inode);
 	}
 	/* Pairs with the load in daxfs_iget(): who sees it finds them all. */
 	smp_store_release(&sbi->hashed, true);

@@ -36,10 +36,9 @@ static struct inode *daxfs_alloc_inode(struct super_block *sb)
 	struct daxfs_inode_info *info =
 		alloc_inode_sb(sb, daxfs_inode_cache, GFP_KERNEL);
 
-	if (!info)
-		return NULL;
-	info->vfs_inode.i_ino = 0;
-	return &info->vfs_inode;
+	if (info)
+		info->vfs_inode.i_ino = 0;
+	return info ? &info->vfs_inode : NULL;
 }
 
 static void daxfs_free_inode(struct inode *inode)
@@ -181,11 +180,9 @@ static int daxfs_fill_super(struct super_block *sb, struct fs_context *fc)
 	sb->s_time_max = S64_MAX;
 
 	if (sb->s_bdev) {
-		if (!sb_set_blocksize(sb, DAXFS_BLOCK_SIZE)) {
-			errorf(fc, "daxfs: %pg has no blocks of %u bytes", sb->s_bdev,
-			       DAXFS_BLOCK_SIZE);
-			return -EINVAL;
-		}
+		if (!sb_set_blocksize(sb, DAXFS_BLOCK_SIZE))
+			return invalf(fc, "daxfs: %pg has no blocks of %u bytes", sb->s_bdev,
+				      DAXFS_BLOCK_SIZE);
 	} else {
 		sb->s_blocksize = DAXFS_BLOCK_SIZE;
 		sb->s_blocksize_bits = DAXFS_BLOCK_SHIFT;
@@ -329,8 +326,7 @@ static int parse_digest(struct fs_context *fc, struct fs_parameter *param,
 	size_t digits = strlen(param->string);
 
 	memset(options->digest, 0, sizeof(options->digest));
-	if ((digits != 32 && digits != 64) ||
-	    hex2bin(options->digest, param->string, digits / 2))
+	if ((digits != 32 && digits != 64) || hex2bin(options->digest, param->string, digits / 2))
 		return invalf(fc, "daxfs: digest=%s: wanted 32 or 64 hexadecimal digits",
 			      param->string);
 	options->has_digest = true;
@@ -462,33 +458,44 @@ static struct file_system_type daxfs_type = {
 MODULE_ALIAS_FS("daxfs");
 MODULE_IMPORT_NS(DAXFS_DMA_BUF_NS);
 
-/* Take the files' pages out of all processes; copies made by writes stay. */
-static void unmap_files(struct super_block *sb)
+/**
+ * daxfs_each_inode - visit a mount's inodes, each held, without a lock
+ * @sb: the mount
+ * @visit: called for each that is neither being made nor leaving
+ */
+void daxfs_each_inode(struct super_block *sb, void (*visit)(struct inode *inode))
 {
 	struct inode *inode, *last = NULL;
 
 	spin_lock(&sb->s_inode_list_lock);
 	list_for_each_entry(inode, &sb->s_inodes, i_sb_list) {
 		spin_lock(&inode->i_lock);
-		if ((inode->i_state & (I_NEW | I_FREEING | I_WILL_FREE)) ||
-		    (!mapping_mapped(inode->i_mapping) &&
-		     mapping_empty(inode->i_mapping))) {
+		if (inode->i_state & (I_NEW | I_FREEING | I_WILL_FREE)) {
 			spin_unlock(&inode->i_lock);
 			continue;
 		}
 		__iget(inode);
 		spin_unlock(&inode->i_lock);
 		spin_unlock(&sb->s_inode_list_lock);
-		unmap_mapping_range(inode->i_mapping, 0, 0, false);
-		/* What fs/dax.c recorded names pages that may go. */
-		truncate_inode_pages(inode->i_mapping, 0);
+		visit(inode);
 		/* The list goes on from an inode that is held. */
 		iput(last);
 		last = inode;
+		cond_resched();
 		spin_lock(&sb->s_inode_list_lock);
 	}
 	spin_unlock(&sb->s_inode_list_lock);
 	iput(last);
+}
+
+/* Take a file's pages out of all processes; copies made by writes stay. */
+static void unmap_file(struct inode *inode)
+{
+	if (!S_ISREG(inode->i_mode))
+		return;
+	unmap_mapping_range(inode->i_mapping, 0, 0, false);
+	/* What fs/dax.c recorded names pages that may go. */
+	truncate_inode_pages(inode->i_mapping, 0);
 }
 
 struct failure {
@@ -505,7 +512,7 @@ static void fail_mount(struct super_block *sb, void *data)
 	if (!region->ops || region->dax != failure->dax)
 		return;
 	daxfs_region_fail(region, failure->off, failure->len);
-	unmap_files(sb);
+	daxfs_each_inode(sb, unmap_file);
 	if (region->gone)
 		pr_err("%s: the memory went away: files give EIO and SIGBUS\n", sb->s_id);
 	else

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include <cstdlib>
 #include <stdexcept>
 
@@ -137,7 +139,19 @@ std::uint64_t shared_memory_start(daxbench::Guest &guest) {
 
 void expect_clean_log(daxbench::Guest &guest) {
     const auto lines = guest.call("dmesg", json::object(), Seconds(30)).at("lines");
-    EXPECT_EQ(daxbench::kernel_complaint(lines), "");
+    const auto complaint = daxbench::kernel_complaint(lines);
+    if (complaint.empty())
+        return;
+    // With what follows it: a lock checker's report is of a hundred lines.
+    std::string report;
+    for (const auto &line : lines) {
+        const auto text = line.at("text").get<std::string>();
+        if (!report.empty() || text.find(complaint) != std::string::npos)
+            report += text + "\n";
+        if (std::ranges::count(report, '\n') > 120)
+            break;
+    }
+    ADD_FAILURE() << complaint << "\n" << report;
 }
 
 } // namespace daxtest
