@@ -34,7 +34,7 @@ struct daxfs_region_ops {
  * @base: its address in the kernel
  * @pfn: its first page frame, where frames are in a row
  * @size: bytes
- * @plain: frames are in a row and none is known to be bad
+ * @plain: there, frames in a row, and none known to be bad
  * @gone: the device went away: never touch the memory again
  * @has_pages: frames have a struct page of a device (get_user_pages works)
  * @write_combined: user mappings must be, too

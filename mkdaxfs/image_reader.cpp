@@ -10,6 +10,7 @@
 #include <fmt/core.h>
 
 #include "error.hpp"
+#include "path_component.hpp"
 #include "unique_fd.hpp"
 
 namespace daxfs {
@@ -162,12 +163,7 @@ void ImageReader::for_each_piece(
 std::optional<std::uint32_t> ImageReader::find(std::string_view path) const
 {
     std::uint32_t ino = DAXFS_ROOT_INO;
-    while (!path.empty()) {
-        const std::size_t cut = std::min(path.find('/'), path.size());
-        const std::string_view name = path.substr(0, cut);
-        path.remove_prefix(std::min(cut + 1, path.size()));
-        if (name.empty() || name == ".")
-            continue;
+    for (auto name = next_component(path); !name.empty(); name = next_component(path)) {
         const daxfs_attr dir = inode(ino);
         const auto next = S_ISDIR(dir.mode) ? lookup(dir.node, name) : std::nullopt;
         if (!next)

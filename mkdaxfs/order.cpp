@@ -12,6 +12,7 @@
 #include <fmt/core.h>
 
 #include "error.hpp"
+#include "path_component.hpp"
 #include "percent.hpp"
 
 namespace daxfs {
@@ -21,12 +22,7 @@ namespace {
 std::optional<NodeId> find(const Tree& tree, std::string_view path)
 {
     NodeId at = 0;
-    while (!path.empty()) {
-        const std::size_t slash = std::min(path.find('/'), path.size());
-        const std::string_view name = path.substr(0, slash);
-        path.remove_prefix(std::min(slash + 1, path.size()));
-        if (name.empty() || name == ".")
-            continue;
+    for (auto name = next_component(path); !name.empty(); name = next_component(path)) {
         const Node& dir = tree.nodes[at];
         if (!S_ISDIR(dir.mode))
             return std::nullopt;

@@ -5,7 +5,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <cstdio>
+#include <sstream>
+#include <string>
 #include <vector>
 
 #include <fmt/format.h>
@@ -14,6 +15,7 @@
 #include "io.hpp"
 #include "operations.hpp"
 #include "selection.hpp"
+#include "system.hpp"
 
 namespace daxbench {
 
@@ -21,21 +23,13 @@ namespace {
 
 constexpr std::size_t page_size = 4096;
 
-// The number behind FIELD, of KiB, as bytes. Does not allocate.
-std::uint64_t bytes_of(const char* path, const char* field) {
-    std::FILE* const file = std::fopen(path, "re");
-    if (!file)
-        throw_errno(std::string("cannot open ") + path);
-    char line[256];
-    unsigned long long kib = 0;
-    bool found = false;
-    const auto format = std::string(field) + ": %llu kB";
-    while (!found && std::fgets(line, sizeof line, file))
-        found = std::sscanf(line, format.c_str(), &kib) == 1;
-    std::fclose(file);
-    if (!found)
-        throw std::runtime_error(fmt::format("wanted {} in {}, it is not there", field, path));
-    return kib * 1024;
+// What this process has of page tables for its memory, in bytes.
+std::uint64_t own_page_tables() {
+    std::istringstream status(read_file("/proc/self/status"));
+    for (std::string line; std::getline(status, line);)
+        if (line.starts_with("VmPTE:"))
+            return std::stoull(line.substr(line.find(':') + 1)) * 1024;
+    throw std::runtime_error("wanted VmPTE in /proc/self/status, it is not there");
 }
 
 struct Job {
@@ -46,7 +40,7 @@ struct Job {
 
 // In the child; how much its page tables grew.
 std::uint64_t map_and_touch(const Job& job) {
-    const std::uint64_t before = bytes_of("/proc/self/status", "VmPTE");
+    const std::uint64_t before = own_page_tables();
     const UniqueFd fd = open_file(job.file.path, O_RDONLY);
     void* const map = ::mmap(nullptr, job.file.size, PROT_READ, job.flags, fd.get(), 0);
     if (map == MAP_FAILED)
@@ -54,7 +48,7 @@ std::uint64_t map_and_touch(const Job& job) {
     const auto* bytes = static_cast<const volatile char*>(map);
     for (const std::uint32_t page : job.pages)
         (void)bytes[page * page_size];
-    return bytes_of("/proc/self/status", "VmPTE") - before;
+    return own_page_tables() - before;
 }
 
 // Children that live until it does not; each says by how much its page tables grew.
@@ -116,11 +110,11 @@ struct Taken {
 
 Taken page_tables_of(const Job& job, int processes) {
     Taken taken;
-    const std::uint64_t before = bytes_of("/proc/meminfo", "PageTables");
+    const std::uint64_t before = memory_by_kind().at("page_tables");
     Processes children;
     for (int i = 0; i < processes; ++i)
         taken.grown += children.add(job);
-    taken.meminfo = bytes_of("/proc/meminfo", "PageTables") - before;
+    taken.meminfo = memory_by_kind().at("page_tables").get<std::uint64_t>() - before;
     return taken;
 }
 

@@ -154,4 +154,40 @@ void expect_clean_log(daxbench::Guest &guest) {
     ADD_FAILURE() << complaint << "\n" << report;
 }
 
+void GuestTest::boot(const std::string &medium, std::vector<std::string> modules,
+                     const std::string &cmdline) {
+    BootOptions options;
+    options.medium = medium;
+    options.modules = std::move(modules);
+    options.cmdline = cmdline;
+    options.tools = tools_;
+    guest_.emplace(daxtest::boot(image_, dir_.path() / "logs", options));
+}
+
+Ran GuestTest::mount(const std::string &options, const std::string &source,
+                     const std::string &where) {
+    sh("mkdir -p " + where);
+    return run({"/usr/bin/mount", "-t", "daxfs", "-o", options, source, where});
+}
+
+void GuestTest::unmount(const std::string &where) {
+    guest_->call("umount", {{"target", where}}, Seconds(30));
+}
+
+json GuestTest::manifest(const std::string &mode, const std::string &where) {
+    return guest_->call("manifest", {{"target", where}, {"mode", mode}}, Seconds(120)).at("lines");
+}
+
+void GuestTest::expect_refusal(const Ran &ran, const std::string &what, const std::string &why,
+                               int status) {
+    EXPECT_EQ(ran.status, status) << what << ": " << ran.err;
+    EXPECT_TRUE(contains(ran.err, why)) << what << ": " << ran.err;
+    EXPECT_EQ(std::ranges::count(ran.err, '\n'), 1) << ran.err;
+}
+
+void GuestTest::finish() {
+    expect_clean_log(*guest_);
+    guest_->shutdown();
+}
+
 } // namespace daxtest

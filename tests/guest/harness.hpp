@@ -5,11 +5,14 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
+#include "cache.hpp"
 #include "guest.hpp"
 #include "initramfs.hpp"
 #include "kernel.hpp"
@@ -72,5 +75,30 @@ std::uint64_t shared_memory_start(daxbench::Guest &guest);
 void expect_clean_log(daxbench::Guest &guest);
 
 inline constexpr const char *target = "/mnt/x";
+
+/// A test with a guest of its own, in which mount(8) and shell commands are run. SetUp() makes the
+/// image, and tools_ where there is something to mount at /tools.
+class GuestTest : public testing::Test {
+protected:
+    void boot(const std::string &medium, std::vector<std::string> modules,
+              const std::string &cmdline = "");
+    Ran run(const std::vector<std::string> &argv) { return run_plain(*guest_, argv); }
+    Ran sh(const std::string &script) { return run({"/bin/busybox", "sh", "-c", script}); }
+    /// util-linux's mount, which calls mount.daxfs.
+    Ran mount(const std::string &options, const std::string &source = "none",
+              const std::string &where = target);
+    void unmount(const std::string &where = target);
+    json manifest(const std::string &mode, const std::string &where = target);
+    /// That `what` was refused, with this status and, as the user reads it, one line that says why.
+    static void expect_refusal(const Ran &ran, const std::string &what, const std::string &why,
+                               int status);
+    /// The kernel's log is clean, and the guest ends.
+    void finish();
+
+    daxbench::TempDir dir_;
+    std::filesystem::path image_ = dir_.path() / "image";
+    std::filesystem::path tools_;
+    std::optional<daxbench::Guest> guest_;
+};
 
 } // namespace daxtest

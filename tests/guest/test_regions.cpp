@@ -23,7 +23,7 @@ using daxtest::json;
 using daxtest::Ran;
 using daxtest::target;
 
-class Regions : public testing::Test {
+class Regions : public daxtest::GuestTest {
 protected:
     void SetUp() override {
         fs::create_directories(dir_.path() / "tree/sub");
@@ -34,40 +34,12 @@ protected:
         fs::resize_file(image_, 16 << 20);
     }
 
-    void boot(const std::string &medium, std::vector<std::string> modules,
-              const std::string &cmdline = "") {
-        daxtest::BootOptions options;
-        options.medium = medium;
-        options.modules = std::move(modules);
-        options.cmdline = cmdline;
-        guest_.emplace(daxtest::boot(image_, dir_.path() / "logs", options));
-    }
-
-    Ran run(const std::vector<std::string> &argv) { return daxtest::run_plain(*guest_, argv); }
-    Ran sh(const std::string &script) { return run({"/bin/busybox", "sh", "-c", script}); }
-
-    /// util-linux's mount, which calls mount.daxfs.
-    Ran mount(const std::string &options, const std::string &source = "none",
-              const std::string &where = target) {
-        sh("mkdir -p " + where);
-        return run({"/usr/bin/mount", "-t", "daxfs", "-o", options, source, where});
-    }
-
     /// Runs one of region_probe.cpp's checks in the guest.
     void probe(const std::string &name, const std::string &environment = "A=0") {
         const auto ran = run({"/bin/busybox", "env", environment, "/bin/region-probe",
                               "--gtest_filter=Region." + name});
         EXPECT_EQ(ran.status, 0) << ran.out << ran.err;
         EXPECT_TRUE(contains(ran.out, "[  PASSED  ] 1 test")) << ran.out << ran.err;
-    }
-
-    json manifest(const std::string &mode) {
-        return guest_->call("manifest", {{"target", target}, {"mode", mode}}, Seconds(120))
-            .at("lines");
-    }
-
-    void unmount(const std::string &where = target) {
-        guest_->call("umount", {{"target", where}}, Seconds(30));
     }
 
     /// Lines of the kernel's log, since boot, that hold this.
@@ -83,10 +55,7 @@ protected:
     /// Why a mount is refused, as the user reads it: one line.
     void refused(const std::string &options, const std::string &why, int status = 32,
                  const std::string &source = "none") {
-        const auto ran = mount(options, source);
-        EXPECT_EQ(ran.status, status) << options << ": " << ran.err;
-        EXPECT_TRUE(contains(ran.err, why)) << options << ": " << ran.err;
-        EXPECT_EQ(std::count(ran.err.begin(), ran.err.end(), '\n'), 1) << ran.err;
+        expect_refusal(mount(options, source), options, why, status);
     }
 
     /// /tmp/image of the guest: the image, without what it lies on.
@@ -104,14 +73,6 @@ protected:
 
     bool has(const std::string &path) { return sh("test -e " + path).status == 0; }
 
-    void finish() {
-        daxtest::expect_clean_log(*guest_);
-        guest_->shutdown();
-    }
-
-    daxbench::TempDir dir_;
-    fs::path image_ = dir_.path() / "image";
-    std::optional<daxbench::Guest> guest_;
     std::vector<std::string> log_;
 };
 

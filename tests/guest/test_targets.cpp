@@ -24,7 +24,7 @@ using daxtest::target;
 
 /// The medium holds an image of a tree made here; a second device, mounted at /tools, holds mkdaxfs
 /// and the same tree.
-class Targets : public testing::Test {
+class Targets : public daxtest::GuestTest {
 protected:
     void SetUp() override {
         const auto tree = dir_.path() / "tools/tree";
@@ -48,23 +48,16 @@ protected:
                 loader_ = "/tools/lib/" + library.filename().string();
         }
         ASSERT_NE(loader_, "");
+        tools_ = dir_.path() / "tools.image";
         daxtest::make_image(dir_.path() / "tools", tools_);
     }
 
     void boot(const std::string &medium, std::vector<std::string> modules,
               const std::string &cmdline = "") {
-        daxtest::BootOptions options;
-        options.medium = medium;
-        options.modules = std::move(modules);
-        options.cmdline = cmdline;
-        options.tools = tools_;
-        guest_.emplace(daxtest::boot(image_, dir_.path() / "logs", options));
+        GuestTest::boot(medium, std::move(modules), cmdline);
         guest_->call("mount", {{"type", "daxfs"}, {"source", "tools"}, {"options", "ro"},
                                {"target", "/tools"}}, Seconds(30));
     }
-
-    Ran run(const std::vector<std::string> &argv) { return daxtest::run_plain(*guest_, argv); }
-    Ran sh(const std::string &script) { return run({"/bin/busybox", "sh", "-c", script}); }
 
     Ran mkdaxfs(const std::string &arguments) {
         return sh(fmt::format("TMPDIR=/tmp {} --library-path /tools/lib /tools/bin/mkdaxfs {}",
@@ -75,35 +68,14 @@ protected:
         EXPECT_EQ(ran.status, 0) << arguments << ": " << ran.err;
     }
     void refused(const std::string &arguments, const std::string &why, int status = 1) {
-        const auto ran = mkdaxfs(arguments);
-        EXPECT_EQ(ran.status, status) << arguments << ": " << ran.err;
-        EXPECT_TRUE(contains(ran.err, why)) << arguments << ": " << ran.err;
-        EXPECT_EQ(std::count(ran.err.begin(), ran.err.end(), '\n'), 1) << ran.err;
+        expect_refusal(mkdaxfs(arguments), arguments, why, status);
     }
 
-    Ran mount(const std::string &options, const std::string &source = "none",
-              const std::string &where = target) {
-        sh("mkdir -p " + where);
-        return run({"/usr/bin/mount", "-t", "daxfs", "-o", options, source, where});
-    }
-    void unmount(const std::string &where = target) {
-        guest_->call("umount", {{"target", where}}, Seconds(30));
-    }
     json manifest(const std::string &where = target) {
-        return guest_->call("manifest", {{"target", where}, {"mode", "mmap-shared"}}, Seconds(60))
-            .at("lines");
+        return GuestTest::manifest("mmap-shared", where);
     }
 
-    void finish() {
-        daxtest::expect_clean_log(*guest_);
-        guest_->shutdown();
-    }
-
-    daxbench::TempDir dir_;
-    fs::path image_ = dir_.path() / "image";
-    fs::path tools_ = dir_.path() / "tools.image";
     std::string loader_;
-    std::optional<daxbench::Guest> guest_;
 };
 
 TEST_F(Targets, DeviceDax) {
