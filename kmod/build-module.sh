@@ -1,11 +1,14 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # Build daxfs.ko: build-module.sh SOURCE_DIR KERNEL_DIR OUTPUT_DIR STAMP
-# The kernel's makefiles build beside the sources, so they get a copy.
+# The kernel's makefiles build beside the sources, so they get a copy, and a new one each time: an
+# old header left there would be found first.
 set -eu
 source=$1 kernel=$2 output=$3 stamp=$4
-mkdir -p "$output"
-cp -u "$source"/*.c "$source"/*.h "$source"/Kbuild "$output"/
+rm -rf "$output"
+mkdir -p "$output/reader"
+cp "$source"/*.[ch] "$source"/Kbuild "$output"/
+cp "$source"/reader/*.[ch] "$output"/reader/
 make -s -C "$kernel" M="$(realpath "$output")" modules >"$output/build.log" 2>&1 || {
 	cat "$output/build.log" >&2
 	exit 1

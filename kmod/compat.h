@@ -6,6 +6,10 @@
 #ifndef DAXFS_COMPAT_H
 #define DAXFS_COMPAT_H
 
+#ifndef CONFIG_X86_64
+#error "daxfs is for x86-64: load_word() in reader/image.c and check_phys() in region.c know no other"
+#endif
+
 #include <linux/dax.h>
 #include <linux/fs.h>
 #include <linux/mm.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The image reader of kmod/image.h with files, exceptions and strings around it.
+// The image reader of kmod/reader/image.h with files, exceptions and strings around it.
 #pragma once
 
 #include <cstdint>
