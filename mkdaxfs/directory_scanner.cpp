@@ -99,11 +99,11 @@ private:
     void read_all()
     {
         workers_.run(
-            [this](unsigned) {
+            [this](Crew& crew) {
                 DiskXattrs xattrs(tree_->xattrs);
                 xattrs.own_working_directory();
                 while (const auto dir = next())
-                    scan(*dir, xattrs);
+                    scan(*dir, xattrs, crew);
             },
             [this] { fail(); });
     }
@@ -132,9 +132,10 @@ private:
         return dir;
     }
 
-    void scan(const Directory& dir, DiskXattrs& xattrs)
+    void scan(const Directory& dir, DiskXattrs& xattrs, Crew& crew)
     {
-        const Listing listing = list_or_skip(dir, xattrs);
+        Listing listing;
+        crew.piece([&] { listing = list_or_skip(dir, xattrs); });
         workers_.add_entries(listing.found.size());
         const std::lock_guard lock(mutex_);
         for (const Found& found : listing.found)

@@ -160,28 +160,40 @@ ContentSum LargeFiles::copy(Output& output) const
 {
     ContentSum total;
     std::mutex mutex;
-    workers_.for_each(pieces_.size(), [&](std::size_t i) {
-        const Piece& piece = pieces_[i];
-        const Buffer buffer = std::make_unique_for_overwrite<std::byte[]>(buffer_bytes);
-        const auto content = source_.open(tree_, piece.node);
-        // It is read all the same: the UUID comes from what is stored.
-        const bool is_cloned = piece.file_off + piece.len <= tree_.nodes[piece.node].size &&
-                               output.clone(content->fd(), piece.file_off, piece.len, piece.off);
-        ContentSum sum;
-        for (std::uint64_t done = 0; done < piece.len; done += buffer_bytes) {
-            const std::uint64_t len = std::min(buffer_bytes, piece.len - done);
-            const auto bytes = read_padded(*content, tree_.nodes[piece.node].size,
-                                           piece.file_off + done, len, buffer.get());
-            sum.add(hash_bytes(bytes), piece.off + done);
-            if (!is_cloned)
-                output.write(piece.off + done, bytes);
-            workers_.add_done(len);
-        }
-        content->check_unchanged();
-        const std::lock_guard lock(mutex);
-        total.add(sum);
-    });
+    std::atomic<std::size_t> next = 0;
+    workers_.run(
+        [&](Crew& crew) {
+            const Buffer buffer = std::make_unique_for_overwrite<std::byte[]>(buffer_bytes);
+            ContentSum sum;
+            for (std::size_t i = next++; i < pieces_.size(); i = next++) {
+                workers_.check_stop();
+                sum.add(copy(pieces_[i], output, buffer.get(), crew));
+            }
+            const std::lock_guard lock(mutex);
+            total.add(sum);
+        },
+        [&] { next = pieces_.size(); });
     return total;
+}
+
+ContentSum LargeFiles::copy(const Piece& piece, Output& output, std::byte* buffer, Crew& crew) const
+{
+    const std::uint64_t size = tree_.nodes[piece.node].size;
+    const auto content = source_.open(tree_, piece.node);
+    // It is read all the same: the UUID comes from what is stored.
+    const bool is_cloned = piece.file_off + piece.len <= size &&
+                           output.clone(content->fd(), piece.file_off, piece.len, piece.off);
+    ContentSum sum;
+    for (std::uint64_t done = 0; done < piece.len; done += buffer_bytes) {
+        std::span<std::byte> bytes(buffer, std::min(buffer_bytes, piece.len - done));
+        crew.piece([&] { read_padded(*content, size, piece.file_off + done, bytes.size(), buffer); });
+        sum.add(hash_bytes(bytes), piece.off + done);
+        if (!is_cloned)
+            output.write(piece.off + done, bytes);
+        workers_.add_done(bytes.size());
+    }
+    content->check_unchanged();
+    return sum;
 }
 
 }  // namespace daxfs

@@ -34,6 +34,7 @@ private:
         std::uint64_t off;
     };
 
+    ContentSum copy(const Piece& piece, Output& output, std::byte* buffer, Crew& crew) const;
     std::vector<Extent> extents_of(NodeId node) const;
     void set_extents(NodeId node, const std::vector<Extent>& extents);
     bool equal(NodeId a, NodeId b) const;

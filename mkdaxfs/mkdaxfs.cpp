@@ -112,7 +112,7 @@ void declare(CLI::App& app, Options& o)
     heap->needs(mount);
     app.add_option("-L,--label", o.build.label, "label, up to 32 bytes");
     app.add_option("-U,--uuid", o.uuid, "UUID (default: made from the content)");
-    app.add_option("-j,--threads", o.threads, "threads (default: 16, or one for each core if those are more)")
+    app.add_option("-j,--threads", o.threads, "threads at most (default: 16, or one for each core if those are more)")
         ->check(CLI::Range(1u, 1024u));
     app.add_option("--align", o.build.align,
                    "files of this size and more start on a multiple of it: 4K to 1G, a power of 2 "

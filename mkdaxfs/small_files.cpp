@@ -12,6 +12,7 @@ namespace {
 
 constexpr std::uint64_t batch_bytes = 1 << 20;
 constexpr std::size_t batch_files = 256;
+constexpr std::size_t piece_files = 16;  // read in one go; few enough to notice early that they are on a disk
 
 std::uint64_t in_blocks(const Node& node)
 {
@@ -50,11 +51,11 @@ std::uint64_t SmallFiles::write(Output& output, Placer& placer, ContentSum& sum)
     std::atomic<std::size_t> next = 0;
     Turns turns;
     workers_.run(
-        [&](unsigned) {
+        [&](Crew& crew) {
             Batch batch;
             for (std::size_t turn = next++; turn + 1 < cuts.size(); turn = next++) {
                 workers_.check_stop();
-                read(cuts[turn], cuts[turn + 1], batch);
+                read(cuts[turn], cuts[turn + 1], batch, crew);
                 turns.take(turn, [&] { place(batch, placer, sum); });
                 copy(batch, output);
                 for (const Item& item : batch.items)
@@ -65,7 +66,7 @@ std::uint64_t SmallFiles::write(Output& output, Placer& placer, ContentSum& sum)
     return shared_bytes_;
 }
 
-void SmallFiles::read(std::size_t begin, std::size_t end, Batch& batch) const
+void SmallFiles::read(std::size_t begin, std::size_t end, Batch& batch, Crew& crew) const
 {
     batch.items.clear();
     std::uint64_t at = 0;
@@ -76,15 +77,22 @@ void SmallFiles::read(std::size_t begin, std::size_t end, Batch& batch) const
     }
     if (batch.buffer.size() < at)
         batch.buffer.resize(at);
-    for (Item& item : batch.items) {
-        const auto content = source_.open(tree_, item.node);
-        const auto bytes = std::span(batch.buffer).subspan(item.at, item.len);
-        const std::uint64_t size = tree_.nodes[item.node].size;
-        content->read(0, bytes.first(size));
-        content->check_unchanged();
-        std::memset(bytes.data() + size, 0, item.len - size);
-        item.hash = hash_bytes(bytes);
-    }
+    const std::span<Item> items = batch.items;
+    for (std::size_t i = 0; i < items.size(); i += piece_files)
+        crew.piece([&] {
+            for (Item& item : items.subspan(i, std::min(piece_files, items.size() - i)))
+                read(item, std::span(batch.buffer).subspan(item.at, item.len));
+        });
+}
+
+void SmallFiles::read(Item& item, std::span<std::byte> to) const
+{
+    const auto content = source_.open(tree_, item.node);
+    const std::uint64_t size = tree_.nodes[item.node].size;
+    content->read(0, to.first(size));
+    content->check_unchanged();
+    std::memset(to.data() + size, 0, item.len - size);
+    item.hash = hash_bytes(to);
 }
 
 bool SmallFiles::equal(NodeId known, const Item& item, const Batch& batch) const

@@ -3,6 +3,7 @@
 // inode order so that the image does not depend on how many there are.
 #pragma once
 
+#include <span>
 #include <unordered_map>
 #include <vector>
 
@@ -33,7 +34,8 @@ private:
     };
 
     std::vector<std::size_t> split() const;
-    void read(std::size_t begin, std::size_t end, Batch& batch) const;
+    void read(std::size_t begin, std::size_t end, Batch& batch, Crew& crew) const;
+    void read(Item& item, std::span<std::byte> to) const;
     void place(Batch& batch, Placer& placer, ContentSum& sum);
     bool equal(NodeId known, const Item& item, const Batch& batch) const;
     void copy(const Batch& batch, Output& output) const;

@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "workers.hpp"
 
+#include <time.h>
+
+#include <algorithm>
 #include <exception>
+#include <list>
+#include <system_error>
 #include <thread>
-#include <vector>
 
 #include "error.hpp"
 
@@ -15,14 +19,31 @@ void Workers::check_stop() const
         throw Interrupted();
 }
 
-void Workers::run(const std::function<void(unsigned)>& job,
+Crew::Clock Crew::now()
+{
+    timespec cpu = {};
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &cpu);
+    return {std::chrono::steady_clock::now().time_since_epoch(),
+            std::chrono::seconds(cpu.tv_sec) + std::chrono::nanoseconds(cpu.tv_nsec)};
+}
+
+// Less than this is what a lock or the scheduler takes.
+bool Crew::waited(const Clock& before, const Clock& after)
+{
+    return after.wall - before.wall > 2 * (after.cpu - before.cpu) + std::chrono::microseconds(50);
+}
+
+void Workers::run(const std::function<void(Crew&)>& job,
                   const std::function<void()>& on_failure) const
 {
-    std::mutex mutex;
+    std::mutex mutex;  // guards what follows
     std::exception_ptr first;
-    const auto guarded = [&](unsigned worker) {
+    std::list<std::jthread> others;  // joined before all else goes away
+    std::function<void()> hire;
+    const auto work = [&] {
         try {
-            job(worker);
+            Crew crew(hire);
+            job(crew);
         } catch (...) {
             {
                 const std::lock_guard lock(mutex);
@@ -33,11 +54,24 @@ void Workers::run(const std::function<void(unsigned)>& job,
                 on_failure();
         }
     };
-    {
-        std::vector<std::jthread> others;
-        for (unsigned worker = 1; worker < threads; ++worker)
-            others.emplace_back(guarded, worker);
-        guarded(0);
+    hire = [&] {
+        const std::lock_guard lock(mutex);
+        if (first || others.size() + 1 >= threads)
+            return;
+        try {
+            others.emplace_back(work);
+        } catch (const std::system_error&) {
+            // The system has no more threads; those there are do the work.
+        }
+    };
+    for (unsigned cores = std::max(1u, std::thread::hardware_concurrency()); cores > 1; --cores)
+        hire();
+    work();
+    // A thread may hire until it ends, so the list is complete once its last one has.
+    for (auto other = others.begin(); other != others.end();) {
+        other->join();
+        const std::lock_guard lock(mutex);
+        ++other;
     }
     if (first)
         std::rethrow_exception(first);
@@ -47,10 +81,10 @@ void Workers::for_each(std::size_t count, const std::function<void(std::size_t)>
 {
     std::atomic<std::size_t> next = 0;
     run(
-        [&](unsigned) {
+        [&](Crew& crew) {
             for (std::size_t i = next++; i < count; i = next++) {
                 check_stop();
-                job(i);
+                crew.piece([&] { job(i); });
             }
         },
         [&] { next = count; });

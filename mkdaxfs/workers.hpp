@@ -3,14 +3,45 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstddef>
 #include <functional>
 #include <mutex>
+#include <utility>
 
 #include "progress.hpp"
 
 namespace daxfs {
+
+// The threads of one Workers::run(), as a job on one of them sees it.
+class Crew {
+public:
+    // Do a piece of work. When most of its time went by waiting (for a disk), one more thread
+    // joins, if there may be more: there is a core free, and a disk does better with more to do.
+    template <typename Work>
+    void piece(Work&& work)
+    {
+        const Clock before = now();
+        work();
+        if (waited(before, now()))
+            hire_();
+    }
+
+private:
+    friend struct Workers;
+
+    struct Clock {
+        std::chrono::nanoseconds wall;
+        std::chrono::nanoseconds cpu;  // this thread's
+    };
+
+    explicit Crew(std::function<void()> hire) : hire_(std::move(hire)) {}
+    static Clock now();
+    static bool waited(const Clock& before, const Clock& after);
+
+    std::function<void()> hire_;
+};
 
 // How many threads may run, and the flag that ends all work early.
 struct Workers {
@@ -31,13 +62,14 @@ struct Workers {
             progress->done += bytes;
     }
 
-    // Run job(worker) on each thread, the caller's being worker 0. When one
-    // throws, on_failure is called at once (it must release the others), and the
-    // first exception is rethrown after all have ended.
-    void run(const std::function<void(unsigned)>& job,
+    // Run job(crew) on each thread, the caller's being one: one for each core, and with what
+    // Crew says more, up to `threads`. When one throws, on_failure is called at once (it must
+    // release the others), and the first exception is rethrown after all have ended.
+    void run(const std::function<void(Crew&)>& job,
              const std::function<void()>& on_failure = {}) const;
 
-    // job(i) for each i below count, in any order, checking the stop flag.
+    // job(i) for each i below count, in any order, each a piece of work of a Crew, checking
+    // the stop flag.
     void for_each(std::size_t count, const std::function<void(std::size_t)>& job) const;
 };
 

@@ -4,9 +4,14 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <cstring>
+#include <mutex>
 #include <random>
+#include <set>
 #include <sstream>
+#include <thread>
 
 #include "error.hpp"
 #include "physical_range.hpp"
@@ -218,13 +223,26 @@ TEST(Workers, FirstFailureEndsAll)
     EXPECT_THROW((Workers{2, &stop}.for_each(10, [](std::size_t) {})), Interrupted);
 }
 
+TEST(Workers, GrowWhileTheyWait)
+{
+    const unsigned most = std::max(1u, std::thread::hardware_concurrency()) + 3;
+    std::mutex mutex;
+    std::set<std::thread::id> seen;
+    Workers{most, nullptr}.for_each(200, [&](std::size_t) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(2));
+        const std::lock_guard lock(mutex);
+        seen.insert(std::this_thread::get_id());
+    });
+    EXPECT_EQ(seen.size(), most);
+}
+
 TEST(Turns, PassInOrder)
 {
     std::vector<std::size_t> order;
     std::atomic<std::size_t> next = 0;
     Turns turns;
     const Workers workers = {4, nullptr};
-    workers.run([&](unsigned) {
+    workers.run([&](Crew&) {
         for (std::size_t i = next++; i < 1000; i = next++)
             turns.take(i, [&] { order.push_back(i); });
     });
