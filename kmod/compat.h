@@ -7,7 +7,7 @@
 #define DAXFS_COMPAT_H
 
 #ifndef CONFIG_X86_64
-#error "daxfs is for x86-64: load_word() in reader/image.c and check_phys() in region.c know no other"
+#error "daxfs is for x86-64: load_word() and check_phys() know no other"
 #endif
 
 #include <linux/dax.h>

@@ -12,26 +12,21 @@
 #include <linux/types.h>
 #ifdef __KERNEL__
 #include <linux/build_bug.h>
-#define DAXFS_ASSERT_SIZE(type, bytes) \
-	static_assert(sizeof(type) == (bytes))
 #else
-#ifdef __cplusplus
+#include <assert.h>
+#endif
+
 #define DAXFS_ASSERT_SIZE(type, bytes) \
 	static_assert(sizeof(type) == (bytes), #type)
-#else
-#define DAXFS_ASSERT_SIZE(type, bytes) \
-	_Static_assert(sizeof(type) == (bytes), #type)
-#endif
-#endif
 
 #define DAXFS_SB_MAGIC		0x0031534658414400ULL	/* "\0DAXFS1\0" */
 #define DAXFS_SUPER_MAGIC	0x44415846		/* statfs f_type, "DAXF" */
 #define DAXFS_VERSION		1
 
 #define DAXFS_BLOCK_SHIFT	12	/* file data starts on 4 KiB */
-#define DAXFS_BLOCK_SIZE	(1U << DAXFS_BLOCK_SHIFT)
+#define DAXFS_BLOCK_SIZE	4096U
 #define DAXFS_HUGE_SHIFT	21	/* large file data starts on 2 MiB */
-#define DAXFS_HUGE_SIZE		(1U << DAXFS_HUGE_SHIFT)
+#define DAXFS_HUGE_SIZE		0x200000U
 
 #define DAXFS_SUPER_SIZE	4096	/* bytes kept for the superblock, all under its CRC */
 #define DAXFS_NAME_MAX		255
@@ -58,6 +53,7 @@ struct daxfs_range {
 	__le64	off;
 	__le64	len;
 };
+
 DAXFS_ASSERT_SIZE(struct daxfs_range, 16);
 
 struct daxfs_super {
@@ -126,6 +122,7 @@ struct daxfs_inode {
 	__le32	parent;		/* directories: the parent's ino; else 0 */
 	__le64	pad;		/* 0 */
 };
+
 DAXFS_ASSERT_SIZE(struct daxfs_inode, 64);
 
 /*
@@ -141,6 +138,7 @@ struct daxfs_dir {
 	__le32	count;		/* equals the inode's count */
 	__le32	bucket_bits;	/* 0 … 28 */
 };
+
 DAXFS_ASSERT_SIZE(struct daxfs_dir, 8);
 
 struct daxfs_dirent {
@@ -151,6 +149,7 @@ struct daxfs_dirent {
 	__u8	type;		/* DT_*: 1 fifo 2 chr 4 dir 6 blk 8 reg 10 lnk 12 sock */
 	__le16	pad;		/* 0 */
 };
+
 DAXFS_ASSERT_SIZE(struct daxfs_dirent, 16);
 
 /*
@@ -160,6 +159,7 @@ DAXFS_ASSERT_SIZE(struct daxfs_dirent, 16);
 struct daxfs_extent_list {
 	__le64	blocks;		/* 4 KiB blocks with data behind them */
 };
+
 DAXFS_ASSERT_SIZE(struct daxfs_extent_list, 8);
 
 struct daxfs_extent {
@@ -167,6 +167,7 @@ struct daxfs_extent {
 	__le64	off;		/* multiple of 4096 */
 	__le64	len;		/* bytes > 0, multiple of 4096 */
 };
+
 DAXFS_ASSERT_SIZE(struct daxfs_extent, 24);
 
 /*
@@ -178,6 +179,7 @@ struct daxfs_xattr_set {
 	__le32	size;		/* bytes of the set, this header included */
 	__le32	count;
 };
+
 DAXFS_ASSERT_SIZE(struct daxfs_xattr_set, 8);
 
 #define DAXFS_XATTR_USER	1	/* "user." */
@@ -192,6 +194,7 @@ struct daxfs_xattr {
 	__le16	pad;		/* 0 */
 	__le32	value_len;	/* ≤ 65536 */
 };
+
 DAXFS_ASSERT_SIZE(struct daxfs_xattr, 8);
 
 #endif /* DAXFS_FORMAT_H */

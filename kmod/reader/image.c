@@ -19,7 +19,7 @@
 static __always_inline bool load_word(u64 *to, const void *from)
 {
 	asm goto("1: mov %0, %%rax\n\tmov %%rax, %1\n"
-		 _ASM_EXTABLE_TYPE(1b, %l2, EX_TYPE_DEFAULT_MCE_SAFE)
+		 _ASM_EXTABLE_TYPE(1b, %l[failed], EX_TYPE_DEFAULT_MCE_SAFE)
 		 : : "m" (*(const u64 *)from), "m" (*to) : "rax", "memory" : failed);
 	return true;
 failed:
