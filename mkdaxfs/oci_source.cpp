@@ -250,7 +250,7 @@ OciLayerSource::OciLayerSource(const OciImage& image, std::size_t layer, PathFil
 
 std::unique_ptr<Tree> OciLayerSource::scan(const Workers& workers)
 {
-    TreeBuilder builder;
+    TreeBuilder builder(&below_);
     image_.read_layer(layer_, {builder, spool_, filter_, workers, Whiteouts::overlay});
     builder.adopt_parents(below_);
     return builder.finish();

@@ -36,7 +36,7 @@ std::string_view take_part(std::string_view& path)
 
 }  // namespace
 
-TreeBuilder::TreeBuilder() : slots_(1024)
+TreeBuilder::TreeBuilder(const TreeBuilder* below) : below_(below), slots_(1024)
 {
     Node root;
     root.mode = S_IFDIR | 0755;
@@ -114,6 +114,30 @@ NodeId TreeBuilder::parent_of(NodeId dir) const
     return entry == no_entry ? 0 : tree_->entries[entry].parent;
 }
 
+// The directory of the lower layers that this one lies over.
+std::optional<NodeId> TreeBuilder::dir_below(NodeId dir) const
+{
+    if (!below_ || dir == 0)
+        return below_ ? std::optional<NodeId>(0) : std::nullopt;
+    const Entry& own = tree_->entries[tree_->nodes[dir].entry];
+    const auto parent = dir_below(own.parent);
+    const std::uint32_t entry = parent ? below_->lookup(*parent, tree_->name(own)) : no_entry;
+    if (entry == no_entry)
+        return std::nullopt;
+    const NodeId id = below_->tree_->entries[entry].node;
+    return S_ISDIR(below_->tree_->nodes[id].mode) ? std::optional(id) : std::nullopt;
+}
+
+std::optional<std::string> TreeBuilder::symlink_below(NodeId dir, std::string_view name) const
+{
+    const auto lower = dir_below(dir);
+    const std::uint32_t entry = lower ? below_->lookup(*lower, name) : no_entry;
+    if (entry == no_entry)
+        return std::nullopt;
+    const Node& node = below_->tree_->nodes[below_->tree_->entries[entry].node];
+    return S_ISLNK(node.mode) ? std::optional(std::string(below_->tree_->target(node))) : std::nullopt;
+}
+
 void TreeBuilder::kill(std::uint32_t entry)
 {
     tree_->entries[entry].parent = no_entry;
@@ -165,10 +189,22 @@ std::optional<NodeId> TreeBuilder::walk(std::string_view path, bool make)
             dir = parent_of(dir);
             continue;
         }
+        const auto follow = [&](const std::string& target) {
+            if (++symlinks > most_symlinks)
+                throw std::runtime_error(shown(path) + " leads through more than 40 symbolic links");
+            if (target.starts_with('/'))
+                dir = 0;
+            left.push_back(target);
+            done.push_back(0);
+        };
         const std::uint32_t entry = lookup(dir, part);
-        if (entry == no_entry && !make)
-            return std::nullopt;
         if (entry == no_entry) {
+            if (const auto target = symlink_below(dir, part)) {
+                follow(*target);
+                continue;
+            }
+            if (!make)
+                return std::nullopt;
             Node implied;
             implied.mode = S_IFDIR | 0755;
             dir = put_at(dir, part, implied, {});
@@ -178,13 +214,7 @@ std::optional<NodeId> TreeBuilder::walk(std::string_view path, bool make)
         const NodeId id = tree_->entries[entry].node;
         const Node& node = tree_->nodes[id];
         if (S_ISLNK(node.mode)) {
-            if (++symlinks > most_symlinks)
-                throw std::runtime_error(shown(path) + " leads through more than 40 symbolic links");
-            const std::string target(tree_->target(node));
-            if (target.starts_with('/'))
-                dir = 0;
-            left.push_back(target);
-            done.push_back(0);
+            follow(std::string(tree_->target(node)));
             continue;
         }
         if (!S_ISDIR(node.mode)) {
@@ -366,6 +396,11 @@ void TreeBuilder::adopt_parents(TreeBuilder& below)
     };
     const auto adopt = [&](NodeId id, const std::string& path, bool is_opaque) {
         Node& node = tree_->nodes[id];
+        if (S_ISLNK(node.mode)) {
+            Node copy = node;
+            copy.xattrs = 0;
+            return below.put(path, copy, tree_->target(node));
+        }
         if (!S_ISDIR(node.mode))
             return below.remove(path);
         const auto known = below.find(path);

@@ -20,7 +20,8 @@ namespace daxfs {
 // they would be when an archive is unpacked; the last part never is.
 class TreeBuilder {
 public:
-    TreeBuilder();
+    // With `below`, paths lead through the symlinks of lower layers, too; adopt_parents() fills it.
+    explicit TreeBuilder(const TreeBuilder* below = nullptr);
 
     XattrSets& xattrs() { return tree_->xattrs; }
 
@@ -40,7 +41,7 @@ public:
     void hide(std::string_view path);
     void hide_below(std::string_view path);
     // Give the parents that were missing the attributes of the directories in `below`, which has
-    // the lower layers' directories; then put this layer's there.
+    // the lower layers' directories and symlinks; then put this layer's there.
     void adopt_parents(TreeBuilder& below);
     // What earlier layers put at path goes.
     void remove(std::string_view path);
@@ -68,6 +69,8 @@ private:
     NodeId put_at(NodeId dir, std::string_view name, Node node, std::string_view target);
     void link_at(NodeId dir, std::string_view name, NodeId node);
     NodeId parent_of(NodeId dir) const;
+    std::optional<NodeId> dir_below(NodeId dir) const;
+    std::optional<std::string> symlink_below(NodeId dir, std::string_view name) const;
     bool leads_through_a_file(std::string_view path);
     void add_xattr(NodeId node, const Xattr& xattr);
     void kill(std::uint32_t entry);
@@ -76,6 +79,7 @@ private:
     void grow_index();
     std::uint64_t slot_of(NodeId dir, std::string_view name) const;
 
+    const TreeBuilder* below_;
     std::unique_ptr<Tree> tree_ = std::make_unique<Tree>();
     // By entry: the next one of the same directory (Node::first has the first), and the
     // layer that put it.

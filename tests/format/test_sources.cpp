@@ -473,7 +473,9 @@ TEST_F(Containers, LayersOverOthers)
     add_file("gone/x", "x");
     add_file("dir/old", "o");
     add_file("lost/sub/old", "o");
-    for (const char* name : {"etc", "both", "lost", "lost/sub"}) {
+    add_file("usr/lib/a", "a");
+    fs::create_symlink("usr/lib", source() / "lib");
+    for (const char* name : {"etc", "both", "lost", "lost/sub", "usr/lib"}) {
         ASSERT_EQ(chmod((source() / name).c_str(), 0701), 0);
         set_mtime(name, 1234, 5);
     }
@@ -484,7 +486,8 @@ TEST_F(Containers, LayersOverOthers)
     // One archive of single files, in this order, with the names they are to have.
     const std::pair<const char*, const char*> files[] = {
         {"etc/b", "b"}, {"gone", "now a file"}, {"gone/.wh.x", ""}, {"both/.wh..wh..opq", ""},
-        {"new", "n"}, {".wh.new", ""}, {"dir/f", "f"}, {".wh.dir", ""}, {".wh.lost", ""}};
+        {"new", "n"}, {".wh.new", ""}, {"dir/f", "f"}, {".wh.dir", ""}, {".wh.lost", ""},
+        {"lib/sub/f", "s"}, {"lib/.wh.a", ""}};
     std::string list;
     for (int i = 0; const auto& [name, content] : files) {
         const std::string number = std::to_string(++i);
@@ -508,7 +511,7 @@ TEST_F(Containers, LayersOverOthers)
         const auto xattrs = reader.xattrs(attr_of(reader, path).node);
         return xattrs.size() == 1 && xattrs[0].name == "overlay.opaque";
     };
-    for (const char* name : {"etc", "both"}) {
+    for (const char* name : {"etc", "both", "usr/lib"}) {
         const daxfs_attr attr = attr_of(reader, name);
         EXPECT_EQ(attr.mode, S_IFDIR | 0701u) << name;
         EXPECT_EQ(attr.mtime_sec, 1234) << name;
@@ -523,6 +526,10 @@ TEST_F(Containers, LayersOverOthers)
     EXPECT_EQ(content_of(reader, "new"), "n");
     EXPECT_TRUE(is_opaque("dir"));
     EXPECT_EQ(attr_of(reader, "lost").mode, unsigned{S_IFCHR});
+    // Through the lower layer's symlink, which stays.
+    EXPECT_FALSE(reader.find("lib"));
+    EXPECT_EQ(content_of(reader, "usr/lib/sub/f"), "s");
+    EXPECT_EQ(attr_of(reader, "usr/lib/a").mode, unsigned{S_IFCHR});
     // Made anew over the whiteout: it looks like nothing below.
     const ImageReader highest(root() / "other.3");
     EXPECT_EQ(attr_of(highest, "lost/sub").mode, S_IFDIR | 0755u);
