@@ -51,6 +51,8 @@ Bench make_bench() {
                     {"vgem", {"vgem"}},
                     {"device_dax", {"dax_hmem", "device_dax"}},
                     {"hwpoison_inject", {"hwpoison_inject"}}};
+    if (bench.patience == 1) // the debug kernel has no TCP/IP
+        spec.modules["nfs"] = {"nfsd", "nfsv4"};
     spec.programs = {{"bin/probe", bench.build / "tests/guest/guest-probe"},
                      {"bin/region-probe", bench.build / "tests/guest/region-probe"},
                      {"sbin/mount.daxfs", bench.build / "mount/mount.daxfs"},
