@@ -114,30 +114,6 @@ NodeId TreeBuilder::parent_of(NodeId dir) const
     return entry == no_entry ? 0 : tree_->entries[entry].parent;
 }
 
-// The directory of the lower layers that this one lies over.
-std::optional<NodeId> TreeBuilder::dir_below(NodeId dir) const
-{
-    if (!below_ || dir == 0)
-        return below_ ? std::optional<NodeId>(0) : std::nullopt;
-    const Entry& own = tree_->entries[tree_->nodes[dir].entry];
-    const auto parent = dir_below(own.parent);
-    const std::uint32_t entry = parent ? below_->lookup(*parent, tree_->name(own)) : no_entry;
-    if (entry == no_entry)
-        return std::nullopt;
-    const NodeId id = below_->tree_->entries[entry].node;
-    return S_ISDIR(below_->tree_->nodes[id].mode) ? std::optional(id) : std::nullopt;
-}
-
-std::optional<std::string> TreeBuilder::symlink_below(NodeId dir, std::string_view name) const
-{
-    const auto lower = dir_below(dir);
-    const std::uint32_t entry = lower ? below_->lookup(*lower, name) : no_entry;
-    if (entry == no_entry)
-        return std::nullopt;
-    const Node& node = below_->tree_->nodes[below_->tree_->entries[entry].node];
-    return S_ISLNK(node.mode) ? std::optional(std::string(below_->tree_->target(node))) : std::nullopt;
-}
-
 void TreeBuilder::kill(std::uint32_t entry)
 {
     tree_->entries[entry].parent = no_entry;
@@ -163,10 +139,52 @@ void TreeBuilder::clear_below(NodeId dir)
     }
 }
 
+// What the lower layers have where a walk has come to.
+class TreeBuilder::Below {
+public:
+    explicit Below(const TreeBuilder* layers) : layers_(layers) {}
+
+    void to_root() { *this = Below(layers_); }
+    void up()
+    {
+        if (deeper_ != 0)
+            --deeper_;
+        else if (layers_)
+            dir_ = layers_->parent_of(dir_);
+    }
+    void down(std::string_view name)
+    {
+        const Node* const node = at(name);
+        if (node && S_ISDIR(node->mode))
+            dir_ = layers_->tree_->entries[layers_->lookup(dir_, name)].node;
+        else
+            ++deeper_;
+    }
+    std::optional<std::string> symlink(std::string_view name) const
+    {
+        const Node* const node = at(name);
+        if (!node || !S_ISLNK(node->mode))
+            return std::nullopt;
+        return std::string(layers_->tree_->target(*node));
+    }
+
+private:
+    const Node* at(std::string_view name) const
+    {
+        const std::uint32_t entry = layers_ && deeper_ == 0 ? layers_->lookup(dir_, name) : no_entry;
+        return entry == no_entry ? nullptr : &layers_->tree_->nodes[layers_->tree_->entries[entry].node];
+    }
+
+    const TreeBuilder* layers_;
+    NodeId dir_ = 0;           // the last directory that they have, too
+    std::size_t deeper_ = 0;   // how far the walk is below it
+};
+
 // The directory that path names; none when it is not there and not to be made.
 std::optional<NodeId> TreeBuilder::walk(std::string_view path, bool make)
 {
     NodeId dir = 0;
+    Below below(below_);
     int symlinks = 0;
     // What is left to walk: the path, and in front of it the targets of symlinks met.
     std::vector<std::string> left = {std::string(path)};
@@ -187,19 +205,22 @@ std::optional<NodeId> TreeBuilder::walk(std::string_view path, bool make)
             if (!in_target)
                 throw std::runtime_error("wanted a path inside the tree, got " + shown(path));
             dir = parent_of(dir);
+            below.up();
             continue;
         }
         const auto follow = [&](const std::string& target) {
             if (++symlinks > most_symlinks)
                 throw std::runtime_error(shown(path) + " leads through more than 40 symbolic links");
-            if (target.starts_with('/'))
+            if (target.starts_with('/')) {
                 dir = 0;
+                below.to_root();
+            }
             left.push_back(target);
             done.push_back(0);
         };
         const std::uint32_t entry = lookup(dir, part);
         if (entry == no_entry) {
-            if (const auto target = symlink_below(dir, part)) {
+            if (const auto target = below.symlink(part)) {
                 follow(*target);
                 continue;
             }
@@ -208,6 +229,7 @@ std::optional<NodeId> TreeBuilder::walk(std::string_view path, bool make)
             Node implied;
             implied.mode = S_IFDIR | 0755;
             dir = put_at(dir, part, implied, {});
+            below.down(part);
             implied_.insert(dir);
             continue;
         }
@@ -229,6 +251,7 @@ std::optional<NodeId> TreeBuilder::walk(std::string_view path, bool make)
         if (make)
             layers_[entry] = layer_;
         dir = id;
+        below.down(part);
     }
     return dir;
 }

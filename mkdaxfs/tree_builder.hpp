@@ -57,6 +57,7 @@ public:
     std::unique_ptr<Tree> finish();
 
 private:
+    class Below;
     struct Place {
         NodeId dir = 0;
         std::string_view name;  // empty: the root itself
@@ -69,8 +70,6 @@ private:
     NodeId put_at(NodeId dir, std::string_view name, Node node, std::string_view target);
     void link_at(NodeId dir, std::string_view name, NodeId node);
     NodeId parent_of(NodeId dir) const;
-    std::optional<NodeId> dir_below(NodeId dir) const;
-    std::optional<std::string> symlink_below(NodeId dir, std::string_view name) const;
     bool leads_through_a_file(std::string_view path);
     void add_xattr(NodeId node, const Xattr& xattr);
     void kill(std::uint32_t entry);

@@ -33,11 +33,13 @@ void fuzz_one(std::span<const std::uint8_t> data)
     }
     builder.finish()->finish(workers);
 
-    // The same as a layer by itself, over the directories of others.
+    // The same as a layer by itself, over the directories and symlinks of others.
     TreeBuilder below;
     node.mode = 0040700;
     below.put("dir/sub", node);
-    TreeBuilder layer;
+    node.mode = 0120777;
+    below.put("dir/link", node, "sub/../../dir");
+    TreeBuilder layer(&below);
     at = 0;
     try {
         read_archive(read, "input", {layer, spool, filter, workers, Whiteouts::overlay});
