@@ -17,6 +17,7 @@
 #include "image_reader.hpp"
 #include "image_walk.hpp"
 #include "layout.hpp"
+#include "options.hpp"
 #include "uuid.hpp"
 
 namespace daxfs {
@@ -273,7 +274,7 @@ int dump_main(const std::vector<std::string>& args, std::ostream& out, std::ostr
     }
     app.set_version_flag("-V,--version", fmt::format("dump.daxfs {}", DAXFS_TOOLS_VERSION));
     try {
-        app.parse(std::vector<std::string>(args.rbegin(), args.rend()));
+        parse_arguments(app, args);
         const int status = dump(options, out, err);
         if (!out.flush())
             throw std::runtime_error("cannot write the output");
@@ -285,7 +286,7 @@ int dump_main(const std::vector<std::string>& args, std::ostream& out, std::ostr
         return 2;
     } catch (const std::exception& failure) {
         err << "dump.daxfs: " << failure.what() << '\n';
-        return 1;
+        return options.diff.empty() ? 1 : 2;  // as diff(1): 1 is "differs"
     }
 }
 

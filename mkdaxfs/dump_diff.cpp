@@ -3,6 +3,7 @@
 
 #include <cstring>
 #include <ostream>
+#include <unordered_map>
 #include <vector>
 
 #include "dump_text.hpp"
@@ -46,7 +47,7 @@ private:
     void directory(const Pair& pair, std::vector<Pair>& pending)
     {
         if (pair.path.empty())
-            compare("/", left_.inode(pair.left), right_.inode(pair.right));
+            compare("/", pair.left, pair.right);
         const auto a = sorted_entries(left_, left_.inode(pair.left).node);
         const auto b = sorted_entries(right_, right_.inode(pair.right).node);
         std::vector<Pair> below;
@@ -58,10 +59,7 @@ private:
                 ++(order < 0 ? i : j);
                 continue;
             }
-            const daxfs_attr x = left_.inode(a[i].second);
-            const daxfs_attr y = right_.inode(b[j].second);
-            compare(path, x, y);
-            if (S_ISDIR(x.mode) && S_ISDIR(y.mode))
+            if (compare(path, a[i].second, b[j].second))
                 below.push_back({path, a[i].second, b[j].second});
             ++i;
             ++j;
@@ -75,8 +73,11 @@ private:
         ++lines_;
     }
 
-    void compare(const std::string& path, const daxfs_attr& x, const daxfs_attr& y)
+    // Are both a directory?
+    bool compare(const std::string& path, std::uint32_t left, std::uint32_t right)
     {
+        const daxfs_attr x = left_.inode(left);
+        const daxfs_attr y = right_.inode(right);
         std::string what;
         const auto note = [&](bool differs, const char* name) {
             if (differs)
@@ -84,13 +85,14 @@ private:
         };
         if ((x.mode & S_IFMT) != (y.mode & S_IFMT)) {
             line("* ", path, " type");
-            return;
+            return false;
         }
         note(x.mode != y.mode, "mode");
         note(x.uid != y.uid, "uid");
         note(x.gid != y.gid, "gid");
         note(x.mtime_sec != y.mtime_sec || x.mtime_nsec != y.mtime_nsec, "mtime");
         note(x.nlink != y.nlink, "nlink");
+        note(!same_links(left, right, x), "links");
         note(x.rdev_major != y.rdev_major || x.rdev_minor != y.rdev_minor, "device");
         note(!same_xattrs(x.node, y.node), "xattrs");
         if (S_ISLNK(x.mode))
@@ -99,6 +101,16 @@ private:
             note(x.node.size != y.node.size || !same_content(x.node, y.node), "content");
         if (!what.empty())
             line("* ", path, what);
+        return S_ISDIR(x.mode);
+    }
+
+    // Do the names of an inode all lead to one on the right? That none of its other names does
+    // follows, since nlink is compared, too.
+    bool same_links(std::uint32_t left, std::uint32_t right, const daxfs_attr& attr)
+    {
+        if (S_ISDIR(attr.mode) || attr.nlink < 2)
+            return true;
+        return right_of_.try_emplace(left, right).first->second == right;
     }
 
     bool same_xattrs(const daxfs_node& x, const daxfs_node& y)
@@ -137,6 +149,7 @@ private:
     const ImageReader& left_;
     const ImageReader& right_;
     std::ostream& out_;
+    std::unordered_map<std::uint32_t, std::uint32_t> right_of_;  // inodes with several names
     std::uint64_t lines_ = 0;
 };
 

@@ -11,6 +11,7 @@
 
 #include "check_image.hpp"
 #include "error.hpp"
+#include "options.hpp"
 
 namespace daxfs {
 
@@ -53,7 +54,7 @@ public:
         else
             out_ << fmt::format("{}: {} inodes, {}\n", printable(options_.image), inodes,
                                 problems == 0 ? std::string("clean")
-                                              : fmt::format("{} problems", problems));
+                                              : fmt::format("{} problem{}", problems, problems == 1 ? "" : "s"));
     }
 
 private:
@@ -72,7 +73,11 @@ int check(const Options& options, std::ostream& out)
         report.end(problems, reader.image().inode_count);
         return problems == 0 ? clean : errors_left;
     } catch (const ImageError& error) {
-        report.add({0, error.what()});
+        std::string_view text = error.what();  // names the image, as the report does
+        const std::string name = printable(options.image) + ": ";
+        if (text.starts_with(name))
+            text.remove_prefix(name.size());
+        report.add({0, std::string(text)});
         report.end(1, 0);
         return errors_left;
     }
@@ -92,8 +97,11 @@ int fsck_main(const std::vector<std::string>& args, std::ostream& out, std::ostr
         ->check(CLI::Range(1u, 1024u));
     app.set_version_flag("-V,--version", fmt::format("fsck.daxfs {}", DAXFS_TOOLS_VERSION));
     try {
-        app.parse(std::vector<std::string>(args.rbegin(), args.rend()));
-        return check(options, out);
+        parse_arguments(app, args);
+        const int status = check(options, out);
+        if (!out.flush())
+            throw std::runtime_error("cannot write the output");
+        return status;
     } catch (const CLI::Success& asked) {
         return app.exit(asked, out, err);
     } catch (const CLI::ParseError& wrong) {

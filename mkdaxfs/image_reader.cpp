@@ -51,7 +51,9 @@ ImageReader::ImageReader(const std::string& path)
     if (!fd || fstat(fd.get(), &st) != 0)
         throw system_failure(errno, "cannot open the image " + printable(path));
     // st_size is 0 for a device; its end can be seeked to.
-    const off_t size = S_ISDIR(st.st_mode) ? 0 : lseek(fd.get(), 0, SEEK_END);
+    if (S_ISDIR(st.st_mode))
+        throw std::runtime_error("wanted an image file or device, got the directory " + printable(path));
+    const off_t size = lseek(fd.get(), 0, SEEK_END);
     if (size <= 0)
         throw ImageError(printable(path) + ": no DAXFS image, it has no bytes");
     mapped_ = static_cast<std::uint64_t>(size);

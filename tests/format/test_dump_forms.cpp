@@ -148,6 +148,39 @@ TEST_F(DumpForms, Diff)
     EXPECT_EQ(diff.out, "* /: mtime nlink\n- /empty\n* /large: content\n+ /new\n* /setuid: mode\n");
 }
 
+TEST_F(DumpForms, DiffOfHardLinks)
+{
+    const auto link = [&](const std::string& first, const std::string& second, const std::string& name) {
+        fs::remove_all(source());
+        for (const std::string file : {"a", "d"})
+            add_file(file, "same");
+        fs::create_hard_link(source() / "a", source() / first);
+        fs::create_hard_link(source() / "d", source() / second);
+        for (const std::string path : {"a", "d", "."})
+            set_mtime(path, 1, 0);
+        make({}, name);
+    };
+    link("b", "c", "image");
+    link("c", "b", "other");
+    const ToolResult diff = dump({"--diff", image("other")});
+    EXPECT_EQ(diff.status, 1);
+    EXPECT_EQ(diff.out, "* /b: links\n* /d: links\n");
+    link("b", "c", "other");
+    EXPECT_EQ(dump({"--diff", image("other")}).out, "");
+}
+
+TEST_F(DumpForms, Troubles)
+{
+    EXPECT_EQ(dump({"--diff", root() / "nothing"}).status, 2);
+    EXPECT_EQ(dump({"--cat", "nothing"}).status, 1);
+    for (const std::string option : {"--diff", "--extract", "--ls", "--cat", "--stat"}) {
+        const ToolResult result = dump({option, ""});
+        EXPECT_EQ(result.status, 2);
+        EXPECT_NE(result.err.find("wanted a value for " + option + ", got an empty one"), std::string::npos)
+            << result.err;
+    }
+}
+
 TEST_F(DumpForms, Layout)
 {
     const auto layout = nlohmann::json::parse(dump({"--layout", "--json"}).out);

@@ -109,8 +109,14 @@ TEST_F(FsckDump, ChecksumAndForeign)
     expect_part(fsck().out, "checksum");
     std::ofstream(image(), std::ios::binary) << "something else";
     EXPECT_EQ(fsck().status, 4);
+    EXPECT_EQ(fsck().out, image().string() + ": no DAXFS image, it has only 14 bytes\n" +
+                              image().string() + ": 0 inodes, 1 problem\n");
     fs::remove(image());
     EXPECT_EQ(fsck().status, 8);
+    fs::create_directory(image());
+    EXPECT_EQ(fsck().status, 8);
+    EXPECT_EQ(fsck().err, "fsck.daxfs: wanted an image file or device, got the directory " + image().string() + "\n");
+    EXPECT_EQ(dump().status, 1);
     EXPECT_EQ(fsck({"--nonsense"}).status, 16);
 }
 
