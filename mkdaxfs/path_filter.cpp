@@ -29,9 +29,18 @@ struct PathFilter::Regex {
     regex_t compiled;
 };
 
-void PathFilter::add_glob(std::string glob)
+void PathFilter::add_glob(const std::string& glob)
 {
-    globs_.push_back(std::move(glob));
+    // As a shell completes the name of a directory, and as find(1) prints it.
+    std::string_view pattern = glob;
+    bool from_root = false;
+    for (; pattern.starts_with('/') || pattern.starts_with("./"); from_root = true)
+        pattern.remove_prefix(pattern.find('/') + 1);
+    while (pattern.ends_with('/'))
+        pattern.remove_suffix(1);
+    if (pattern.empty() || pattern == ".")
+        throw std::runtime_error("wanted a glob for what is below the root, got " + printable(glob));
+    globs_.push_back((from_root ? "/" : "") + std::string(pattern));
 }
 
 void PathFilter::add_regex(const std::string& expression)

@@ -12,8 +12,9 @@ namespace daxfs {
 class PathFilter {
 public:
     // A glob as in fnmatch(3): one without a slash is matched against each name, one with
-    // a slash against the path from the root.
-    void add_glob(std::string glob);
+    // a slash against the path from the root. A slash at the end does not count, "./" in front
+    // is the root. Throws when nothing is left.
+    void add_glob(const std::string& glob);
     // A POSIX extended regular expression, searched in the path from the root (without a
     // leading slash). Throws when it is none.
     void add_regex(const std::string& expression);

@@ -109,6 +109,52 @@ TEST_F(Sources, GnuTarWithWholeSeconds)
     expect_same_image({"--tar", root() / "gnu.tar"});
 }
 
+// The dialect's own way to say where holes are; holes or not, the data is the same.
+TEST_F(Sources, GnuTarWithHoles)
+{
+    fs::resize_file(add_file("holes", noise(5000, 3)), 10 << 20);
+    std::ofstream(source() / "holes", std::ios::in | std::ios::out | std::ios::binary).seekp(6 << 20) << noise(9000, 4);
+    for (const std::string path : {"holes", "."})
+        set_mtime(path, 1000, 0);
+    make();
+    tar("sparse.tar", "--format=gnu --sparse");
+    ASSERT_LT(fs::file_size(root() / "sparse.tar"), 1u << 20);
+    expect_same_image({"--tar", root() / "sparse.tar"});
+}
+
+TEST_F(Sources, CompressedArchives)
+{
+    make_tree();
+    make();
+    tar("plain.tar", pax);
+    std::string missing;
+    for (const std::string program : {"bzip2", "zstd", "lz4"}) {
+        if (!have_program(program)) {
+            missing += " " + program;
+            continue;
+        }
+        const std::string file = root() / ("tar." + program);
+        ASSERT_EQ(shell(program + " -q -c " + (root() / "plain.tar").string() + " >" + file), "");
+        expect_same_image({"--tar", file});
+    }
+    if (!missing.empty())
+        GTEST_SKIP() << "not tried, since not installed:" << missing;
+}
+
+TEST_F(Sources, NamesThatAreTooLong)
+{
+    add_file("file", "x");
+    const std::string longest(255, 'n');
+    for (const std::string& name : {longest, longest + "n"})
+        ASSERT_EQ(shell("tar -C " + source().string() + " -cf " + (root() / std::to_string(name.size())).string() +
+                        " --transform 's,file," + name + ",' file"),
+                  "");
+    ASSERT_EQ(run({"--tar", root() / "255"}).status, 0);
+    EXPECT_EQ(content_of(ImageReader(image("other")), longest), "x");
+    fs::remove(image("other"));
+    expect_error(run({"--tar", root() / "256"}), "name of 256 bytes");
+}
+
 TEST_F(Sources, DamagedArchives)
 {
     make_tree();
@@ -264,6 +310,35 @@ TEST_F(Sources, MappingOfOwnersTimesAndXattrs)
     EXPECT_EQ(xattrs[0].name, "keep");
     fs::remove(image("other"));
     expect_error(run({source(), "--exclude-regex", "("}), "wanted a regular expression");
+}
+
+TEST_F(Sources, ExcludeByGlob)
+{
+    for (const std::string path : {"d/file", "sub/d/file", "sub/keep.o", "top.o", "sub/name", "name"})
+        add_file(path, path);
+    const auto left = [&](const std::vector<std::string>& globs) {
+        std::vector<std::string> args = {source()};
+        for (const std::string& glob : globs)
+            args.insert(args.end(), {"--exclude", glob});
+        const ToolResult result = run(args);
+        EXPECT_EQ(result.status, 0) << result.err;
+        const ImageReader reader(image("other"));
+        std::string paths;
+        for (const std::string path : {"d", "sub/d", "sub/keep.o", "top.o", "sub/name", "name"})
+            paths += reader.find(path) ? path + " " : "";
+        return paths;
+    };
+    EXPECT_EQ(left({}), "d sub/d sub/keep.o top.o sub/name name ");
+    EXPECT_EQ(left({"*.o", "d"}), "sub/name name ") << "names, wherever they are";
+    EXPECT_EQ(left({"sub/*"}), "d top.o name ") << "a path";
+    EXPECT_EQ(left({"/name", "*/d"}), "d sub/keep.o top.o sub/name ");
+    EXPECT_EQ(left({"d/"}), "sub/keep.o top.o sub/name name ") << "as a shell completes it";
+    EXPECT_EQ(left({"sub/d//"}), "d sub/keep.o top.o sub/name name ");
+    EXPECT_EQ(left({"./d"}), "sub/d sub/keep.o top.o sub/name name ") << "below the root only";
+    EXPECT_EQ(left({".//./d/", "./*.o"}), "sub/d sub/keep.o sub/name name ");
+    fs::remove(image("other"));
+    for (const std::string glob : {"/", ".", "./", "//"})
+        expect_error(run({source(), "--exclude", glob}), "wanted a glob for what is below the root, got " + glob);
 }
 
 // The labels that a file_contexts file gives are those that libselinux's own tool finds.
