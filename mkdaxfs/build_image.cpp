@@ -192,7 +192,7 @@ BuildSummary build_image(TreeSource& source, const OpenOutput& open, const Build
     content.survey();
     const MetadataPlan plan = plan_metadata(*tree, content.sparse(), digest_size(*options.digest));
 
-    const std::unique_ptr<Output> opened = open();
+    const std::shared_ptr<Output> opened = open();
     Output& output = *opened;
     Placer placer(round_up(plan.all.off + plan.all.len, DAXFS_BLOCK_SIZE));
     content.write(output, placer);
@@ -227,7 +227,7 @@ BuildSummary build_image(TreeSource& source, const OpenOutput& open, const Build
 BuildSummary build_image(TreeSource& source, const std::string& path, const BuildOptions& options,
                          const Workers& workers)
 {
-    return build_image(source, [&] { return std::make_unique<OutputFile>(path); }, options, workers);
+    return build_image(source, [&] { return std::make_shared<OutputFile>(path); }, options, workers);
 }
 
 }  // namespace daxfs

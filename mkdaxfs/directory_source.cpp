@@ -10,16 +10,29 @@
 #include <fmt/core.h>
 
 #include "error.hpp"
+#include "sparse.hpp"
 
 namespace daxfs {
 
 namespace {
 
+using Stamp = DirectorySource::Stamp;
+
+std::int64_t nanoseconds(const timespec& time)
+{
+    return time.tv_sec * 1'000'000'000 + time.tv_nsec;
+}
+
 class DiskFile : public FileContent {
 public:
-    DiskFile(UniqueFd fd, const Tree& tree, NodeId node) : fd_(std::move(fd)), tree_(tree), node_(node)
+    DiskFile(UniqueFd fd, const Tree& tree, NodeId node)
+        : fd_(std::move(fd)), tree_(tree), node_(node), stamp_(now())
     {
+        if (stamp_.size != tree.nodes[node].size)
+            throw changed();
     }
+
+    const Stamp& stamp() const { return stamp_; }
 
     void read(std::uint64_t offset, std::span<std::byte> to) override
     {
@@ -56,17 +69,12 @@ public:
 
     void check_unchanged() override
     {
-        struct stat now = {};
-        if (fstat(fd_.get(), &now) != 0)
-            throw system_failure(errno, "cannot stat " + tree_.shown_path(node_));
-        const Node& node = tree_.nodes[node_];
-        if (!S_ISREG(now.st_mode) || static_cast<std::uint64_t>(now.st_size) != node.size)
+        if (now() != stamp_)
             throw changed();
     }
 
     int fd() const override { return fd_.get(); }
 
-private:
     std::runtime_error changed() const
     {
         return std::runtime_error(fmt::format(
@@ -74,9 +82,21 @@ private:
             tree_.shown_path(node_), tree_.nodes[node_].size));
     }
 
+private:
+    Stamp now() const
+    {
+        struct stat st = {};
+        if (fstat(fd_.get(), &st) != 0)
+            throw system_failure(errno, "cannot stat " + tree_.shown_path(node_));
+        if (!S_ISREG(st.st_mode))
+            throw changed();
+        return {nanoseconds(st.st_mtim), nanoseconds(st.st_ctim), static_cast<std::uint64_t>(st.st_size)};
+    }
+
     UniqueFd fd_;
     const Tree& tree_;
     NodeId node_;
+    Stamp stamp_;
 };
 
 }  // namespace
@@ -118,7 +138,13 @@ std::unique_ptr<FileContent> DirectorySource::open(const Tree& tree, NodeId node
     UniqueFd fd(open_beneath(root_.get(), tree.path(node), O_RDONLY | O_NOFOLLOW | O_NONBLOCK));
     if (!fd)
         throw system_failure(errno, "cannot open " + tree.shown_path(node));
-    return std::make_unique<DiskFile>(std::move(fd), tree, node);
+    auto file = std::make_unique<DiskFile>(std::move(fd), tree, node);
+    if (tree.nodes[node].size >= smallest_hole) {
+        const std::lock_guard lock(mutex_);
+        if (stamps_.try_emplace(node, file->stamp()).first->second != file->stamp())
+            throw file->changed();
+    }
+    return file;
 }
 
 }  // namespace daxfs

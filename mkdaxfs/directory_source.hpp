@@ -2,8 +2,11 @@
 // A tree source that reads a directory of the machine it runs on.
 #pragma once
 
+#include <cstdint>
 #include <memory>
+#include <mutex>
 #include <string>
+#include <unordered_map>
 
 #include "directory_scanner.hpp"
 #include "path_filter.hpp"
@@ -21,11 +24,22 @@ public:
     std::unique_ptr<Tree> scan(const Workers& workers) override;
     std::unique_ptr<FileContent> open(const Tree& tree, NodeId node) const override;
 
+    // What a change of a file's data changes.
+    struct Stamp {
+        std::int64_t mtime_ns = 0;
+        std::int64_t ctime_ns = 0;
+        std::uint64_t size = 0;
+        bool operator==(const Stamp&) const = default;
+    };
+
 private:
     std::string path_;
     PathFilter filter_;
     OnUnreadable unreadable_;
     UniqueFd root_;
+    // Of the files that are opened more than once, as they were the first time.
+    mutable std::mutex mutex_;
+    mutable std::unordered_map<NodeId, Stamp> stamps_;
 };
 
 // openat(2) below a directory for a path of any length ("" is the directory itself).

@@ -201,9 +201,10 @@ private:
             return;
         }
         // No descriptor of it that could be written through: by its name in the directory.
-        if (fchownat(dir, name.c_str(), attr.uid, attr.gid, AT_SYMLINK_NOFOLLOW) != 0)
+        const bool owned = fchownat(dir, name.c_str(), attr.uid, attr.gid, AT_SYMLINK_NOFOLLOW) == 0;
+        if (!owned)
             warn(path, "its owner");
-        if (!S_ISLNK(attr.mode) && fchmodat(dir, name.c_str(), attr.mode & 07777, 0) != 0)
+        if (!S_ISLNK(attr.mode) && fchmodat(dir, name.c_str(), mode_of(attr, owned, path), 0) != 0)
             warn(path, "its mode");
         const std::string proc = fmt::format("/proc/self/fd/{}/{}", dir, name);
         for (const Xattr& xattr : reader_.xattrs(attr.node)) {
@@ -216,17 +217,26 @@ private:
             warn(path, "its time");
     }
 
+    // Under another owner a program is not to run as who extracts it.
+    mode_t mode_of(const daxfs_attr& attr, bool owned, const std::string& path)
+    {
+        if (!owned && (attr.mode & (S_ISUID | S_ISGID)) != 0)
+            warn(path, "set-user-ID and set-group-ID under another owner");
+        return attr.mode & (owned ? 07777 : 01777);
+    }
+
     // The owner before the mode and capabilities, which a change of owner takes away.
     void attributes_of_fd(int fd, const daxfs_attr& attr, const std::string& path)
     {
-        if (fchown(fd, attr.uid, attr.gid) != 0)
+        const bool owned = fchown(fd, attr.uid, attr.gid) == 0;
+        if (!owned)
             warn(path, "its owner");
         for (const Xattr& xattr : reader_.xattrs(attr.node)) {
             const std::string full = join_xattr_name(xattr.index, xattr.name);
             if (fsetxattr(fd, full.c_str(), xattr.value.data(), xattr.value.size(), 0) != 0)
                 warn(path, full.c_str());
         }
-        if (fchmod(fd, attr.mode & 07777) != 0)
+        if (fchmod(fd, mode_of(attr, owned, path)) != 0)
             warn(path, "its mode");
         const timespec times[2] = {{0, UTIME_OMIT}, {attr.mtime_sec, attr.mtime_nsec}};
         if (futimens(fd, times) != 0)

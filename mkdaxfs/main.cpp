@@ -20,6 +20,8 @@ void on_signal(int)
 
 int main(int argc, char** argv)
 {
+    // With stdio below it, std::cin takes an error for the end.
+    std::ios::sync_with_stdio(false);
     struct sigaction action = {};
     action.sa_handler = on_signal;
     for (const int signal : {SIGINT, SIGTERM, SIGHUP})

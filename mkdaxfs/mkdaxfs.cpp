@@ -92,7 +92,7 @@ void declare(CLI::App& app, Options& o)
     app.add_option("IMAGE", o.image, "file, block device or /dev/daxX.Y to write; a source where an "
                                      "option names the target");
     app.add_option("SOURCE", o.sources, "directory that becomes the root");
-    add_list(app, "--tar", o.tar, "FILE", "source: an archive (tar, cpio, zip, compressed or not); - is "
+    add_list(app, "--tar", o.tar, "FILE", "source: an archive (tar or cpio, compressed or not); - is "
                                           "standard input");
     add_list(app, "--oci", o.oci, "PATH[:TAG]",
              "source: a container image, as an OCI layout (directory or archive) or from docker save");
@@ -384,13 +384,32 @@ void make_layers(const Options& o, Streams& streams, const std::atomic<bool>* st
     const OciImage image(o.oci.front(), workers);
     const PathFilter filter = filter_of(o);
     TreeBuilder below;
+    struct Layer {
+        std::string name;
+        std::shared_ptr<OutputFile> file;
+        BuildSummary summary;
+        double seconds;
+    };
+    std::vector<Layer> layers;
     for (std::size_t i = 0; i < image.layers().size(); ++i) {
         const auto start = std::chrono::steady_clock::now();
         OciLayerSource source(image, i, filter, below);
         const std::string name = fmt::format("{}.{}", o.image, i + 1);
-        const BuildSummary summary = build_image(source, name, o.build, workers);
-        report(o, name, summary, seconds_since(start), streams.out);
+        const auto file = std::make_shared<OutputFile>(name, OutputFile::Publish::later);
+        try {
+            const BuildSummary summary = build_image(source, [&] { return file; }, o.build, workers);
+            layers.push_back({name, file, summary, seconds_since(start)});
+        } catch (const Interrupted&) {
+            throw;
+        } catch (const std::runtime_error& failure) {
+            throw std::runtime_error(fmt::format("layer {}: {}", i + 1, failure.what()));
+        }
     }
+    // All or none.
+    for (const Layer& layer : layers)
+        layer.file->publish();
+    for (const Layer& layer : layers)
+        report(o, layer.name, layer.summary, layer.seconds, streams.out);
 }
 
 void make_image(const CLI::App& app, const Options& o, Streams& streams, const std::atomic<bool>* stop)

@@ -41,7 +41,7 @@ protected:
 };
 
 // Opened only when the source has turned out to be good.
-using OpenOutput = std::function<std::unique_ptr<Output>()>;
+using OpenOutput = std::function<std::shared_ptr<Output>()>;
 
 // What a file descriptor reads and writes.
 class FdOutput : public Output {

@@ -32,7 +32,7 @@ UniqueFd open_new(const std::string& base, std::string& name)
 
 }  // namespace
 
-OutputFile::OutputFile(const std::string& target)
+OutputFile::OutputFile(const std::string& target, Publish when) : when_(when)
 {
     std::error_code ignored;
     const auto resolved = std::filesystem::weakly_canonical(target, ignored);
@@ -70,11 +70,19 @@ bool OutputFile::clone(int from, std::uint64_t from_offset, std::uint64_t size, 
 
 void OutputFile::commit(std::uint64_t size, bool sync)
 {
-    if (ftruncate(fd_.get(), static_cast<off_t>(size)) != 0 || (sync && fsync(fd_.get()) != 0) ||
-        rename(temporary_.c_str(), target_.c_str()) != 0)
+    if (ftruncate(fd_.get(), static_cast<off_t>(size)) != 0 || (sync && fsync(fd_.get()) != 0))
+        throw system_failure(errno, "cannot write the image " + printable(target_));
+    sync_ = sync;
+    if (when_ == Publish::on_commit)
+        publish();
+}
+
+void OutputFile::publish()
+{
+    if (rename(temporary_.c_str(), target_.c_str()) != 0)
         throw system_failure(errno, "cannot write the image " + printable(target_));
     temporary_.clear();
-    if (!sync)
+    if (!sync_)
         return;
     const auto dir = std::filesystem::path(target_).parent_path();
     const UniqueFd parent(open(dir.empty() ? "." : dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));

@@ -11,9 +11,11 @@ namespace daxfs {
 
 class OutputFile : public FdOutput {
 public:
-    // Opens a temporary file beside target, which is replaced only by commit(). Throws when
-    // target is there and is no regular file.
-    explicit OutputFile(const std::string& target);
+    enum class Publish { on_commit, later };
+
+    // Opens a temporary file beside target, which is replaced only by commit(), or later by
+    // publish(). Throws when target is there and is no regular file.
+    explicit OutputFile(const std::string& target, Publish when = Publish::on_commit);
     OutputFile(const OutputFile&) = delete;
     OutputFile& operator=(const OutputFile&) = delete;
     // Removes the temporary file when it was not committed.
@@ -23,8 +25,12 @@ public:
     void zero(std::uint64_t, std::uint64_t) override {}
     // Set the size, write everything to the medium if asked to, rename.
     void commit(std::uint64_t size, bool sync) override;
+    // The committed image gets its name.
+    void publish();
 
 private:
+    Publish when_;
+    bool sync_ = true;
     std::string temporary_;
 };
 

@@ -78,7 +78,6 @@ void support(archive* in)
     archive_read_support_format_tar(in);
     archive_read_support_format_gnutar(in);
     archive_read_support_format_cpio(in);
-    archive_read_support_format_zip_streamable(in);
     archive_read_support_format_empty(in);
     archive_read_support_filter_none(in);
     for (const auto filter : {archive_read_support_filter_gzip, archive_read_support_filter_bzip2,
@@ -104,6 +103,10 @@ public:
         for (;;) {
             target_.workers.check_stop();
             const int result = archive_read_next_header(in_.get(), &entry);
+            if (result == ARCHIVE_EOF && archive_format(in_.get()) == ARCHIVE_FORMAT_EMPTY)
+                throw std::runtime_error(fmt::format(
+                    "archive {}: wanted an archive, got no bytes: see what was to write it",
+                    printable(name_)));
             if (result == ARCHIVE_EOF)
                 return hide_what_is_below();
             check(result);
@@ -139,6 +142,11 @@ private:
         const std::string shown = "/" + printable(path);
         if (const char* to = archive_entry_hardlink(entry)) {
             target_.builder.link(path, to);
+            if (archive_entry_size_is_set(entry) && archive_entry_size(entry) > 0) {
+                // cpio has the content with the last name.
+                Node& node = target_.builder.file(path);
+                keep_content(entry, node);
+            }
             return;
         }
         Node node = node_of(entry, shown);

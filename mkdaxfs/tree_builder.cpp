@@ -344,7 +344,8 @@ void TreeBuilder::link(std::string_view path, std::string_view to)
         from.dir == no_entry || from.name.empty() ? no_entry : lookup(from.dir, from.name);
     if (target == no_entry)
         throw std::runtime_error("hard link " + shown(path) + " to " + shown(to) +
-                                 ": that is not in the tree");
+                                 (below_ ? ": that is not in this layer, make one image of all (without --layers)"
+                                         : ": that is not in the tree"));
     const NodeId id = tree_->entries[target].node;
     if (S_ISDIR(tree_->nodes[id].mode))
         throw std::runtime_error("hard link " + shown(path) + " to the directory " + shown(to));
@@ -363,6 +364,14 @@ std::optional<NodeId> TreeBuilder::find(std::string_view path)
         return 0;
     const std::uint32_t entry = lookup(at.dir, at.name);
     return entry == no_entry ? std::nullopt : std::optional(tree_->entries[entry].node);
+}
+
+Node& TreeBuilder::file(std::string_view path)
+{
+    const auto id = find(path);
+    if (!id || !S_ISREG(tree_->nodes[*id].mode))
+        throw std::runtime_error(shown(path) + " has content and is no regular file");
+    return tree_->nodes[*id];
 }
 
 void TreeBuilder::add_xattr(NodeId id, const Xattr& xattr)

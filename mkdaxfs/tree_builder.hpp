@@ -49,6 +49,8 @@ public:
     void clear(std::string_view path);
     // What is at path; its last part, if a symlink, is not followed.
     std::optional<NodeId> find(std::string_view path);
+    // What is at path, a regular file; throws when it is none.
+    Node& file(std::string_view path);
     const Tree& tree() const { return *tree_; }
     // Everything of another tree that finish() has been called on.
     void merge(const Tree& other);
