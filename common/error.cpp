@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "error.hpp"
 
+#include <sys/stat.h>
+
+#include <cerrno>
 #include <cstring>
 
 #include <fmt/core.h>
@@ -18,6 +21,13 @@ std::string printable(std::string_view bytes)
             text += c;
     }
     return text;
+}
+
+void refuse_directory(const std::string& path)
+{
+    struct stat st = {};
+    if (stat(path.c_str(), &st) == 0 && S_ISDIR(st.st_mode))
+        throw system_failure(EISDIR, "cannot read " + printable(path));
 }
 
 std::runtime_error system_failure(int code, std::string_view what)

@@ -16,6 +16,9 @@ struct Interrupted : std::runtime_error {
 // A path as part of one line: bytes a line of text cannot carry become \xNN.
 std::string printable(std::string_view bytes);
 
+// A stream opens a directory, but its failure to read it does not say why.
+void refuse_directory(const std::string& path);
+
 // "WHAT: strerror(code)", to be thrown.
 std::runtime_error system_failure(int code, std::string_view what);
 

@@ -20,10 +20,14 @@ _daxfs_tools()
 	esac
 	case $prev in
 	--digest)
-		mapfile -t COMPREPLY < <(compgen -W 'xxh3 sha256' -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W 'xxh3 sha256 none' -- "$cur")
 		return ;;
 	--heap)
 		mapfile -t COMPREPLY < <(cd /dev/dma_heap 2>/dev/null && compgen -f -- "$cur")
+		return ;;
+	--label | -L | --uuid | -U | --threads | -j | --align | --exclude-regex | --xattr-exclude | --force-uid | \
+		--force-gid | --uid-offset | --gid-offset | --mtime | -T | --phys)
+		COMPREPLY=()
 		return ;;
 	--extract | --mount)
 		mapfile -t COMPREPLY < <(compgen -d -- "$cur")

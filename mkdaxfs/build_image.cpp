@@ -9,8 +9,11 @@
 #include <cstring>
 #include <limits>
 
+#include <fmt/core.h>
+
 #include "content.hpp"
 #include "daxfs_format.h"
+#include "error.hpp"
 #include "file_digests.hpp"
 #include "image.h"
 #include "metadata.hpp"
@@ -21,11 +24,28 @@ namespace daxfs {
 
 namespace {
 
+// 4294967295 is no owner: (uid_t)-1 means "none" to the kernel.
+std::uint32_t shifted(std::uint32_t owner, std::int64_t offset, const char* option,
+                      const std::function<std::string()>& path)
+{
+    constexpr std::int64_t last = std::numeric_limits<std::uint32_t>::max() - 1;
+    if (offset == 0)
+        return owner;
+    if (offset < -std::int64_t{owner} || offset > last - std::int64_t{owner})
+        throw std::runtime_error(fmt::format("wanted a number from 0 to {} for {}, got {} + {} ({}): give another offset",
+                                             last, path(), owner, offset, option));
+    return static_cast<std::uint32_t>(owner + offset);
+}
+
 void map_owners_and_times(Tree& tree, const BuildOptions& options)
 {
+    for (const NodeId id : tree.by_ino) {
+        Node& node = tree.nodes[id];
+        const auto path = [&] { return printable("/" + tree.path(id)); };
+        node.uid = options.uid ? *options.uid : shifted(node.uid, options.uid_offset, "--uid-offset", path);
+        node.gid = options.gid ? *options.gid : shifted(node.gid, options.gid_offset, "--gid-offset", path);
+    }
     for (Node& node : tree.nodes) {
-        node.uid = options.uid.value_or(static_cast<std::uint32_t>(node.uid + options.uid_offset));
-        node.gid = options.gid.value_or(static_cast<std::uint32_t>(node.gid + options.gid_offset));
         const bool too_new = options.newest_mtime && node.mtime_sec >= *options.newest_mtime;
         if (options.mtime || too_new) {
             node.mtime_sec = options.mtime ? *options.mtime : *options.newest_mtime;

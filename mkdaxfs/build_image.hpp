@@ -22,7 +22,7 @@ struct BuildOptions {
     std::optional<std::int64_t> newest_mtime; // what is newer gets this time
     std::optional<std::uint32_t> uid;         // of everything; else the source's
     std::optional<std::uint32_t> gid;
-    std::int64_t uid_offset = 0;  // added to the source's, modulo 2^32
+    std::int64_t uid_offset = 0;  // added to the source's; one outside 0 ... 2^32 - 2 fails
     std::int64_t gid_offset = 0;
     std::vector<std::string> xattr_exclude;   // globs for full names
     // SELinux label of a path ("/" in front) with this mode; "" for none.

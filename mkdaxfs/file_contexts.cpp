@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "file_contexts.hpp"
 
+#include <sys/stat.h>
+
 #include <cerrno>
 #include <memory>
 #include <stdexcept>
@@ -18,6 +20,10 @@ namespace daxfs {
 std::function<std::string(const std::string&, std::uint32_t)>
 read_file_contexts(const std::string& file)
 {
+    // libselinux takes a directory for an empty file.
+    struct stat st = {};
+    if (stat(file.c_str(), &st) == 0 && !S_ISREG(st.st_mode))
+        throw std::runtime_error("wanted a regular file with file contexts, got " + printable(file));
     const selinux_opt option = {SELABEL_OPT_PATH, file.c_str()};
     const std::shared_ptr<selabel_handle> handle(selabel_open(SELABEL_CTX_FILE, &option, 1),
                                                  [](selabel_handle* h) { if (h) selabel_close(h); });

@@ -26,6 +26,9 @@ int main(int argc, char** argv)
     action.sa_handler = on_signal;
     for (const int signal : {SIGINT, SIGTERM, SIGHUP})
         sigaction(signal, &action, nullptr);
+    // They become errors of write(2), after which the temporary file is taken away.
+    for (const int signal : {SIGXFSZ, SIGPIPE})
+        std::signal(signal, SIG_IGN);
     return daxfs::mkdaxfs_main({argv + 1, argv + argc}, std::cin, std::cout, std::cerr, &stop,
                                isatty(STDERR_FILENO) == 1);
 }

@@ -2,6 +2,8 @@
 #include "mkdaxfs.hpp"
 
 #include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <bit>
@@ -28,6 +30,7 @@
 #include "error.hpp"
 #include "file_contexts.hpp"
 #include "oci_source.hpp"
+#include "options.hpp"
 #include "order.hpp"
 #include "output_file.hpp"
 #include "output_memory.hpp"
@@ -121,7 +124,7 @@ void declare(CLI::App& app, Options& o)
     app.add_flag("--no-dedupe", o.no_dedupe, "store equal files as often as they occur");
     app.add_option("--order", o.order, "store what this list of paths names first, in its order")
         ->type_name("FILE");
-    app.add_option("--digest", o.digest, "keep a digest of every file: xxh3 or sha256");
+    app.add_option("--digest", o.digest, "keep a digest of every file: xxh3, sha256 or none");
     add_list(app, "-x,--exclude", o.exclude, "GLOB",
              "leave out what matches: names, or paths when it has a slash");
     add_list(app, "--exclude-regex", o.exclude_regex, "REGEX",
@@ -211,13 +214,49 @@ void complete(Options& o)
 void refuse_image_inside_source(const Options& o, const std::string& directory)
 {
     namespace fs = std::filesystem;
-    const fs::path source = fs::weakly_canonical(directory);
-    const fs::path image = fs::weakly_canonical(o.image);
+    std::error_code unknown;
+    const fs::path source = fs::weakly_canonical(directory, unknown);
+    const fs::path image = fs::weakly_canonical(o.image, unknown);
+    if (unknown)
+        return;  // one that cannot be looked at is refused when it is opened
     const auto [end, rest] = std::mismatch(source.begin(), source.end(), image.begin(), image.end());
     if (end == source.end() && rest != image.end())
         throw std::runtime_error(fmt::format(
             "the image {} would lie inside its source {}: write it somewhere else",
             printable(o.image), printable(directory)));
+}
+
+// As the summary names it.
+std::string target_name(const Options& o)
+{
+    if (!o.heap.empty())
+        return o.directory;
+    if (!o.phys.empty())
+        return o.phys;
+    return o.device.empty() ? o.image : o.device;
+}
+
+// The image takes the place of what has its name: it must not be something it is made of.
+void refuse_image_instead_of_source(const Options& o)
+{
+    struct stat target = {};
+    if (stat((o.device.empty() ? o.image : o.device).c_str(), &target) != 0)
+        return;
+    const auto refuse = [&](const std::string& path) {
+        struct stat st = {};
+        const int result = path == "-" ? fstat(STDIN_FILENO, &st) : stat(path.c_str(), &st);
+        if (result == 0 && st.st_dev == target.st_dev && st.st_ino == target.st_ino)
+            throw std::runtime_error(fmt::format("the image {} would replace {}, which it is made of: write it "
+                                                 "somewhere else",
+                                                 printable(target_name(o)),
+                                                 path == "-" ? "standard input" : printable(path)));
+    };
+    for (const auto* list : {&o.tar, &o.oci, &o.text})
+        std::for_each(list->begin(), list->end(), refuse);
+    for (const std::string& path : o.oci)
+        refuse(path.substr(0, path.rfind(':')));
+    refuse(o.order);
+    refuse(o.file_contexts);
 }
 
 // Gives sources their files and standard input, and keeps them open.
@@ -251,6 +290,7 @@ public:
         auto& file = *files_.emplace_back(std::make_unique<std::ifstream>(path, std::ios::binary));
         if (!file)
             throw system_failure(errno, "cannot open " + printable(path));
+        refuse_directory(path);
         return file;
     }
 
@@ -352,16 +392,6 @@ double seconds_since(std::chrono::steady_clock::time_point start)
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-// As the summary names it.
-std::string target_name(const Options& o)
-{
-    if (!o.heap.empty())
-        return o.directory;
-    if (!o.phys.empty())
-        return o.phys;
-    return o.device.empty() ? o.image : o.device;
-}
-
 std::unique_ptr<Output> open_target(const Options& o)
 {
     if (!o.heap.empty())
@@ -371,7 +401,8 @@ std::unique_ptr<Output> open_target(const Options& o)
     const std::string& path = o.device.empty() ? o.image : o.device;
     if (is_device_dax(path))
         return open_device_dax(path, o.force);
-    if (std::filesystem::is_block_file(path))
+    std::error_code unknown;  // what cannot be looked at cannot be written either
+    if (std::filesystem::is_block_file(path, unknown))
         return std::make_unique<OutputDevice>(path, o.force);
     if (!o.device.empty())
         throw std::runtime_error("wanted a block device or /dev/daxX.Y, got " + printable(path));
@@ -415,6 +446,8 @@ void make_layers(const Options& o, Streams& streams, const std::atomic<bool>* st
 void make_image(const CLI::App& app, const Options& o, Streams& streams, const std::atomic<bool>* stop)
 {
     const auto start = std::chrono::steady_clock::now();
+    if (o.phys.empty() && o.heap.empty())
+        refuse_image_instead_of_source(o);
     Inputs inputs(streams.in);
     SourceList sources;
     std::mutex mutex;
@@ -444,12 +477,14 @@ int mkdaxfs_main(const std::vector<std::string>& args, std::istream& in, std::os
     CLI::App app("Make a DAXFS image of directories, archives, container images or text.", "mkdaxfs");
     declare(app, options);
     try {
-        app.parse(std::vector<std::string>(args.rbegin(), args.rend()));
+        parse_arguments(app, args, "--label");
         complete(options);
         if (options.layers)
             make_layers(options, streams, stop);
         else
             make_image(app, options, streams, stop);
+        if (!out.flush())
+            throw std::runtime_error("the image is made, but its summary cannot be written");
         return 0;
     } catch (const CLI::Success& asked) {
         return app.exit(asked, out, err);

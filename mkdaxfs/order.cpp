@@ -45,6 +45,7 @@ std::vector<std::string> read_order(const std::string& file)
     std::ifstream stream(file, std::ios::binary);
     if (!stream)
         throw system_failure(errno, "cannot open " + printable(file));
+    refuse_directory(file);
     std::vector<std::string> paths;
     std::size_t number = 0;
     for (std::string line; std::getline(stream, line);) {

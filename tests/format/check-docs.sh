@@ -28,6 +28,12 @@ while [ $# -gt 0 ]; do
 	done
 done
 
+for option in --label --uuid -U; do
+	known=$(bash -c '. "$1"; COMP_WORDS=(mkdaxfs "$2" ""); COMP_CWORD=2; _daxfs_tools; echo "${COMPREPLY[@]}"' \
+		bash "$completion" "$option")
+	[ -z "$known" ] || fail "$completion: offers files after $option: $known"
+done
+
 if command -v file >/dev/null; then
 	dir=$(mktemp -d)
 	mkdir "$dir/tree"

@@ -65,6 +65,22 @@ TEST_F(MkdaxfsErrors, Usage)
     EXPECT_NE(run({"--version"}).out.find("format version 1"), std::string::npos);
 }
 
+TEST_F(MkdaxfsErrors, EmptyValues)
+{
+    for (const std::string option : {"--digest", "--order", "--file-contexts", "--uuid", "--exclude", "--exclude-regex",
+                                     "--xattr-exclude", "--tar", "--device", "--uid-offset"}) {
+        // Not always the same words: what CLI11 cannot convert it refuses itself.
+        EXPECT_EQ(mkdaxfs({option, ""}).status, 2) << option;
+        expect_only_source();
+        expect_failure(mkdaxfs({option + "="}), 2, "wanted a value for " + option + ", got an empty one");
+    }
+    expect_failure(mkdaxfs({"--order", ""}), 2, "wanted a value for --order, got an empty one");
+    expect_failure(run({"--device", "", "new-name", source()}), 2, "wanted a value for --device");
+    expect_failure(run({"", source()}), 2, "wanted a value for IMAGE");
+    make({"--label", ""});
+    fs::remove(image());
+}
+
 TEST_F(MkdaxfsErrors, SourceMissing)
 {
     expect_failure(run({image(), root() / "nothing"}), 1, "No such file");
@@ -82,29 +98,114 @@ TEST_F(MkdaxfsErrors, TargetImpossible)
     expect_failure(run({source() / "image", source()}), 1, "inside its source");
 }
 
+TEST_F(MkdaxfsErrors, ImageIsASource)
+{
+    const std::string list = add_file("list", "daxfs-text 1\n");
+    const std::string again = source() / "again";
+    fs::create_hard_link(list, again);
+    const auto expect_refused = [&](const std::vector<std::string>& args) {
+        expect_failure(run(args), 1, "would replace " + list + ", which it is made of");
+        EXPECT_EQ(read_file(list), "daxfs-text 1\n");
+    };
+    for (const std::string option : {"--tar", "--text", "--oci"}) {
+        expect_refused({list, option, list});
+        expect_refused({again, option, list});
+    }
+    expect_refused({list, "--oci", list + ":tag"});
+    fs::create_directory(source() / "tree");
+    expect_refused({list, source() / "tree", "--order", list});
+    if (DAXFS_HAVE_SELINUX)
+        expect_refused({list, source() / "tree", "--file-contexts", list});
+}
+
+TEST_F(MkdaxfsErrors, DirectoryForAFile)
+{
+    const std::string dir = source();
+    expect_failure(mkdaxfs({"--order", dir}), 1, "cannot read " + dir + ": Is a directory");
+    expect_failure(run({image(), "--text", dir}), 1, "cannot read " + dir + ": Is a directory");
+    if (DAXFS_HAVE_SELINUX)
+        expect_failure(mkdaxfs({"--file-contexts", dir}), 1,
+                       "wanted a regular file with file contexts, got " + dir);
+}
+
+TEST_F(MkdaxfsErrors, OwnersOutOfRange)
+{
+    const std::string text = "daxfs-text 1\nreg /a uid=5 gid=7\n";
+    const auto try_text = [&](std::vector<std::string> args) {
+        args.insert(args.end(), {image(), "--text", "-"});
+        std::istringstream in(text);
+        std::ostringstream out;
+        std::ostringstream err;
+        const int status = mkdaxfs_main(args, in, out, err);
+        return ToolResult{status, out.str(), err.str()};
+    };
+    expect_failure(try_text({"--force-gid", "1", "--uid-offset=-1"}), 1,
+                   "wanted a number from 0 to 4294967294 for /, got 0 + -1 (--uid-offset): give another offset");
+    expect_failure(try_text({"--gid-offset", "5000000000"}), 1, "0 + 5000000000 (--gid-offset)");
+    expect_failure(try_text({"--gid-offset", "4294967288"}), 1, "for /a, got 7 + 4294967288 (--gid-offset)");
+    expect_failure(try_text({"--uid-offset", "9223372036854775807"}), 1, "0 + 9223372036854775807");
+    const ToolResult last = try_text({"--gid-offset", "4294967287", "--force-uid", "3", "--uid-offset=-9"});
+    ASSERT_EQ(last.status, 0) << last.err;
+    {
+        const ImageReader reader(image());
+        EXPECT_EQ(attr_of(reader, "a").gid, 4294967294u);
+        EXPECT_EQ(attr_of(reader, "a").uid, 3u) << "--force-uid wins";
+    }
+    fs::remove(image());
+}
+
 TEST_F(MkdaxfsErrors, Unreadable)
 {
     add_file("dir/secret", "x");
+    add_file("locked/inside", "x");
     ASSERT_EQ(chmod((source() / "dir/secret").c_str(), 0), 0);
+    ASSERT_EQ(chmod((source() / "locked").c_str(), 0), 0);
     // Root reads everything, so a child gives its rights up for this.
     const pid_t child = fork();
     if (child == 0) {
         if (geteuid() == 0 && (chown(root().c_str(), 65534, 65534) != 0 || setgid(65534) != 0 ||
                                setuid(65534) != 0))
             _exit(77);
-        const ToolResult result = mkdaxfs({"--threads", "4"});
+        const ToolResult result = mkdaxfs({"--threads", "4", "--exclude", "locked"});
+        const ToolResult locked = mkdaxfs({"--exclude", "secret"});
         const ToolResult going = mkdaxfs({"--keep-going", "-q"}, "kept");
         const bool left_out = going.status == 0 && ImageReader(image("kept")).find("dir") &&
                               !ImageReader(image("kept")).find("dir/secret") &&
                               going.err.find("left out: cannot open /dir/secret") != std::string::npos;
+        const bool empty_directory =
+            going.err.find("left out: cannot read the directory /locked: Permission denied\n") != std::string::npos &&
+            ImageReader(image("kept")).find("locked") && !ImageReader(image("kept")).find("locked/inside") &&
+            locked.status == 1 && locked.err == "mkdaxfs: cannot read the directory /locked: Permission denied\n";
         fs::remove(image("kept"));
         const bool named = result.err.find("/dir/secret: Permission denied") != std::string::npos;
-        _exit(result.status == 1 && named && left_out ? 0 : 1);
+        _exit(result.status == 1 && named && left_out && empty_directory ? 0 : 1);
     }
     int status = 0;
     ASSERT_EQ(waitpid(child, &status, 0), child);
     EXPECT_EQ(WEXITSTATUS(status), 0);
+    chmod((source() / "locked").c_str(), 0700);  // to be removed
     expect_only_source();
+}
+
+TEST_F(MkdaxfsErrors, TargetInALockedDirectory)
+{
+    const std::string target = source() / "locked/image";
+    fs::create_directory(source() / "locked");
+    ASSERT_EQ(chmod((source() / "locked").c_str(), 0), 0);
+    ASSERT_EQ(chmod(root().c_str(), 0755), 0);
+    fs::create_directory(source() / "tree");
+    const pid_t child = fork();
+    if (child == 0) {
+        if (geteuid() == 0 && (setgid(65534) != 0 || setuid(65534) != 0))
+            _exit(77);
+        const ToolResult result = run({target, source() / "tree"});
+        _exit(result.status == 1 && result.err == "mkdaxfs: cannot write the image " + target + ": Permission denied\n"
+                  ? 0 : 1);
+    }
+    int status = 0;
+    ASSERT_EQ(waitpid(child, &status, 0), child);
+    EXPECT_EQ(WEXITSTATUS(status), 0);
+    chmod((source() / "locked").c_str(), 0700);
 }
 
 TEST_F(MkdaxfsErrors, StoppedLeavesNothing)

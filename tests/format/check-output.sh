@@ -1,0 +1,46 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# check-output.sh MKDAXFS FSCK DUMP: output that cannot be written is an error, whatever it was, and
+# leaves no temporary file.
+set -u
+mkdaxfs=$1 fsck=$2 dump=$3
+failed=0
+fail() { echo "$*" >&2; failed=1; }
+
+dir=$(mktemp -d)
+trap 'rm -r "$dir"' EXIT
+mkdir "$dir/tree" "$dir/out"
+head -c 3000000 /dev/urandom >"$dir/tree/file"
+image=$dir/out/image
+"$mkdaxfs" -q "$image" "$dir/tree" || fail "cannot make an image"
+
+# expect STATUS WORDS COMMAND...: it ends with this status and says these words in one line.
+expect() {
+	want=$1 words=$2
+	shift 2
+	"$@" 2>"$dir/err"
+	got=$?
+	[ $got -eq "$want" ] || fail "$*: wanted status $want, got $got"
+	{ [ "$(wc -l <"$dir/err")" -eq 1 ] && grep -q "$words" "$dir/err"; } ||
+		fail "$*: wanted one line with \"$words\", got: $(cat "$dir/err")"
+}
+
+for args in "" --json; do
+	expect 1 "summary cannot be written" "$mkdaxfs" $args "$image" "$dir/tree" >/dev/full
+	expect 8 "cannot write the output" "$fsck" $args "$image" >/dev/full
+	expect 1 "cannot write the output" "$dump" $args "$image" >/dev/full
+done
+for action in --text --tar "--cat file"; do
+	expect 1 "cannot write" "$dump" $action "$image" >/dev/full
+done
+
+# A pipe whose reader has gone. The shell's $? of a pipe is its last command's, hence the file.
+{ sleep 0.2; "$dump" --text "$image"; echo $? >"$dir/status"; } 2>/dev/null | :
+[ "$(cat "$dir/status")" != 0 ] || fail "dump.daxfs --text to a closed pipe ends with 0"
+{ sleep 0.2; "$mkdaxfs" --json "$image" "$dir/tree"; echo $? >"$dir/status"; } 2>/dev/null | :
+[ "$(cat "$dir/status")" = 1 ] || fail "mkdaxfs to a closed pipe ends with $(cat "$dir/status")"
+
+# 512 or 1024 bytes a block, as the shell counts: less than the image in any case.
+expect 1 "File too large" sh -c 'ulimit -f 1000 && exec "$@"' sh "$mkdaxfs" -q "$dir/out/large" "$dir/tree"
+[ "$(ls -A "$dir/out")" = image ] || fail "a run over the limit of a file's size left: $(ls -A "$dir/out")"
+exit $failed
