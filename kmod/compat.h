@@ -64,7 +64,9 @@ static inline void vm_flags_set(struct vm_area_struct *vma, vm_flags_t flags)
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 8, 0)
 static inline pte_t pte_next_pfn(pte_t pte)
 {
-	return __pte(pte_val(pte) + PAGE_SIZE);
+	/* x86 inverts the frame in entries that nobody may use. */
+	return __pte(pte_val(pte) +
+		     (__pte_needs_invert(pte_val(pte)) ? -PAGE_SIZE : PAGE_SIZE));
 }
 #endif
 

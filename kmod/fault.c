@@ -1,17 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Page faults: map ahead.
- *
- * The image is contiguous and does not change its place, so one fault can map
- * all that a page table holds: 2 MiB by one entry where file, address and
- * memory are aligned alike, else by as many 4 KiB entries as the mapping and
- * the file have in that window. Only a private write takes one page, since it
- * is the one that copies.
+ * Page faults: map ahead. One fault maps 2 MiB by one entry where file, address
+ * and memory are aligned alike, else as many 4 KiB entries as mapping and file
+ * have in that window; a private write one page, since it is the one that copies.
  *
  * A 2 MiB entry and a page table never compete for a window: which of the two
- * it gets follows from mapping, file and image alone (see can_map_huge()).
+ * it gets follows from mapping and inode alone (see can_map_huge()).
  */
 #include <linux/mm.h>
+#include <linux/uaccess.h>
 #include <linux/pagemap.h>
 
 #include "daxfs.h"
@@ -106,6 +103,13 @@ static vm_fault_t map_range(struct daxfs_fault *fault, unsigned long start,
 	return VM_FAULT_NOPAGE;
 }
 
+static vm_fault_t map_page(struct daxfs_fault *fault)
+{
+	unsigned long start = fault->vmf->address & PAGE_MASK;
+
+	return map_range(fault, start, start + PAGE_SIZE, fault->vmf->pgoff);
+}
+
 /* All of the fault's 2 MiB window that the mapping and the file have. */
 static vm_fault_t map_window(struct daxfs_fault *fault)
 {
@@ -115,11 +119,16 @@ static vm_fault_t map_window(struct daxfs_fault *fault)
 	unsigned long end = min((vmf->address | ~PMD_MASK) + 1, vma->vm_end);
 	pgoff_t first = linear_page_index(vma, start);
 	pgoff_t left = file_pages(fault->node) - first;
+	vm_fault_t ret;
 
 	if (end - start > left << PAGE_SHIFT)
 		end = start + (left << PAGE_SHIFT);
 	trace_daxfs_fault(fault->inode, start, (end - start) >> PAGE_SHIFT, 0);
-	return map_range(fault, start, end, first);
+	ret = map_range(fault, start, end, first);
+	/* What is wrong elsewhere in the window is not this page's. */
+	if (ret & VM_FAULT_ERROR)
+		ret = map_page(fault);
+	return ret;
 }
 
 /*
@@ -131,21 +140,20 @@ static bool can_map_huge(struct daxfs_fault *fault, unsigned long *pfn)
 	struct vm_fault *vmf = fault->vmf;
 	struct vm_area_struct *vma = vmf->vma;
 	unsigned long start = vmf->address & PMD_MASK;
-	struct daxfs_map map;
 	pgoff_t first;
 
 	if (start < vma->vm_start || start + PMD_SIZE > vma->vm_end)
 		return false;
+	/* The core takes what is below such an entry for pages, but for VM_PFNMAP. */
+	if (!fault->sbi->region.has_pages && !(vma->vm_flags & VM_PFNMAP))
+		return false;
 	first = linear_page_index(vma, start);
 	if (first + (PMD_SIZE >> PAGE_SHIFT) > file_pages(fault->node))
 		return false;
-	if (daxfs_file_map(&fault->sbi->image, fault->node, (u64)first << PAGE_SHIFT,
-			   &map, &fault->err))
+	/* Extents are read each time, and may not be what they were. */
+	if (fault->node->layout != DAXFS_LAYOUT_FLAT || !fault->sbi->region.plain)
 		return false;
-	/* Scattered memory belongs to another driver: it is mapped by pages. */
-	if (map.hole || PAGE_ALIGN(map.len) < PMD_SIZE || !fault->sbi->region.plain)
-		return false;
-	*pfn = fault->sbi->region.pfn + (map.off >> PAGE_SHIFT);
+	*pfn = fault->sbi->region.pfn + (fault->node->data >> PAGE_SHIFT) + first;
 	return IS_ALIGNED(*pfn, PMD_SIZE >> PAGE_SHIFT);
 }
 
@@ -156,11 +164,6 @@ static bool begin_fault(struct daxfs_fault *fault, struct vm_fault *vmf)
 	fault->sbi = DAXFS_SB(fault->inode->i_sb);
 	fault->node = &DAXFS_I(fault->inode)->node;
 	return vmf->pgoff < file_pages(fault->node);
-}
-
-static pfn_t region_pfn(const struct daxfs_region *region, unsigned long pfn)
-{
-	return __pfn_to_pfn_t(pfn, region->has_pages ? PFN_DEV | PFN_MAP : PFN_DEV);
 }
 
 /*
@@ -184,6 +187,7 @@ static vm_fault_t daxfs_huge_fault(struct vm_fault *vmf, daxfs_fault_order order
 	struct daxfs_fault fault;
 	unsigned long pfn;
 	vm_fault_t ret;
+	u64 flags;
 	int id;
 
 	/* A write to a private mapping copies one page: not here. */
@@ -194,7 +198,8 @@ static vm_fault_t daxfs_huge_fault(struct vm_fault *vmf, daxfs_fault_order order
 	if (can_map_huge(&fault, &pfn)) {
 		trace_daxfs_fault(fault.inode, vmf->address & PMD_MASK,
 				  PMD_SIZE >> PAGE_SHIFT, PMD_SHIFT - PAGE_SHIFT);
-		ret = vmf_insert_pfn_pmd(vmf, region_pfn(&fault.sbi->region, pfn), false);
+		flags = fault.sbi->region.has_pages ? PFN_DEV | PFN_MAP : PFN_DEV;
+		ret = vmf_insert_pfn_pmd(vmf, __pfn_to_pfn_t(pfn, flags), false);
 	} else {
 		ret = map_window(&fault);
 	}
@@ -215,19 +220,17 @@ static vm_fault_t give_page(struct daxfs_fault *fault)
 			     (u64)vmf->pgoff << PAGE_SHIFT, &map, &fault->err);
 	if (ret)
 		return bad_image(fault, ret);
-	if (!map.hole && region->has_pages) {
-		if (!daxfs_region_run(region, map.off, 1, &pfn))
-			return VM_FAULT_HWPOISON;
-		vmf->page = pfn_to_page(pfn);
-		get_page(vmf->page);
-		return 0;
-	}
-	/*
-	 * Without a struct page the core copies through the mapping itself:
-	 * the page is mapped read-only, and a write faults again.
-	 */
-	return map_range(fault, vmf->address & PAGE_MASK,
-			 (vmf->address & PAGE_MASK) + PAGE_SIZE, vmf->pgoff);
+	if (map.hole || !(region->has_pages || vmf->cow_page))
+		return map_page(fault);
+	if (!daxfs_region_run(region, map.off, 1, &pfn))
+		return VM_FAULT_HWPOISON;
+	/* Where the core finds no page to copy from, it gets the copy. */
+	vmf->page = region->has_pages ? pfn_to_page(pfn) : vmf->cow_page;
+	if (!region->has_pages &&
+	    copy_mc_to_kernel(page_address(vmf->page), region->base + map.off, PAGE_SIZE))
+		return VM_FAULT_HWPOISON;
+	get_page(vmf->page);
+	return 0;
 }
 
 static vm_fault_t daxfs_fault(struct vm_fault *vmf)
@@ -277,7 +280,7 @@ int daxfs_file_mmap(struct file *file, struct vm_area_struct *vma)
 
 	vma->vm_ops = &daxfs_vm_ops;
 	if (!sbi->region.has_pages)
-		vm_flags_set(vma, VM_MIXEDMAP);
+		vm_flags_set(vma, vma->vm_flags & VM_MAYWRITE ? VM_MIXEDMAP : VM_PFNMAP);
 	if (sbi->region.write_combined)
 		vma->vm_page_prot = pgprot_writecombine(vma->vm_page_prot);
 	return 0;

@@ -66,6 +66,11 @@ static int dax_open(struct daxfs_region *region, struct fs_context *fc,
 	pages = dax_direct_access(region->dax, PHYS_PFN(region->dax_start),
 				  bdev_nr_bytes(bdev) >> PAGE_SHIFT, DAX_ACCESS,
 				  &region->base, &pfn);
+	/* Blocks known to be bad: their readers are told, not this mount. */
+	if (pages < 0 &&
+	    dax_direct_access(region->dax, PHYS_PFN(region->dax_start), 1, DAX_RECOVERY_WRITE,
+			      &region->base, &pfn) > 0)
+		pages = bdev_nr_bytes(bdev) >> PAGE_SHIFT;
 	dax_read_unlock(id);
 	if (pages <= 0) {
 		errorf(fc, "daxfs: %pg gives no direct access to its memory (%ld)",

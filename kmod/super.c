@@ -212,7 +212,7 @@ static int same_memory(struct super_block *sb, struct fs_context *fc)
 	const struct daxfs_sb_info *want = fc->s_fs_info;
 	const struct daxfs_options *have = &DAXFS_SB(sb)->options;
 
-	return !sb->s_bdev && have->dmabuf == want->options.dmabuf &&
+	return !MAJOR(sb->s_dev) && have->dmabuf == want->options.dmabuf &&
 	       have->phys == want->options.phys && have->size == want->options.size;
 }
 
@@ -275,7 +275,7 @@ static int daxfs_get_tree(struct fs_context *fc)
 
 static int daxfs_reconfigure(struct fs_context *fc)
 {
-	if (!(fc->sb_flags & SB_RDONLY)) {
+	if (fc->sb_flags_mask & ~fc->sb_flags & SB_RDONLY) {
 		errorf(fc, "daxfs: an image is never writable");
 		return -EROFS;
 	}
@@ -440,7 +440,8 @@ static void daxfs_kill_sb(struct super_block *sb)
 {
 	struct daxfs_sb_info *sbi = DAXFS_SB(sb);
 
-	if (sb->s_bdev)
+	/* s_bdev is not set where the device could not be opened. */
+	if (MAJOR(sb->s_dev))
 		kill_block_super(sb);
 	else
 		kill_anon_super(sb);

@@ -2,6 +2,7 @@
 /* Extended attributes and ACLs, read from the image at every call. */
 #include <linux/fs.h>
 #include <linux/posix_acl_xattr.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/xattr.h>
 
@@ -12,14 +13,12 @@ static int copy_value(const struct daxfs_image *image,
 		      const struct daxfs_xattr_entry *entry, void *buffer,
 		      size_t size)
 {
-	int ret;
-
 	if (!buffer)
 		return entry->value_len;
 	if (entry->value_len > size)
 		return -ERANGE;
-	ret = daxfs_image_copy(image, entry->value, buffer, entry->value_len);
-	return ret ? ret : entry->value_len;
+	return daxfs_image_copy(image, entry->value, buffer, entry->value_len) ?:
+	       entry->value_len;
 }
 
 static int find_xattr(const struct daxfs_image *image,
@@ -33,6 +32,9 @@ static int find_xattr(const struct daxfs_image *image,
 	while ((ret = daxfs_xattr_next(image, node, &pos, &entry, err)) > 0) {
 		if (entry.index == index && !strcmp(entry.name, name))
 			return copy_value(image, &entry, buffer, size);
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		cond_resched();
 	}
 	return ret ? ret : -ENODATA;
 }
@@ -112,28 +114,13 @@ struct posix_acl *daxfs_get_acl(struct inode *inode, int type, bool rcu)
 	return ERR_PTR(size);
 }
 
-static const struct xattr_handler daxfs_user_handler = {
-	.prefix	= XATTR_USER_PREFIX,
-	.flags	= DAXFS_XATTR_USER,
-	.get	= daxfs_xattr_get,
-};
-
-static const struct xattr_handler daxfs_trusted_handler = {
-	.prefix	= XATTR_TRUSTED_PREFIX,
-	.flags	= DAXFS_XATTR_TRUSTED,
-	.get	= daxfs_xattr_get,
-};
-
-static const struct xattr_handler daxfs_security_handler = {
-	.prefix	= XATTR_SECURITY_PREFIX,
-	.flags	= DAXFS_XATTR_SECURITY,
-	.get	= daxfs_xattr_get,
-};
+#define DAXFS_XATTR_HANDLER(start, index) \
+	(&(const struct xattr_handler) { .prefix = start, .flags = index, .get = daxfs_xattr_get })
 
 daxfs_xattr_table daxfs_xattr_handlers[] = {
-	&daxfs_user_handler,
-	&daxfs_trusted_handler,
-	&daxfs_security_handler,
+	DAXFS_XATTR_HANDLER(XATTR_USER_PREFIX, DAXFS_XATTR_USER),
+	DAXFS_XATTR_HANDLER(XATTR_TRUSTED_PREFIX, DAXFS_XATTR_TRUSTED),
+	DAXFS_XATTR_HANDLER(XATTR_SECURITY_PREFIX, DAXFS_XATTR_SECURITY),
 	DAXFS_ACL_HANDLERS
 	NULL
 };
@@ -189,10 +176,12 @@ ssize_t daxfs_listxattr(struct dentry *dentry, char *buffer, size_t size)
 	while ((ret = daxfs_xattr_next(&sbi->image, node, &pos, &entry, &err)) > 0) {
 		if (entry.index == DAXFS_XATTR_TRUSTED && !capable(CAP_SYS_ADMIN))
 			continue;
-		ret = list_one(&entry, &buffer, &size);
+		ret = fatal_signal_pending(current) ? -EINTR :
+						      list_one(&entry, &buffer, &size);
 		if (ret < 0)
 			break;
 		total += ret;
+		cond_resched();
 	}
 	daxfs_exit(sbi, id);
 	if (ret == -EUCLEAN)

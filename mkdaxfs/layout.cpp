@@ -38,6 +38,8 @@ std::uint64_t covered(std::vector<Run>& runs)
 std::uint64_t huge_bytes(const ImageReader& reader, const daxfs_node& file)
 {
     std::uint64_t bytes = 0;
+    if (file.layout != DAXFS_LAYOUT_FLAT)  // a file with holes is mapped by pages
+        return 0;
     for (std::uint64_t pos = 0; pos < file.size;) {
         const daxfs_map run = reader.map(file, pos);
         const std::uint64_t first = round_up(pos, DAXFS_HUGE_SIZE);

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // What dump.daxfs gives back is what went in: directory, tar, text.
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <sys/xattr.h>
+#include <unistd.h>
 
 #include <cstring>
 #include <fstream>
@@ -83,6 +85,28 @@ TEST_F(DumpForms, TarGivesTheSameImage)
     const ToolResult tar = dump({"--tar"});
     ASSERT_EQ(tar.status, 0) << tar.err;
     expect_same_image({"--tar", "-", "--label", "a label"}, tar.out);
+}
+
+TEST_F(DumpForms, ExtractMakesNoProgramOfAnotherOwnerSetuid)
+{
+    const std::string made = root() / "theirs";
+    std::istringstream text(std::string("daxfs-text 1\nreg prog uid=12345 gid=12345 mode=6755\n"));
+    std::ostringstream out, err;
+    ASSERT_EQ(mkdaxfs_main({made, "--text", "-"}, text, out, err), 0) << err.str();
+    ASSERT_EQ(chmod(root().c_str(), 0777), 0);
+    const pid_t child = fork();
+    if (child == 0) {
+        if (geteuid() == 0 && (setgid(65534) != 0 || setuid(65534) != 0))
+            _exit(77);
+        dump_main({made, "--extract", root() / "out"}, out, err);
+        struct stat st = {};
+        const bool plain = stat((root() / "out/prog").c_str(), &st) == 0 && (st.st_mode & 07777) == 0755;
+        const bool said = err.str().find("/prog: cannot set set-user-ID") != std::string::npos;
+        _exit(plain && said ? 0 : 1);
+    }
+    int status = 0;
+    ASSERT_EQ(waitpid(child, &status, 0), child);
+    EXPECT_EQ(WEXITSTATUS(status), 0);
 }
 
 TEST_F(DumpForms, ExtractGivesTheSameTree)

@@ -9,12 +9,18 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <fstream>
+#include <set>
 #include <sstream>
+#include <thread>
+
+#include <fmt/core.h>
 
 #include "compare_tree.hpp"
 #include "container_image.hpp"
+#include "directory_source.hpp"
 #include "mkdaxfs.hpp"
 #include "shell.hpp"
 #include "tree_fixture.hpp"
@@ -107,6 +113,68 @@ TEST_F(Sources, GnuTarWithWholeSeconds)
     make();
     tar("gnu.tar", "--format=gnu");
     expect_same_image({"--tar", root() / "gnu.tar"});
+}
+
+// cpio "newc", the initramfs form: of a file with several names, the last has the content.
+std::string cpio_entry(const std::string& name, int ino, int nlink, unsigned mode, const std::string& content)
+{
+    std::string entry = fmt::format("070701{:08x}{:08x}{:08x}{:08x}{:08x}{:08x}{:08x}{:08x}{:08x}{:08x}{:08x}{:08x}{:08x}",
+                                    ino, mode, 0, 0, nlink, 0, content.size(), 8, 1, 0, 0, name.size() + 1, 0);
+    const auto pad = [&] { entry.append((4 - entry.size() % 4) % 4, '\0'); };
+    entry += name + '\0';
+    pad();
+    entry += content;
+    pad();
+    return entry;
+}
+
+TEST_F(Sources, CpioWithHardLinks)
+{
+    const std::string archive = cpio_entry("a", 5, 2, 0100644, "") + cpio_entry("b", 5, 2, 0100644, "content\n") +
+                                cpio_entry("c", 6, 1, 0100600, "c") + cpio_entry("TRAILER!!!", 0, 1, 0, "");
+    const ToolResult result = run({"--tar", "-"}, archive);
+    ASSERT_EQ(result.status, 0) << result.err;
+    const ImageReader reader(image("other"));
+    EXPECT_EQ(content_of(reader, "a"), "content\n");
+    EXPECT_EQ(*reader.find("a"), *reader.find("b"));
+    EXPECT_EQ(content_of(reader, "c"), "c");
+}
+
+TEST_F(Sources, NoBytesAreNoArchive)
+{
+    expect_error(run({"--tar", "-"}), "wanted an archive, got no bytes");
+    expect_error(run({"--tar", "/dev/null"}), "wanted an archive, got no bytes");
+    // A zip says what its files are at its end, which a stream has not come to.
+    expect_error(run({"--tar", "-"}, "PK\x03\x04" + std::string(60, '\0')), "cannot read the archive");
+}
+
+TEST_F(Sources, ChangeOfADirectorysFileIsNoticed)
+{
+    const fs::path small = add_file("small", "one"), large = add_file("large", noise(1 << 20, 1));
+    const Workers workers;
+    DirectorySource source(this->source(), PathFilter());
+    const auto tree = source.scan(workers);
+    tree->finish(workers);
+    const auto node = [&](const std::string& name) {
+        for (NodeId id = 0; id < tree->nodes.size(); ++id)
+            if (tree->path(id) == name)
+                return id;
+        throw std::runtime_error(name);
+    };
+    // Of the same size, and long enough after for every clock.
+    const auto change = [](const fs::path& path) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(20));
+        std::ofstream(path, std::ios::in | std::ios::out) << "two";
+    };
+    const auto open_small = source.open(*tree, node("small"));
+    EXPECT_NO_THROW(open_small->check_unchanged());
+    change(small);
+    EXPECT_THROW(open_small->check_unchanged(), std::runtime_error);
+    // A large file is opened piece by piece.
+    EXPECT_NO_THROW(source.open(*tree, node("large"))->check_unchanged());
+    EXPECT_NO_THROW(source.open(*tree, node("large")));
+    change(large);
+    EXPECT_THROW(source.open(*tree, node("large")), std::runtime_error);
 }
 
 // The dialect's own way to say where holes are; holes or not, the data is the same.
@@ -609,6 +677,23 @@ TEST_F(Containers, LayersOverOthers)
     const ImageReader highest(root() / "other.3");
     EXPECT_EQ(attr_of(highest, "lost/sub").mode, S_IFDIR | 0755u);
     EXPECT_EQ(attr_of(highest, "lost").mtime_sec, 0);
+}
+
+TEST_F(Containers, LayersAreMadeAllOrNone)
+{
+    three_layers();
+    std::ofstream(root() / "other.1") << "what was there";
+    std::ofstream(layout_ / "blobs/sha256" / third_) << "no archive";
+    const ToolResult result = run({"--layers", "--oci", layout_});
+    EXPECT_EQ(result.status, 1);
+    EXPECT_TRUE(result.err.starts_with("mkdaxfs: layer 3: ")) << result.err;
+    EXPECT_EQ(read_file(root() / "other.1"), "what was there");
+    std::set<std::string> left;
+    for (const auto& entry : fs::directory_iterator(root()))
+        left.insert(entry.path().filename());
+    EXPECT_FALSE(left.contains("other.2"));
+    for (const auto& name : left)
+        EXPECT_FALSE(name.starts_with(".other")) << name;
 }
 
 TEST_F(Containers, LayersOfDockerSave)

@@ -334,6 +334,22 @@ TEST_P(Mappings, AreWrittenByTheDebuggerOfWhoTouchedThem)
     EXPECT_EQ(std::memcmp(mine.data(), image.data(), mine.size()), 0);
 }
 
+// Entries that nobody may use have their frames inverted.
+TEST_P(Mappings, AreRightAfterNobodyCouldReadThem)
+{
+    for (const int flags : {MAP_SHARED, MAP_PRIVATE}) {
+        Mapping map(GetParam(), PROT_NONE, flags);
+        const UniqueFd memory = daxbench::open_file("/proc/self/mem", O_RDONLY);
+        std::uint32_t first = 1;
+        ASSERT_EQ(pread(memory.get(), &first, sizeof first,
+                        static_cast<off_t>(reinterpret_cast<std::uintptr_t>(map.at(0)))), 4)
+            << strerror(errno);
+        EXPECT_EQ(first, 0U);
+        ASSERT_OK(mprotect(map.data(), map.size(), PROT_READ));
+        expect_pages(map);
+    }
+}
+
 TEST_P(Mappings, AreWrittenToADiskDirectly)
 {
     // A loop device takes the pages themselves, not a copy, with O_DIRECT.

@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -19,6 +20,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <set>
 #include <string>
 
 #include "unique_fd.hpp"
@@ -228,6 +230,90 @@ TEST(Region, HasAPageThatIsSaidToFail)
     EXPECT_EQ(bus_code(shared + huge), BUS_MCEERR_AR);
     EXPECT_TRUE(reads(shared + huge - page, 'b'));
     EXPECT_TRUE(reads(shared + huge + page, 'b'));
+}
+
+// Nothing there is a page to the core, in whichever way it is asked; 2 MiB entries included.
+TEST(Region, HasNoPages)
+{
+    char *shared = map_big(MAP_SHARED);
+    char *other = map_big(MAP_PRIVATE, PROT_READ | PROT_WRITE);
+    ASSERT_TRUE(shared && other);
+    for (std::size_t at = 0; at < mapped; at += page)
+        ASSERT_TRUE(reads(shared + at, 'b') && reads(other + at, 'b'));
+    char got[8] = {};
+    const iovec to{got, sizeof got};
+    for (char *mapping : {shared, other}) {
+        const iovec from{mapping + huge / 2, sizeof got};
+        EXPECT_EQ(process_vm_readv(getpid(), &to, 1, &from, 1, 0), -1);
+        EXPECT_EQ(errno, EFAULT);
+        EXPECT_NE(frame_of(mapping + huge / 2), ~0ULL);
+        madvise(mapping, mapped, MADV_COLD);
+        madvise(mapping, mapped, MADV_PAGEOUT);
+    }
+    write_to("/proc/self/clear_refs", "1");
+    for (std::size_t at = 0; at < mapped; at += page)
+        ASSERT_TRUE(reads(shared + at, 'b') && reads(other + at, 'b')) << at;
+    // A write copies the page, whether it had been read or not.
+    char *unread = map_big(MAP_PRIVATE, PROT_READ | PROT_WRITE);
+    for (char *mapping : {other, unread}) {
+        mapping[huge] = 'w';
+        EXPECT_EQ(mapping[huge], 'w');
+        EXPECT_EQ(mapping[huge - 1], 'b');
+        EXPECT_EQ(mapping[huge + 1], 'b');
+        EXPECT_EQ(mapping[huge + page - 1], 'b');
+    }
+    EXPECT_EQ(shared[huge], 'b');
+}
+
+// Who writes into another's memory has something else at that address, or nothing.
+TEST(Region, IsCopiedForAWriterFromOutside)
+{
+    char *there = nullptr;
+    int ready[2], go[2];
+    ASSERT_EQ(pipe(ready) | pipe(go), 0);
+    const pid_t child = fork();
+    if (child == 0) {
+        char *mine = map_big(MAP_PRIVATE);
+        char byte;
+        if (write(ready[1], &mine, sizeof mine) != sizeof mine || read(go[0], &byte, 1) != 1)
+            _exit(2);
+        for (std::size_t i = 0; i < page; ++i)
+            if (mine[huge + i] != (i == 100 ? 'w' : 'b'))
+                _exit(3);
+        _exit(0);
+    }
+    ASSERT_EQ(read(ready[0], &there, sizeof there), static_cast<ssize_t>(sizeof there));
+    ASSERT_NE(there, nullptr);
+    const UniqueFd memory(open(("/proc/" + std::to_string(child) + "/mem").c_str(), O_RDWR));
+    const auto at = static_cast<off_t>(reinterpret_cast<std::uintptr_t>(there) + huge + 100);
+    EXPECT_EQ(pwrite(memory.get(), "w", 1, at), 1) << strerror(errno);
+    ASSERT_EQ(write(go[1], "", 1), 1);
+    int status = 0;
+    ASSERT_EQ(waitpid(child, &status, 0), child);
+    EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
+}
+
+// A device that another holds cannot be opened, and the mount gives back nothing it never had.
+TEST(Region, IsHeldByAnother)
+{
+    const UniqueFd holder(open("/dev/pmem0", O_RDONLY | O_EXCL));
+    ASSERT_TRUE(holder) << strerror(errno);
+    struct stat before;
+    ASSERT_EQ(stat("/", &before), 0);
+    for (int i = 0; i < 3; ++i) {
+        EXPECT_EQ(mount("/dev/pmem0", root.c_str(), "daxfs", MS_RDONLY, ""), -1);
+        EXPECT_EQ(errno, EBUSY);
+    }
+    // Numbers of file systems without a device are still their own.
+    std::set<dev_t> devices{before.st_dev};
+    for (int i = 0; i < 8; ++i) {
+        const std::string where = "/tmp/device" + std::to_string(i);
+        fs::create_directory(where);
+        ASSERT_EQ(mount("none", where.c_str(), "tmpfs", 0, ""), 0) << strerror(errno);
+        struct stat info;
+        ASSERT_EQ(stat(where.c_str(), &info), 0);
+        EXPECT_TRUE(devices.insert(info.st_dev).second) << info.st_dev;
+    }
 }
 
 // One dma-buf at two places is one super block; it outlives the descriptor that named it.

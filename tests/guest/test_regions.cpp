@@ -203,6 +203,30 @@ TEST_F(Regions, APhysicalRangeIsRefusedForEachReason) {
     finish();
 }
 
+TEST_F(Regions, APhysicalRangeHasNoPages) {
+    boot("ivshmem", {"daxfs"});
+    const auto phys = daxtest::shared_memory_start(*guest_);
+    ASSERT_EQ(mount(fmt::format("phys={:#x},size=16M", phys)).status, 0);
+    probe("HasNoPages");
+    probe("IsCopiedForAWriterFromOutside");
+    unmount();
+    finish();
+}
+
+TEST_F(Regions, APmemDeviceThatIsHeldOrHasABadBlock) {
+    boot("pmem", {"daxfs"});
+    sh("mkdir -p /mnt/x");
+    probe("IsHeldByAnother");
+    // Behind the image.
+    ASSERT_EQ(sh("echo '30720 8' > /sys/block/pmem0/badblocks && cat /sys/block/pmem0/badblocks").out,
+              "30720 8\n");
+    daxtest::mount(*guest_);
+    EXPECT_EQ(sh("cat /mnt/x/file").out, "content\n");
+    manifest("mmap-shared");
+    unmount();
+    finish();
+}
+
 TEST_F(Regions, APmemDeviceAtTwoPlaces) {
     boot("pmem", {"daxfs"});
     ASSERT_EQ(mount("ro,noatime", "/dev/pmem0").status, 0);
