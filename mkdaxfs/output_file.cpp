@@ -38,16 +38,21 @@ OutputFile::OutputFile(const std::string& target, Publish when) : when_(when)
     const auto resolved = std::filesystem::weakly_canonical(target, ignored);
     target_ = ignored ? target : resolved.string();
     struct stat st = {};
-    if (stat(target_.c_str(), &st) == 0 && !S_ISREG(st.st_mode))
+    const bool exists = stat(target_.c_str(), &st) == 0;
+    if (exists && !S_ISREG(st.st_mode))
         throw std::runtime_error(fmt::format(
             "cannot write the image {}: it is there and is no regular file, block device or "
             "device-dax device",
             printable(target)));
     const std::filesystem::path path(target_);
-    const auto base = path.parent_path() / ("." + path.filename().string());
+    constexpr std::size_t longest = 200;  // with what open_new() adds, a name is at most 255
+    const auto base = path.parent_path() / ("." + path.filename().string().substr(0, longest));
     fd_ = open_new(base.string(), temporary_);
     if (!fd_)
         throw system_failure(errno, "cannot write the image " + printable(target));
+    // A private image stays private.
+    if (exists && fchmod(fd_.get(), st.st_mode & 0777) != 0)
+        throw system_failure(errno, "cannot set the mode of the image " + printable(target));
 }
 
 OutputFile::~OutputFile()

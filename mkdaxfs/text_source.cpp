@@ -57,6 +57,8 @@ private:
     {
         ++number_;
         const bool have = static_cast<bool>(std::getline(in_, line_));
+        if (!have)
+            workers_.check_stop();  // a signal ends a read, too
         if (in_.bad())
             throw wrong("cannot be read");
         return have;
@@ -91,8 +93,10 @@ private:
             return next_line();
         }
         if (what == "remove") {
-            builder_.remove(decoded(word()));
+            const std::string path = decoded(word());
             end_of_line();
+            if (!filter_.excludes_or_above(path))
+                located([&] { remove(path); });
             return next_line();
         }
         if (what == "link") {
@@ -109,6 +113,15 @@ private:
         }
         throw wrong("wanted reg, dir, lnk, chr, blk, fifo, sock, link, remove, label, uuid, "
                     "build-time or digest, got " + printable(what));
+    }
+
+    void remove(const std::string& path)
+    {
+        const auto there = builder_.find(path);
+        if (!there || *there == 0)
+            throw std::runtime_error("wanted a path that an earlier source put there, got " +
+                                     (path.empty() ? "none" : printable(path)));
+        builder_.remove(path);
     }
 
     void end_of_line()
@@ -161,6 +174,8 @@ private:
     bool inode(const Type& type)
     {
         const std::string path = decoded(word());
+        if (path.empty())
+            throw wrong(fmt::format("wanted a path after {}", type.name));
         Node node;
         node.mode = static_cast<std::uint16_t>(type.mode | (S_ISDIR(type.mode) ? 0755 : 0644));
         std::string target;

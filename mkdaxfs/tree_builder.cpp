@@ -345,7 +345,7 @@ void TreeBuilder::link(std::string_view path, std::string_view to)
     if (target == no_entry)
         throw std::runtime_error("hard link " + shown(path) + " to " + shown(to) +
                                  (below_ ? ": that is not in this layer, make one image of all (without --layers)"
-                                         : ": that is not in the tree"));
+                                         : ": that is not in the tree, or was excluded"));
     const NodeId id = tree_->entries[target].node;
     if (S_ISDIR(tree_->nodes[id].mode))
         throw std::runtime_error("hard link " + shown(path) + " to the directory " + shown(to));

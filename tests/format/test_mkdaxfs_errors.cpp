@@ -208,6 +208,22 @@ TEST_F(MkdaxfsErrors, TargetInALockedDirectory)
     chmod((source() / "locked").c_str(), 0700);
 }
 
+TEST_F(MkdaxfsErrors, TheTargetKeepsItsModeAndMayHaveALongName)
+{
+    add_file("a", "x");
+    const std::string target = root() / std::string(255, 'i');
+    std::ofstream(target) << "private";
+    ASSERT_EQ(chmod(target.c_str(), 0600), 0);
+    const ToolResult result = run({target, source()});
+    ASSERT_EQ(result.status, 0) << result.err;
+    struct stat st = {};
+    ASSERT_EQ(stat(target.c_str(), &st), 0);
+    EXPECT_EQ(st.st_mode & 07777, 0600u);
+    EXPECT_TRUE(ImageReader(target).find("a"));
+    fs::remove(target);
+    expect_only_source();
+}
+
 TEST_F(MkdaxfsErrors, StoppedLeavesNothing)
 {
     for (int i = 0; i < 100; ++i)

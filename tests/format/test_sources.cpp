@@ -348,6 +348,10 @@ TEST_F(Sources, TextErrorsNameTheLine)
     error("daxfs-text 1\nreg /a\nreg /a/b\n", "no directory");
     error("daxfs-text 1\nreg /d/a\nlink /d/c /d/a\nreg /d/a\nreg /d/c/b\n",
           "line 5: /d/c leads through /d/c, which is no directory");
+    error("daxfs-text 1\nchr\n", "line 2: wanted a path after chr");
+    error("daxfs-text 1\nreg /a\nremove /b\n", "line 3: wanted a path that an earlier source put there, got /b");
+    error("daxfs-text 1\nremove\n", "line 2: wanted a path that an earlier source put there, got none");
+    error("daxfs-text 1\nremove /../x\n", "line 2: wanted a path inside the tree");
     error("daxfs-text 1\nlnk /a\n", "not 1 to 4095 bytes");
     error("daxfs-text 1\nreg /" + std::string(256, 'n') + "\n", "name of 256 bytes");
     error("daxfs-text 1\nreg /x size=99999999999999999999\n", "wanted a number as size");
