@@ -144,9 +144,6 @@ static bool can_map_huge(struct daxfs_fault *fault, unsigned long *pfn)
 
 	if (start < vma->vm_start || start + PMD_SIZE > vma->vm_end)
 		return false;
-	/* The core takes what is below such an entry for pages, but for VM_PFNMAP. */
-	if (!fault->sbi->region.has_pages && !(vma->vm_flags & VM_PFNMAP))
-		return false;
 	first = linear_page_index(vma, start);
 	if (first + (PMD_SIZE >> PAGE_SHIFT) > file_pages(fault->node))
 		return false;
@@ -154,6 +151,9 @@ static bool can_map_huge(struct daxfs_fault *fault, unsigned long *pfn)
 	if (fault->node->layout != DAXFS_LAYOUT_FLAT || !fault->sbi->region.plain)
 		return false;
 	*pfn = fault->sbi->region.pfn + (fault->node->data >> PAGE_SHIFT) + first;
+	/* The core takes what is below such an entry for pages, PAGE_TABLE_CHECK always. */
+	if (!fault->sbi->region.has_pages && (!(vma->vm_flags & VM_PFNMAP) || pfn_valid(*pfn)))
+		return false;
 	return IS_ALIGNED(*pfn, PMD_SIZE >> PAGE_SHIFT);
 }
 
