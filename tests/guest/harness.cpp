@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include <cstdlib>
+#include <iostream>
 #include <stdexcept>
 
 #include "driver.hpp"
@@ -39,7 +40,7 @@ Bench make_bench() {
         bench.patience = 10;
     } else {
         bench.kernel = version ? daxbench::fetch_debian_kernel(version, [](const std::string &) {})
-                               : daxbench::choose_kernel({}, {});
+                               : daxbench::choose_kernel({}, progress);
     }
     bench.module = daxbench::module_path(paths, bench.kernel, "daxfs");
     daxbench::InitramfsSpec spec;
@@ -154,6 +155,10 @@ void expect_clean_log(daxbench::Guest &guest) {
             break;
     }
     ADD_FAILURE() << complaint << "\n" << report;
+}
+
+void progress(const std::string &line) {
+    std::cerr << line << '\n';
 }
 
 void GuestTest::boot(const std::string &medium, std::vector<std::string> modules,

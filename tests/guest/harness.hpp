@@ -76,6 +76,9 @@ void expect_clean_log(daxbench::Guest &guest);
 
 inline constexpr const char *target = "/mnt/x";
 
+/// What takes long because it is not in the cache yet.
+void progress(const std::string &line);
+
 /// A test with a guest of its own, in which mount(8) and shell commands are run. SetUp() makes the
 /// image, and tools_ where there is something to mount at /tools.
 class GuestTest : public testing::Test {

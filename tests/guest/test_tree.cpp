@@ -261,7 +261,7 @@ protected:
     static void SetUpTestSuite() {
         const auto catalogue = daxbench::load_catalogue(daxtest::bench().source / "workloads");
         dataset_ = new daxbench::Dataset(
-            daxbench::ensure_dataset(catalogue.datasets.at("rootfs"), {}));
+            daxbench::ensure_dataset(catalogue.datasets.at("rootfs"), daxtest::progress));
         dir_ = new daxbench::TempDir;
         const auto image = dir_->path() / "image";
         daxbench::run_checked(daxbench::dataset_command(
