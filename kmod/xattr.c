@@ -21,20 +21,27 @@ static int copy_value(const struct daxfs_image *image,
 	       entry->value_len;
 }
 
-static int find_xattr(const struct daxfs_image *image,
-		      const struct daxfs_node *node, u8 index, const char *name,
+/* A walk over a long set gives way to others, and ends with its task. */
+static int next_xattr(struct inode *inode, struct daxfs_xattr_pos *pos,
+		      struct daxfs_xattr_entry *entry, struct daxfs_err *err)
+{
+	cond_resched();
+	if (fatal_signal_pending(current))
+		return -EINTR;
+	return daxfs_xattr_next(&DAXFS_SB(inode->i_sb)->image, &DAXFS_I(inode)->node,
+				pos, entry, err);
+}
+
+static int find_xattr(struct inode *inode, u8 index, const char *name,
 		      void *buffer, size_t size, struct daxfs_err *err)
 {
 	struct daxfs_xattr_pos pos = {};
 	struct daxfs_xattr_entry entry;
 	int ret;
 
-	while ((ret = daxfs_xattr_next(image, node, &pos, &entry, err)) > 0) {
+	while ((ret = next_xattr(inode, &pos, &entry, err)) > 0) {
 		if (entry.index == index && !strcmp(entry.name, name))
-			return copy_value(image, &entry, buffer, size);
-		if (fatal_signal_pending(current))
-			return -EINTR;
-		cond_resched();
+			return copy_value(&DAXFS_SB(inode->i_sb)->image, &entry, buffer, size);
 	}
 	return ret ? ret : -ENODATA;
 }
@@ -49,8 +56,7 @@ static int get_xattr(struct inode *inode, u8 index, const char *name,
 
 	if (!daxfs_enter(sbi, &id))
 		return -EIO;
-	ret = find_xattr(&sbi->image, &DAXFS_I(inode)->node, index, name,
-			 buffer, size, &err);
+	ret = find_xattr(inode, index, name, buffer, size, &err);
 	daxfs_exit(sbi, id);
 	if (ret == -EUCLEAN)
 		daxfs_report(inode->i_sb, &err);
@@ -164,7 +170,6 @@ ssize_t daxfs_listxattr(struct dentry *dentry, char *buffer, size_t size)
 {
 	struct inode *inode = d_inode(dentry);
 	struct daxfs_sb_info *sbi = DAXFS_SB(inode->i_sb);
-	const struct daxfs_node *node = &DAXFS_I(inode)->node;
 	struct daxfs_xattr_pos pos = {};
 	struct daxfs_xattr_entry entry;
 	struct daxfs_err err;
@@ -173,15 +178,13 @@ ssize_t daxfs_listxattr(struct dentry *dentry, char *buffer, size_t size)
 
 	if (!daxfs_enter(sbi, &id))
 		return -EIO;
-	while ((ret = daxfs_xattr_next(&sbi->image, node, &pos, &entry, &err)) > 0) {
+	while ((ret = next_xattr(inode, &pos, &entry, &err)) > 0) {
 		if (entry.index == DAXFS_XATTR_TRUSTED && !capable(CAP_SYS_ADMIN))
 			continue;
-		ret = fatal_signal_pending(current) ? -EINTR :
-						      list_one(&entry, &buffer, &size);
+		ret = list_one(&entry, &buffer, &size);
 		if (ret < 0)
 			break;
 		total += ret;
-		cond_resched();
 	}
 	daxfs_exit(sbi, id);
 	if (ret == -EUCLEAN)
