@@ -23,7 +23,7 @@ constexpr std::size_t most_bytes = 64 << 20;
 
 class DirectoryBlobs : public BlobStore {
 public:
-    explicit DirectoryBlobs(const std::string& path) : path_(path)
+    DirectoryBlobs(const std::string& path, const std::atomic<bool>* stop) : path_(path), stop_(stop)
     {
         fd_.reset(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
         if (!fd_)
@@ -37,14 +37,11 @@ public:
 
     ReadBytes open(const std::string& path) override
     {
-        auto file = std::make_shared<UniqueFd>(
-            openat(fd_.get(), inside(path).c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+        UniqueFd file(openat(fd_.get(), inside(path).c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
         const std::string shown = path_ + "/" + path;
-        if (!*file)
+        if (!file)
             throw system_failure(errno, "cannot open " + printable(shown));
-        return [file, read = bytes_of(file->get(), shown)](std::span<std::byte> to) {
-            return read(to);
-        };
+        return bytes_of_file(std::move(file), shown, stop_);
     }
 
 private:
@@ -60,6 +57,7 @@ private:
     }
 
     std::string path_;
+    const std::atomic<bool>* stop_;
     UniqueFd fd_;
 };
 
@@ -67,10 +65,8 @@ class ArchiveBlobs : public BlobStore {
 public:
     ArchiveBlobs(const std::string& path, const Workers& workers) : path_(path)
     {
-        const UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-        if (!file)
-            throw system_failure(errno, "cannot open the image archive " + printable(path));
-        read_archive(bytes_of(file.get(), path), path, {builder_, spool_, PathFilter(), workers});
+        const UniqueFd file = open_input(path, workers.stop);
+        read_archive(bytes_of(file.get(), path, workers.stop), path, {builder_, spool_, PathFilter(), workers});
     }
 
     bool has(const std::string& path) override { return find(path).has_value(); }
@@ -128,7 +124,7 @@ std::string BlobStore::read_all(const std::string& path)
 std::unique_ptr<BlobStore> open_blobs(const std::string& path, const Workers& workers)
 {
     if (fs::is_directory(path))
-        return std::make_unique<DirectoryBlobs>(path);
+        return std::make_unique<DirectoryBlobs>(path, workers.stop);
     return std::make_unique<ArchiveBlobs>(path, workers);
 }
 

@@ -48,11 +48,9 @@ Json superblock(const ImageReader& reader)
 {
     const daxfs_image& image = reader.image();
     const std::size_t digest = digest_size(reader.digest_kind());
-    Uuid uuid;
-    std::copy(std::begin(image.uuid), std::end(image.uuid), uuid.begin());
     return {
         {"version", DAXFS_VERSION},
-        {"uuid", show_uuid(uuid)},
+        {"uuid", show_uuid(reader.uuid())},
         {"label", printable(image.label)},
         {"build_time", image.build_sec},
         {"compat", image.compat},

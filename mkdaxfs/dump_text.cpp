@@ -63,12 +63,10 @@ void print_inode(const ImageReader& reader, const WalkEntry& entry, std::ostream
 void dump_text(const ImageReader& reader, std::ostream& out)
 {
     const daxfs_image& image = reader.image();
-    Uuid uuid;
-    std::copy(std::begin(image.uuid), std::end(image.uuid), uuid.begin());
-    out << text_first_line << '\n';
+    out << text_with_end << '\n';
     if (image.label[0] != '\0')
         out << "label " << percent_encode(image.label) << '\n';
-    out << "uuid " << show_uuid(uuid) << '\n';
+    out << "uuid " << show_uuid(reader.uuid()) << '\n';
     out << "build-time " << image.build_sec << '\n';
     if (const DigestKind kind = reader.digest_kind(); kind != DigestKind::none)
         out << "digest " << digest_name(kind) << '\n';
@@ -78,6 +76,7 @@ void dump_text(const ImageReader& reader, std::ostream& out)
         else
             print_inode(reader, entry, out);
     });
+    out << text_last_line << '\n';
 }
 
 }  // namespace daxfs

@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include <fmt/core.h>
@@ -78,6 +79,13 @@ ImageReader::~ImageReader()
 {
     if (base_)
         munmap(base_, mapped_);
+}
+
+Uuid ImageReader::uuid() const
+{
+    Uuid uuid;
+    std::copy(std::begin(image_.uuid), std::end(image_.uuid), uuid.begin());
+    return uuid;
 }
 
 daxfs_attr ImageReader::inode(std::uint64_t ino) const

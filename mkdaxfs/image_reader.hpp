@@ -13,6 +13,7 @@
 
 #include "digest.hpp"
 #include "image_tools.hpp"
+#include "uuid.hpp"
 #include "xattr_sets.hpp"
 
 namespace daxfs {
@@ -33,6 +34,7 @@ public:
     ~ImageReader();
 
     const daxfs_image& image() const { return image_; }
+    Uuid uuid() const;
 
     // All of these throw ImageError.
     daxfs_attr inode(std::uint64_t ino) const;

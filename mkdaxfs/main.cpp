@@ -4,6 +4,7 @@
 #include <csignal>
 #include <iostream>
 
+#include "input.hpp"
 #include "mkdaxfs.hpp"
 
 namespace {
@@ -20,8 +21,6 @@ void on_signal(int)
 
 int main(int argc, char** argv)
 {
-    // With stdio below it, std::cin takes an error for the end.
-    std::ios::sync_with_stdio(false);
     struct sigaction action = {};
     action.sa_handler = on_signal;
     for (const int signal : {SIGINT, SIGTERM, SIGHUP})
@@ -29,6 +28,7 @@ int main(int argc, char** argv)
     // They become errors of write(2), after which the temporary file is taken away.
     for (const int signal : {SIGXFSZ, SIGPIPE})
         std::signal(signal, SIG_IGN);
-    return daxfs::mkdaxfs_main({argv + 1, argv + argc}, std::cin, std::cout, std::cerr, &stop,
+    daxfs::InputStream in(daxfs::bytes_of(STDIN_FILENO, "standard input", &stop));
+    return daxfs::mkdaxfs_main({argv + 1, argv + argc}, in, std::cout, std::cerr, &stop,
                                isatty(STDERR_FILENO) == 1);
 }

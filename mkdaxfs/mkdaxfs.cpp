@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "mkdaxfs.hpp"
 
-#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -11,7 +10,6 @@
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -29,6 +27,7 @@
 #include "directory_source.hpp"
 #include "error.hpp"
 #include "file_contexts.hpp"
+#include "input.hpp"
 #include "oci_source.hpp"
 #include "options.hpp"
 #include "order.hpp"
@@ -237,10 +236,10 @@ std::string target_name(const Options& o)
 }
 
 // The image takes the place of what has its name: it must not be something it is made of.
-void refuse_image_instead_of_source(const Options& o)
+void refuse_image_instead_of_source(const Options& o, const std::string& image)
 {
     struct stat target = {};
-    if (stat((o.device.empty() ? o.image : o.device).c_str(), &target) != 0)
+    if (stat(image.c_str(), &target) != 0)
         return;
     const auto refuse = [&](const std::string& path) {
         struct stat st = {};
@@ -248,7 +247,7 @@ void refuse_image_instead_of_source(const Options& o)
         if (result == 0 && st.st_dev == target.st_dev && st.st_ino == target.st_ino)
             throw std::runtime_error(fmt::format("the image {} would replace {}, which it is made of: write it "
                                                  "somewhere else",
-                                                 printable(target_name(o)),
+                                                 printable(image),
                                                  path == "-" ? "standard input" : printable(path)));
     };
     for (const auto* list : {&o.tar, &o.oci, &o.text})
@@ -262,7 +261,7 @@ void refuse_image_instead_of_source(const Options& o)
 // Gives sources their files and standard input, and keeps them open.
 class Inputs {
 public:
-    explicit Inputs(std::istream& in) : in_(in) {}
+    Inputs(std::istream& in, const std::atomic<bool>* stop) : in_(in), stop_(stop) {}
 
     ReadBytes bytes(const std::string& path)
     {
@@ -275,10 +274,7 @@ public:
                 return static_cast<std::size_t>(in_.gcount());
             };
         }
-        auto file = std::make_shared<UniqueFd>(open(path.c_str(), O_RDONLY | O_CLOEXEC));
-        if (!*file)
-            throw system_failure(errno, "cannot open " + printable(path));
-        return [file, read = bytes_of(file->get(), path)](std::span<std::byte> to) { return read(to); };
+        return bytes_of_file(open_input(path, stop_), path, stop_);
     }
 
     std::istream& text(const std::string& path)
@@ -287,11 +283,7 @@ public:
             take_standard_input();
             return in_;
         }
-        auto& file = *files_.emplace_back(std::make_unique<std::ifstream>(path, std::ios::binary));
-        if (!file)
-            throw system_failure(errno, "cannot open " + printable(path));
-        refuse_directory(path);
-        return file;
+        return *files_.emplace_back(std::make_unique<InputStream>(bytes(path)));
     }
 
 private:
@@ -302,8 +294,9 @@ private:
     }
 
     std::istream& in_;
+    const std::atomic<bool>* stop_;
     bool taken_ = false;
-    std::vector<std::unique_ptr<std::ifstream>> files_;
+    std::vector<std::unique_ptr<InputStream>> files_;
 };
 
 PathFilter filter_of(const Options& o)
@@ -426,6 +419,7 @@ void make_layers(const Options& o, Streams& streams, const std::atomic<bool>* st
         const auto start = std::chrono::steady_clock::now();
         OciLayerSource source(image, i, filter, below);
         const std::string name = fmt::format("{}.{}", o.image, i + 1);
+        refuse_image_instead_of_source(o, name);
         const auto file = std::make_shared<OutputFile>(name, OutputFile::Publish::later);
         try {
             const BuildSummary summary = build_image(source, [&] { return file; }, o.build, workers);
@@ -447,8 +441,8 @@ void make_image(const CLI::App& app, const Options& o, Streams& streams, const s
 {
     const auto start = std::chrono::steady_clock::now();
     if (o.phys.empty() && o.heap.empty())
-        refuse_image_instead_of_source(o);
-    Inputs inputs(streams.in);
+        refuse_image_instead_of_source(o, target_name(o));
+    Inputs inputs(streams.in, stop);
     SourceList sources;
     std::mutex mutex;
     OnUnreadable unreadable;

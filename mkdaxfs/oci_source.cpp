@@ -210,10 +210,20 @@ void OciImage::read_layer(std::size_t index, const ArchiveTarget& target) const
     ReadBytes read = blobs_->open(layer.path);
     if (!layer.sha256.empty())
         read = checked_sha256(std::move(read), layer.sha256, name);
-    read_archive(read, name, target);
-    std::array<std::byte, 65536> rest;
-    while (read(rest) != 0)  // what follows the archive's end counts for the digest
-        target.workers.check_stop();
+    const auto drain = [&] {  // what follows the archive's end counts for the digest
+        std::array<std::byte, 65536> rest;
+        while (read(rest) != 0)
+            target.workers.check_stop();
+    };
+    try {
+        read_archive(read, name, target);
+    } catch (const Interrupted&) {
+        throw;
+    } catch (const std::runtime_error&) {
+        drain();  // that the blob is damaged says more
+        throw;
+    }
+    drain();
 }
 
 OciSource::OciSource(std::string where, PathFilter filter)

@@ -30,13 +30,24 @@ UniqueFd open_new(const std::string& base, std::string& name)
     }
 }
 
+// Where the image goes that is to be written to this path: a symlink stays, also one that leads
+// to nothing yet.
+std::string resolved(const std::filesystem::path& target)
+{
+    namespace fs = std::filesystem;
+    std::error_code failed;
+    fs::path path = target;
+    for (int links = 0; links < 40 && fs::is_symlink(path, failed); ++links)
+        path = path.parent_path() / fs::read_symlink(path, failed);
+    path = fs::weakly_canonical(path, failed);
+    return failed ? target.string() : path.string();
+}
+
 }  // namespace
 
 OutputFile::OutputFile(const std::string& target, Publish when) : when_(when)
 {
-    std::error_code ignored;
-    const auto resolved = std::filesystem::weakly_canonical(target, ignored);
-    target_ = ignored ? target : resolved.string();
+    target_ = resolved(target);
     struct stat st = {};
     const bool exists = stat(target_.c_str(), &st) == 0;
     if (exists && !S_ISREG(st.st_mode))

@@ -3,7 +3,6 @@
 
 #include <locale.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -137,24 +136,37 @@ private:
             throw std::runtime_error(fmt::format("archive {}: an entry without a name that can be read",
                                                  printable(name_)));
         const std::string path = name;
-        if (target_.filter.excludes_or_above(path) || apply_whiteout(path))
+        const bool excluded = target_.filter.excludes_or_above(path);
+        if (!excluded && apply_whiteout(path))
             return;
-        const std::string shown = "/" + printable(path);
-        if (const char* to = archive_entry_hardlink(entry)) {
-            target_.builder.link(path, to);
-            if (archive_entry_size_is_set(entry) && archive_entry_size(entry) > 0) {
-                // cpio has the content with the last name.
-                Node& node = target_.builder.file(path);
-                keep_content(entry, node);
-            }
-            return;
+        if (const char* to = archive_entry_hardlink(entry))
+            return add_link(entry, path, to, excluded);
+        Node node;
+        try {
+            const std::string shown = "/" + printable(path);
+            node = node_of(entry, shown);
+            node.xattrs = target_.builder.xattrs().intern(xattrs_of(entry, shown));
+        } catch (const std::runtime_error&) {
+            if (!excluded)
+                throw;
+            return;  // may be why
         }
-        Node node = node_of(entry, shown);
-        node.xattrs = target_.builder.xattrs().intern(xattrs_of(entry, shown));
         const char* symlink = S_ISLNK(node.mode) ? archive_entry_symlink(entry) : nullptr;
         if (S_ISREG(node.mode))
             keep_content(entry, node);
-        target_.builder.put(path, node, symlink ? symlink : "");
+        if (excluded)
+            target_.builder.put_excluded(path, node, symlink ? symlink : "");
+        else
+            target_.builder.put(path, node, symlink ? symlink : "");
+    }
+
+    void add_link(archive_entry* entry, const std::string& path, const char* to, bool excluded)
+    {
+        const std::optional<NodeId> id = excluded ? target_.builder.link_excluded(path, to)
+                                                  : target_.builder.link(path, to);
+        // cpio has the content with the last name.
+        if (id && archive_entry_size_is_set(entry) && archive_entry_size(entry) > 0)
+            keep_content(entry, target_.builder.file(*id, path));
     }
 
     bool apply_whiteout(const std::string& path)
@@ -223,19 +235,6 @@ void read_archive(const ReadBytes& read, const std::string& name, const ArchiveT
 {
     const Utf8Locale locale;
     ArchiveReader(read, name, target).run();
-}
-
-ReadBytes bytes_of(int fd, const std::string& name)
-{
-    return [fd, name](std::span<std::byte> to) {
-        for (;;) {
-            const ssize_t got = ::read(fd, to.data(), to.size());
-            if (got >= 0)
-                return static_cast<std::size_t>(got);
-            if (errno != EINTR)
-                throw system_failure(errno, "cannot read " + printable(name));
-        }
-    };
 }
 
 }  // namespace daxfs

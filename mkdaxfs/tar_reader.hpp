@@ -2,20 +2,15 @@
 // Archives through libarchive.
 #pragma once
 
-#include <cstddef>
-#include <functional>
-#include <span>
 #include <string>
 
+#include "input.hpp"
 #include "path_filter.hpp"
 #include "spool.hpp"
 #include "tree_builder.hpp"
 #include "workers.hpp"
 
 namespace daxfs {
-
-// Gives the next bytes of a stream, as many as fit at most; 0 at its end.
-using ReadBytes = std::function<std::size_t(std::span<std::byte> to)>;
 
 enum class Whiteouts {
     names,  // ".wh.x" is a file like any other
@@ -32,11 +27,8 @@ struct ArchiveTarget {
     Whiteouts whiteouts = Whiteouts::names;
 };
 
-// Put an archive's entries over the tree: tar in any dialect, cpio or zip, in any
+// Put an archive's entries over the tree: tar in any dialect or cpio, in any
 // compression that needs no other program. `name` is for messages.
 void read_archive(const ReadBytes& read, const std::string& name, const ArchiveTarget& target);
-
-// A function that reads a descriptor to its end.
-ReadBytes bytes_of(int fd, const std::string& name);
 
 }  // namespace daxfs

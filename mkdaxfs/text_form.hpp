@@ -12,7 +12,11 @@
 
 namespace daxfs {
 
-inline constexpr std::string_view text_first_line = "daxfs-text 1";
+// The first line. A text that a tool wrote is version 2, whose last line must be there: one that
+// was cut is no whole tree. A few lines by hand need none.
+inline constexpr std::string_view text_without_end = "daxfs-text 1";
+inline constexpr std::string_view text_with_end = "daxfs-text 2";
+inline constexpr std::string_view text_last_line = "end";
 
 std::string base64_encode(std::string_view bytes);
 std::optional<std::string> base64_decode(std::string_view text);

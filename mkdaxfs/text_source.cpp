@@ -36,15 +36,22 @@ public:
 
     void run()
     {
-        if (!next_line() || line_ != text_first_line)
-            throw wrong(fmt::format("wanted \"{}\" as its first line", text_first_line));
+        if (!next_line() || (line_ != text_without_end && line_ != text_with_end))
+            throw wrong(fmt::format("wanted \"{}\" or \"{}\" as its first line", text_without_end,
+                                    text_with_end));
+        const bool has_end = line_ == text_with_end;
         bool have = next_line();
-        while (have) {
+        while (have && !(has_end && line_ == text_last_line)) {
             if (number_ % 1024 == 0)
                 workers_.check_stop();
             workers_.add_entries(1);
             have = statement();
         }
+        if (has_end && !have)
+            throw wrong(fmt::format("wanted \"{}\" as the last line, got the end of a text that was cut",
+                                    text_last_line));
+        if (has_end && next_line())
+            throw wrong(fmt::format("wanted nothing after \"{}\", got more", text_last_line));
     }
 
 private:
@@ -103,7 +110,9 @@ private:
             const std::string path = decoded(word());
             const std::string to = decoded(word());
             end_of_line();
-            if (!filter_.excludes_or_above(path))
+            if (filter_.excludes_or_above(path))
+                builder_.link_excluded(path, to);
+            else
                 located([&] { builder_.link(path, to); });
             return next_line();
         }
@@ -188,11 +197,14 @@ private:
         const bool more = S_ISREG(node.mode) ? content(node.content, size) : next_line();
         if (!S_ISREG(node.mode))
             node.size = 0;
-        if (filter_.excludes_or_above(path))
-            return more;
         node.xattrs = builder_.xattrs().intern(std::move(xattrs));
         --number_;  // for messages: the line that names it
-        located([&] { builder_.put(path, node, target); });
+        located([&] {
+            if (filter_.excludes_or_above(path))
+                builder_.put_excluded(path, node, target);
+            else
+                builder_.put(path, node, target);
+        });
         ++number_;
         return more;
     }

@@ -34,6 +34,24 @@ std::string_view take_part(std::string_view& path)
     return part;
 }
 
+// Can an image hold a symlink that leads there?
+bool is_target(std::string_view target)
+{
+    return !target.empty() && target.size() <= DAXFS_SYMLINK_MAX && target.find('\0') == target.npos;
+}
+
+// The path without empty parts and ".".
+std::string plain(std::string_view path)
+{
+    std::string plain;
+    while (!path.empty()) {
+        const std::string_view part = take_part(path);
+        if (!part.empty() && part != ".")
+            plain.append(plain.empty() ? "" : "/").append(part);
+    }
+    return plain;
+}
+
 }  // namespace
 
 TreeBuilder::TreeBuilder(const TreeBuilder* below) : below_(below), slots_(1024)
@@ -71,6 +89,12 @@ std::uint32_t TreeBuilder::lookup(NodeId dir, std::string_view name) const
             return slots_[at] - 1;
     }
     return no_entry;
+}
+
+std::optional<NodeId> TreeBuilder::entry_at(NodeId dir, std::string_view name) const
+{
+    const std::uint32_t entry = lookup(dir, name);
+    return entry == no_entry ? std::nullopt : std::optional(tree_->entries[entry].node);
 }
 
 void TreeBuilder::index(std::uint32_t entry)
@@ -154,26 +178,26 @@ public:
     }
     void down(std::string_view name)
     {
-        const Node* const node = at(name);
-        if (node && S_ISDIR(node->mode))
-            dir_ = layers_->tree_->entries[layers_->lookup(dir_, name)].node;
+        const std::optional<NodeId> id = at(name);
+        if (id && S_ISDIR(node(*id).mode))
+            dir_ = *id;
         else
             ++deeper_;
     }
     std::optional<std::string> symlink(std::string_view name) const
     {
-        const Node* const node = at(name);
-        if (!node || !S_ISLNK(node->mode))
+        const std::optional<NodeId> id = at(name);
+        if (!id || !S_ISLNK(node(*id).mode))
             return std::nullopt;
-        return std::string(layers_->tree_->target(*node));
+        return std::string(layers_->tree_->target(node(*id)));
     }
 
 private:
-    const Node* at(std::string_view name) const
+    std::optional<NodeId> at(std::string_view name) const
     {
-        const std::uint32_t entry = layers_ && deeper_ == 0 ? layers_->lookup(dir_, name) : no_entry;
-        return entry == no_entry ? nullptr : &layers_->tree_->nodes[layers_->tree_->entries[entry].node];
+        return layers_ && deeper_ == 0 ? layers_->entry_at(dir_, name) : std::nullopt;
     }
+    const Node& node(NodeId id) const { return layers_->tree_->nodes[id]; }
 
     const TreeBuilder* layers_;
     NodeId dir_ = 0;           // the last directory that they have, too
@@ -295,17 +319,21 @@ NodeId TreeBuilder::put_at(NodeId dir, std::string_view name, Node node, std::st
         }
         kill(there);
     }
+    const NodeId id = add(node, name, target);
+    add_entry(dir, name, id);
+    return id;
+}
+
+NodeId TreeBuilder::add(Node node, std::string_view name, std::string_view target)
+{
     if (S_ISLNK(node.mode)) {
-        if (target.empty() || target.size() > DAXFS_SYMLINK_MAX ||
-            target.find('\0') != target.npos)
+        if (!is_target(target))
             throw std::runtime_error("target of " + shown(name) +
                                      " is not 1 to 4095 bytes long without NUL, an image holds no other");
         node.size = target.size();
         node.data = tree_->add_text(target);
     }
-    const NodeId id = tree_->add_node(node);
-    add_entry(dir, name, id);
-    return id;
+    return tree_->add_node(node);
 }
 
 void TreeBuilder::put(std::string_view path, Node node, std::string_view target)
@@ -337,22 +365,51 @@ void TreeBuilder::link_at(NodeId dir, std::string_view name, NodeId node)
     add_entry(dir, name, node);
 }
 
-void TreeBuilder::link(std::string_view path, std::string_view to)
+void TreeBuilder::put_excluded(std::string_view path, Node node, std::string_view target)
 {
-    const Place from = place(to, false);
-    const std::uint32_t target =
-        from.dir == no_entry || from.name.empty() ? no_entry : lookup(from.dir, from.name);
-    if (target == no_entry)
+    if (S_ISDIR(node.mode) || (S_ISLNK(node.mode) && !is_target(target)))
+        return;
+    node.source = source_;
+    excluded_.insert_or_assign(plain(path), add(node, path, target));
+}
+
+std::optional<NodeId> TreeBuilder::link_excluded(std::string_view path, std::string_view to)
+{
+    try {
+        const std::optional<NodeId> id = link_target(to);
+        if (id)
+            excluded_.insert_or_assign(plain(path), *id);
+        return id;
+    } catch (const std::runtime_error&) {
+        return std::nullopt;  // `to` leads nowhere: it was excluded
+    }
+}
+
+std::optional<NodeId> TreeBuilder::link_target(std::string_view path)
+{
+    const Place at = place(path, false);
+    if (at.dir != no_entry && !at.name.empty()) {
+        if (const std::optional<NodeId> id = entry_at(at.dir, at.name))
+            return id;
+    }
+    const auto excluded = excluded_.find(plain(path));
+    return excluded == excluded_.end() ? std::nullopt : std::optional(excluded->second);
+}
+
+NodeId TreeBuilder::link(std::string_view path, std::string_view to)
+{
+    const std::optional<NodeId> id = link_target(to);
+    if (!id)
         throw std::runtime_error("hard link " + shown(path) + " to " + shown(to) +
                                  (below_ ? ": that is not in this layer, make one image of all (without --layers)"
-                                         : ": that is not in the tree, or was excluded"));
-    const NodeId id = tree_->entries[target].node;
-    if (S_ISDIR(tree_->nodes[id].mode))
+                                         : ": that is not in the tree"));
+    if (S_ISDIR(tree_->nodes[*id].mode))
         throw std::runtime_error("hard link " + shown(path) + " to the directory " + shown(to));
     const Place at = place(path, true);
     if (at.name.empty())
         throw std::runtime_error("wanted a directory as the root, got a hard link");
-    link_at(at.dir, at.name, id);
+    link_at(at.dir, at.name, *id);
+    return *id;
 }
 
 std::optional<NodeId> TreeBuilder::find(std::string_view path)
@@ -362,16 +419,14 @@ std::optional<NodeId> TreeBuilder::find(std::string_view path)
         return std::nullopt;
     if (at.name.empty())
         return 0;
-    const std::uint32_t entry = lookup(at.dir, at.name);
-    return entry == no_entry ? std::nullopt : std::optional(tree_->entries[entry].node);
+    return entry_at(at.dir, at.name);
 }
 
-Node& TreeBuilder::file(std::string_view path)
+Node& TreeBuilder::file(NodeId id, std::string_view path)
 {
-    const auto id = find(path);
-    if (!id || !S_ISREG(tree_->nodes[*id].mode))
+    if (!S_ISREG(tree_->nodes[id].mode))
         throw std::runtime_error(shown(path) + " has content and is no regular file");
-    return tree_->nodes[*id];
+    return tree_->nodes[id];
 }
 
 void TreeBuilder::add_xattr(NodeId id, const Xattr& xattr)

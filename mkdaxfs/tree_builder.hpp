@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <unordered_set>
 #include <vector>
 
@@ -35,7 +36,11 @@ public:
     // made, root's, mode 0755, of time 0.
     void put(std::string_view path, Node node, std::string_view target = {});
     // Another name of what is there at `to`. Throws when that is nothing or a directory.
-    void link(std::string_view path, std::string_view to);
+    NodeId link(std::string_view path, std::string_view to);
+    // The path is left out of the tree, but may be what a link() is to: no directory, nor what
+    // an image cannot hold.
+    void put_excluded(std::string_view path, Node node, std::string_view target = {});
+    std::optional<NodeId> link_excluded(std::string_view path, std::string_view to);
     // As overlayfs has it: what lower layers have at path, or below the directory at path, is hidden.
     // What this tree has there itself stays; below one of its files nothing is left to hide.
     void hide(std::string_view path);
@@ -49,8 +54,8 @@ public:
     void clear(std::string_view path);
     // What is at path; its last part, if a symlink, is not followed.
     std::optional<NodeId> find(std::string_view path);
-    // What is at path, a regular file; throws when it is none.
-    Node& file(std::string_view path);
+    // A regular file; throws when it is none. The path is for messages.
+    Node& file(NodeId id, std::string_view path);
     const Tree& tree() const { return *tree_; }
     // Everything of another tree that finish() has been called on.
     void merge(const Tree& other);
@@ -68,9 +73,12 @@ private:
     Place place(std::string_view path, bool make);
     std::optional<NodeId> walk(std::string_view path, bool make);
     std::uint32_t lookup(NodeId dir, std::string_view name) const;
+    std::optional<NodeId> entry_at(NodeId dir, std::string_view name) const;
     std::uint32_t add_entry(NodeId dir, std::string_view name, NodeId node);
     NodeId put_at(NodeId dir, std::string_view name, Node node, std::string_view target);
+    NodeId add(Node node, std::string_view name, std::string_view target);
     void link_at(NodeId dir, std::string_view name, NodeId node);
+    std::optional<NodeId> link_target(std::string_view path);
     NodeId parent_of(NodeId dir) const;
     bool leads_through_a_file(std::string_view path);
     void add_xattr(NodeId node, const Xattr& xattr);
@@ -89,6 +97,7 @@ private:
     std::vector<std::uint32_t> slots_;  // open addressing: entry + 1
     std::size_t used_slots_ = 0;
     std::unordered_set<NodeId> implied_ = {0};  // directories made, not put
+    std::unordered_map<std::string, NodeId> excluded_;  // by path as plain() has it
     std::uint16_t source_ = 0;
     std::uint16_t layer_ = 0;
     bool has_dead_ = false;

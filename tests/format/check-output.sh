@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # check-output.sh MKDAXFS FSCK DUMP: output that cannot be written is an error, whatever it was, and
-# leaves no temporary file.
+# leaves no temporary file; a signal ends the wait for input.
 set -u
 mkdaxfs=$1 fsck=$2 dump=$3
 failed=0
@@ -43,4 +43,13 @@ done
 # 512 or 1024 bytes a block, as the shell counts: less than the image in any case.
 expect 1 "File too large" sh -c 'ulimit -f 1000 && exec "$@"' sh "$mkdaxfs" -q "$dir/out/large" "$dir/tree"
 [ "$(ls -A "$dir/out")" = image ] || fail "a run over the limit of a file's size left: $(ls -A "$dir/out")"
+
+# A pipe that its writer, this shell, holds open.
+mkfifo "$dir/silent"
+exec 3<>"$dir/silent"
+for signal in INT TERM HUP; do
+	expect 130 "interrupted, nothing was written" \
+		timeout --preserve-status -k 60 -s $signal 0.5 "$mkdaxfs" -q "$dir/out/new" --tar - <&3
+done
+[ "$(ls -A "$dir/out")" = image ] || fail "a run that was interrupted left: $(ls -A "$dir/out")"
 exit $failed

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What mkdaxfs says, and leaves, when it cannot do what it was asked.
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -7,8 +8,10 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <fstream>
 #include <sstream>
+#include <thread>
 
 #include <nlohmann/json.hpp>
 
@@ -17,6 +20,7 @@
 #include "build_image.hpp"
 #include "shell.hpp"
 #include "tree_fixture.hpp"
+#include "unique_fd.hpp"
 
 namespace daxfs::test {
 
@@ -230,6 +234,38 @@ TEST_F(MkdaxfsErrors, StoppedLeavesNothing)
         add_file(std::to_string(i), noise(1000, i));
     const std::atomic<bool> stop = true;
     expect_failure(run({image(), source()}, &stop), 130, "interrupted");
+}
+
+// A pipe whose writer says nothing is waited for until a signal comes.
+TEST_F(MkdaxfsErrors, SilentPipesAreLeft)
+{
+    const std::string fifo = source() / "fifo";
+    ASSERT_EQ(mkfifo(fifo.c_str(), 0600), 0);
+    const UniqueFd silent(open(fifo.c_str(), O_RDWR | O_CLOEXEC));
+    for (const std::string option : {"--tar", "--text", "--oci"}) {
+        std::atomic<bool> stop = false;
+        std::jthread signal([&] {
+            std::this_thread::sleep_for(std::chrono::milliseconds(200));
+            stop = true;
+        });
+        expect_failure(run({image(), option, fifo}, &stop), 130, "interrupted");
+    }
+}
+
+TEST_F(MkdaxfsErrors, ASymlinkToTheTargetStays)
+{
+    add_file("a", "x");
+    const fs::path target = source() / "target";
+    const fs::path link = root() / "link";
+    fs::create_directory(source() / "tree");
+    fs::create_symlink("second", link);
+    fs::create_symlink("source/target", root() / "second");
+    for (int i = 0; i < 2; ++i) {  // there is nothing yet, then an image
+        const ToolResult result = run({link, source() / "tree"});
+        ASSERT_EQ(result.status, 0) << result.err;
+        EXPECT_TRUE(fs::is_symlink(link) && fs::is_symlink(root() / "second"));
+        EXPECT_TRUE(ImageReader(target).find(""));
+    }
 }
 
 // Hands out one file shorter than it said.

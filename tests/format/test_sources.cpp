@@ -25,6 +25,7 @@
 #include "shell.hpp"
 #include "tree_fixture.hpp"
 #include "unique_fd.hpp"
+#include "uuid.hpp"
 
 namespace daxfs::test {
 
@@ -339,6 +340,10 @@ TEST_F(Sources, TextErrorsNameTheLine)
     };
     error("", "-, line 1: wanted \"daxfs-text 1\"");
     error("daxfs-text 1\nfile /x\n", "-, line 2: wanted reg, dir");
+    error("daxfs-text 2\nreg /x\n", "-, line 3: wanted \"end\" as the last line, got the end of a text that was cut");
+    error("daxfs-text 2\n", "-, line 2: wanted \"end\" as the last line");
+    error("daxfs-text 2\nend\nreg /x\n", "-, line 3: wanted nothing after \"end\", got more");
+    error("daxfs-text 1\nend\n", "-, line 2: wanted reg, dir");
     error("daxfs-text 1\nreg /x size=5\n+ aGVs\n", "wanted 5 bytes before this line, got 3");
     error("daxfs-text 1\nreg /x size=2\n+ aGVs\n", "more than the 2 bytes");
     error("daxfs-text 1\nreg /x size=3\n+ a-Vs\n", "wanted base64");
@@ -411,6 +416,47 @@ TEST_F(Sources, ExcludeByGlob)
     fs::remove(image("other"));
     for (const std::string glob : {"/", ".", "./", "//"})
         expect_error(run({source(), "--exclude", glob}), "wanted a glob for what is below the root, got " + glob);
+}
+
+// A hard link to an excluded name is the file all the same: whatever the tree comes from, the image is one.
+TEST_F(Sources, HardLinksToWhatIsExcluded)
+{
+    const std::string content = noise(10000, 1);
+    add_file("a/first", content);
+    for (const char* name : {"a/second", "third", "z"})
+        fs::create_hard_link(source() / "a/first", source() / name);
+    fs::create_symlink("a", source() / "a-symlink");
+    fs::create_hard_link(source() / "a-symlink", source() / "b-symlink");
+    make();
+    const std::string text = dump({"--text"}).out;
+    ASSERT_EQ(shell("cd " + source().string() + " && tar " + pax + " --numeric-owner -cf ../links.tar --no-recursion "
+                    ". a a/first a/second third z a-symlink b-symlink"), "");
+    // Of a chain, the middle is excluded, too.
+    const std::string chain = "daxfs-text 1\nreg /a size=3\n+ YWJj\nlink /b /./a\nlink /c b\nlink /d c\n";
+    const std::vector<std::string> exclude = {"-x", "/a", "-x", "third", "-x", "a-symlink"};
+    const auto with_exclude = [&](std::vector<std::string> args) {
+        args.insert(args.end(), exclude.begin(), exclude.end());
+        return args;
+    };
+    make(exclude);
+    expect_same_image(with_exclude({"--tar", root() / "links.tar"}));
+    {
+        const ImageReader reader(image());
+        expect_same_image(with_exclude({"--text", "-", "--uuid", show_uuid(reader.uuid())}), text);
+        EXPECT_EQ(content_of(reader, "z"), content);
+        EXPECT_EQ(attr_of(reader, "z").nlink, 1u);
+        EXPECT_TRUE(reader.find("b-symlink"));
+        EXPECT_FALSE(reader.find("a"));
+    }
+    ASSERT_EQ(run({"--text", "-", "-x", "a", "-x", "b", "-x", "c"}, chain).status, 0);
+    EXPECT_EQ(content_of(ImageReader(image("other")), "d"), "abc");
+    // Content that comes with the last name, which is excluded.
+    const std::string cpio = cpio_entry("x", 5, 2, 0100644, "") + cpio_entry("y", 5, 2, 0100644, "late") +
+                             cpio_entry("TRAILER!!!", 0, 1, 0, "");
+    ASSERT_EQ(run({"--tar", "-", "-x", "y"}, cpio).status, 0);
+    EXPECT_EQ(content_of(ImageReader(image("other")), "x"), "late");
+    fs::remove(image("other"));
+    expect_error(run({"--text", "-", "-x", "a"}, "daxfs-text 1\ndir /a\nlink /b /a\n"), "/a: that is not in the tree");
 }
 
 // The labels that a file_contexts file gives are those that libselinux's own tool finds.
@@ -728,6 +774,9 @@ TEST_F(Containers, DamagedImages)
     const std::string bytes = read_file(blob);
     // Behind the archive's end, where only the digest can notice it.
     std::ofstream(blob, std::ios::binary | std::ios::app) << '\0';
+    expect_error(run({"--oci", layout_}), "wanted the SHA-256 " + third_);
+    // Also where the archive cannot be read any more.
+    std::ofstream(blob, std::ios::binary) << "no archive" << bytes.substr(10);
     expect_error(run({"--oci", layout_}), "wanted the SHA-256 " + third_);
     fs::remove(blob);
     expect_error(run({"--oci", layout_}), "No such file");
