@@ -2,6 +2,7 @@
 #include "content.hpp"
 
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <unordered_map>
 #include <utility>
@@ -26,6 +27,16 @@ void Content::survey()
     add_totals();
 }
 
+// Will what is read of these files now still be in memory when they are copied?
+bool Content::stays_in_memory(const std::vector<SparseFile>& files) const
+{
+    std::uint64_t bytes = 0;
+    for (const SparseFile& file : files)
+        bytes += tree_.nodes[file.node].size;
+    const auto pages = static_cast<std::uint64_t>(sysconf(_SC_PHYS_PAGES));
+    return bytes / static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE)) < pages / 4;
+}
+
 void Content::find_sparse()
 {
     std::vector<SparseFile> candidates;
@@ -35,10 +46,11 @@ void Content::find_sparse()
             candidates.push_back({id, {}});
     }
     std::vector<char> is_sparse(candidates.size());
+    const bool all_soon = stays_in_memory(candidates);
     workers_.for_each(candidates.size(), [&](std::size_t i) {
         SparseFile& file = candidates[i];
         const auto content = source_.open(tree_, file.node);
-        is_sparse[i] = find_extents(*content, tree_.nodes[file.node].size, file.extents);
+        is_sparse[i] = find_extents(*content, tree_.nodes[file.node].size, file.extents, all_soon);
     });
     for (std::size_t i = 0; i < candidates.size(); ++i) {
         if (!is_sparse[i])

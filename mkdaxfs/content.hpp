@@ -43,6 +43,7 @@ public:
     const ContentTotals& totals() const { return totals_; }
 
 private:
+    bool stays_in_memory(const std::vector<SparseFile>& files) const;
     void find_sparse();
     void sort_by_size();
     void hash_large();

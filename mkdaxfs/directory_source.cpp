@@ -49,6 +49,11 @@ public:
         }
     }
 
+    void will_read(std::uint64_t offset, std::uint64_t len) override
+    {
+        posix_fadvise(fd_.get(), static_cast<off_t>(offset), static_cast<off_t>(len), POSIX_FADV_WILLNEED);
+    }
+
     std::vector<ByteRange> data_ranges() override
     {
         const auto size = static_cast<off_t>(tree_.nodes[node_].size);

@@ -14,6 +14,9 @@ namespace {
 
 constexpr std::uint64_t block_size = DAXFS_BLOCK_SIZE;
 constexpr std::uint64_t window_blocks = smallest_hole / block_size;
+constexpr std::uint64_t announce_blocks = (8 << 20) / block_size;
+// Of a smaller file there is little to gain, and where it is in memory already the asking takes longer.
+constexpr std::uint64_t announce_size = 1 << 20;
 
 // Runs of blocks, [begin, end).
 struct Run {
@@ -23,8 +26,9 @@ struct Run {
 
 class ZeroBlocks {
 public:
-    ZeroBlocks(FileContent& content, std::uint64_t size)
-        : content_(content), size_(size), blocks_(round_up(size, block_size) / block_size)
+    ZeroBlocks(FileContent& content, std::uint64_t size, bool all_soon)
+        : content_(content), size_(size), announces_(all_soon && size >= announce_size),
+          blocks_(round_up(size, block_size) / block_size)
     {
         for (const ByteRange& range : content.data_ranges()) {
             const Run run = {range.begin / block_size, round_up(range.end, block_size) / block_size};
@@ -79,11 +83,25 @@ private:
 
     void load(std::uint64_t block, std::uint64_t count)
     {
+        if (announces_)
+            announce(block);
         loaded_ = {block, std::min(block + count, blocks_)};
         const std::uint64_t begin = block * block_size;
         const std::uint64_t len = std::min(loaded_.end * block_size, size_) - begin;
         content_.read(begin, std::span(buffer_).first(len));
         std::fill(buffer_.begin() + static_cast<std::ptrdiff_t>(len), buffer_.end(), std::byte{0});
+    }
+
+    // From a disk, many small reads one after the other take longer than large ones ahead of them.
+    void announce(std::uint64_t block)
+    {
+        const Run data = data_from(block);
+        const std::uint64_t begin = std::max(announced_, data.begin);
+        const std::uint64_t end = std::min(begin + announce_blocks, data.end);
+        if (begin >= end || begin > block + announce_blocks)
+            return;
+        content_.will_read(begin * block_size, (end - begin) * block_size);
+        announced_ = end;
     }
 
     std::uint64_t first_zero(std::uint64_t block, std::uint64_t floor)
@@ -105,7 +123,9 @@ private:
 
     FileContent& content_;
     std::uint64_t size_;
+    bool announces_;
     std::uint64_t blocks_;
+    std::uint64_t announced_ = 0;
     std::vector<Run> data_;
     Run loaded_;
     std::array<std::byte, smallest_hole> buffer_;
@@ -113,9 +133,9 @@ private:
 
 }  // namespace
 
-bool find_extents(FileContent& content, std::uint64_t size, std::vector<Extent>& extents)
+bool find_extents(FileContent& content, std::uint64_t size, std::vector<Extent>& extents, bool all_soon)
 {
-    ZeroBlocks zeros(content, size);
+    ZeroBlocks zeros(content, size, all_soon);
     const std::vector<Run> runs = zeros.runs();
     std::uint64_t zero_blocks = 0;
     for (const Run& run : runs)

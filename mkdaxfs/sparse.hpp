@@ -28,7 +28,8 @@ struct SparseFile {
 // True when the file is better stored with holes: its runs of zero blocks of at
 // least smallest_hole make up more than 1/32 of it. Then extents is what lies
 // between them. Depends on the content alone, never on how the source stores it;
-// reads one block in 64 KiB where the source has data, and nothing in its holes.
-bool find_extents(FileContent& content, std::uint64_t size, std::vector<Extent>& extents);
+// reads one block in 64 KiB where the source has data, and nothing in its holes. With `all_soon`
+// it tells the source that all of the data will be read.
+bool find_extents(FileContent& content, std::uint64_t size, std::vector<Extent>& extents, bool all_soon);
 
 }  // namespace daxfs

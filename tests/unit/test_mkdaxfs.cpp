@@ -85,11 +85,42 @@ public:
     }
     std::vector<ByteRange> data_ranges() override { return ranges_; }
     void check_unchanged() override {}
+    void will_read(std::uint64_t offset, std::uint64_t len) override { announced.push_back({offset, offset + len}); }
+
+    void set_ranges(std::vector<ByteRange> ranges) { ranges_ = std::move(ranges); }
+
+    std::vector<ByteRange> announced;
 
 private:
     std::string bytes_;
     std::vector<ByteRange> ranges_;
 };
+
+TEST(Sparse, AnnouncesTheDataAheadOfReadingIt)
+{
+    constexpr std::uint64_t mib = 1 << 20;
+    const std::vector<ByteRange> ranges = {{0, 3 * mib}, {9 * mib, 30 * mib}};
+    MemoryFile file(std::string(40 * mib, 'x'));
+    file.set_ranges(ranges);
+    std::vector<Extent> extents;
+    EXPECT_TRUE(find_extents(file, 40 * mib, extents, true));
+    std::vector<ByteRange> joined;
+    for (const ByteRange& range : file.announced) {
+        EXPECT_LE(range.end - range.begin, 8 * mib);
+        if (!joined.empty() && joined.back().end == range.begin)
+            joined.back().end = range.end;
+        else
+            joined.push_back(range);
+    }
+    ASSERT_EQ(joined.size(), ranges.size());
+    for (std::size_t i = 0; i < ranges.size(); ++i)
+        EXPECT_TRUE(joined[i].begin == ranges[i].begin && joined[i].end == ranges[i].end) << i;
+    file.announced.clear();
+    find_extents(file, 40 * mib, extents, false);
+    MemoryFile small(std::string(mib - 1, 'x'));
+    find_extents(small, mib - 1, extents, true);
+    EXPECT_TRUE(file.announced.empty() && small.announced.empty());
+}
 
 TEST(Sparse, FindsExactlyTheLongRuns)
 {
@@ -101,7 +132,7 @@ TEST(Sparse, FindsExactlyTheLongRuns)
             bytes.replace(start * block, len * block, len * block, '\0');
             MemoryFile file(bytes);
             std::vector<Extent> extents;
-            ASSERT_EQ(find_extents(file, bytes.size(), extents), len >= 16) << start << " " << len;
+            ASSERT_EQ(find_extents(file, bytes.size(), extents, true), len >= 16) << start << " " << len;
             std::uint64_t covered = 0;
             for (const Extent& extent : extents)
                 covered += extent.len;
@@ -116,7 +147,7 @@ TEST(Sparse, ZeroTailOfAPartialBlock)
     bytes[0] = 'x';
     MemoryFile file(bytes);
     std::vector<Extent> extents;
-    ASSERT_TRUE(find_extents(file, bytes.size(), extents));
+    ASSERT_TRUE(find_extents(file, bytes.size(), extents, true));
     ASSERT_EQ(extents.size(), 1u);
     EXPECT_EQ(extents[0].len, 4096u);
 }
