@@ -56,6 +56,7 @@ _KNOWN = {
     "peak_memory_bytes": Metric("peak memory", -1),
     "peak_memory_per_file_bytes": Metric("peak memory per file", 0),
     "image_bytes": Metric("image", -1),
+    "check_seconds": Metric("check of the image", -1),
     "iops": Metric("operations per second", 1),
     **{metric: Metric(f"frames: {kind}", 0) for metric, kind in FRAMES.items()},
 }

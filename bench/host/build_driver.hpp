@@ -12,6 +12,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,6 +26,7 @@ struct BuildSample {
     std::uint64_t peak_bytes = 0; ///< largest resident set
     std::uint64_t image_bytes = 0;
     std::string image_xxh3;
+    std::optional<double> check_seconds; ///< wall clock of the check; none without one
 };
 
 /// What the driver needs of the host. An interface, so that the order of things is tested without
@@ -32,8 +34,8 @@ struct BuildSample {
 class BuildHost {
 public:
     virtual ~BuildHost() = default;
-    /// Makes the cell's image once and removes it again. Throws one line.
-    virtual BuildSample build(const Cell &cell) = 0;
+    /// Makes the cell's image once, checks it if asked to, and removes it again. Throws one line.
+    virtual BuildSample build(const Cell &cell, bool check) = 0;
     /// Takes the dataset out of the page cache; returns how: part of the proof.
     virtual std::string make_cold() = 0;
     virtual void step(const Cell &cell, const std::string &text) = 0;

@@ -99,8 +99,11 @@ void build_image(const ImageSpec &spec, const Dataset &dataset, const ImageTool 
 
 ImageTool image_tool(const ImageSpec &spec, Substitutions substitutions, const Progress &progress)
 {
-    if (spec.program)
-        substitutions["program"] = ensure_program(*spec.program, progress).string();
+    if (spec.program) {
+        const auto program = ensure_program(*spec.program, progress);
+        substitutions["program"] = program.string();
+        substitutions["programs"] = program.parent_path().string();
+    }
     if (spec.command.empty())
         throw std::runtime_error(fmt::format("wanted a command for the image {}, it is empty",
                                              spec.id));
@@ -108,12 +111,18 @@ ImageTool image_tool(const ImageSpec &spec, Substitutions substitutions, const P
     tool.command = substituted(spec.command, substitutions);
     tool.program = require_program(tool.command[0], spec.id);
     tool.version = tool_version(substituted(spec.version, substitutions));
+    tool.check = substituted(spec.check, substitutions);
     return tool;
 }
 
 Argv image_command(const ImageTool &tool, const std::string &source, const std::string &out)
 {
     return substituted(tool.command, {{"source", source}, {"out", out}});
+}
+
+Argv check_command(const ImageTool &tool, const std::string &image)
+{
+    return substituted(tool.check, {{"out", image}});
 }
 
 Image ensure_image(const ImageSpec &spec, const Dataset &dataset, Substitutions substitutions,

@@ -20,13 +20,15 @@ struct ProgramSpec {
     std::string at_least;  // version, as dpkg orders them
     std::string package;   // Debian package with it
     std::string release;   // of Debian, where that package is new enough, e.g. "trixie"
+    std::vector<std::string> also;  // programs of that package that are wanted beside it
 };
 
 // One file of workloads/images/*.toml.
 struct ImageSpec {
     std::string id;
-    Argv command;  // placeholders: {out} {source}, {program} and those of Substitutions
-    std::optional<ProgramSpec> program;  // what {program} stands for
+    Argv command;  // placeholders: {out} {source}, {program}, {programs} and those of Substitutions
+    Argv check;    // checks the image {out}, without a word to say; may be empty
+    std::optional<ProgramSpec> program;  // what {program} stands for; {programs}: its folder
     Argv version;  // prints the tool's version on stdout or stderr; may be empty
     std::uint64_t align = 0;  // the file is padded with zeros to a multiple (virtio-pmem: 2 MiB)
 };
@@ -50,9 +52,11 @@ struct ImageTool {
     std::filesystem::path program;
     Argv command;         // {source} and {out} are left to image_command()
     std::string version;
+    Argv check = {};      // {out} is left to image_command(); may be empty
 };
 ImageTool image_tool(const ImageSpec &spec, Substitutions substitutions, const Progress &progress);
 Argv image_command(const ImageTool &tool, const std::string &source, const std::string &out);
+Argv check_command(const ImageTool &tool, const std::string &image);
 
 // Builds, or finds in the cache: the key covers the dataset's content, the command, the tool's
 // version and the tool's binary.

@@ -52,13 +52,13 @@ void unpack(const ProgramSpec &spec, const fs::path &root)
 }
 
 // The other release's libc wants its own loader and libraries.
-void write_launcher(const ProgramSpec &spec, const fs::path &dir)
+void write_launcher(const std::string &name, const fs::path &dir)
 {
     const auto root = dir / "root";
     const auto loader = fs::relative(find_below(root, "ld-linux*"), dir);
     const auto libraries = fs::relative(find_below(root, "libc.so.6").parent_path(), dir);
-    const auto program = fs::relative(find_below(root, spec.name), dir);
-    const auto launcher = dir / spec.name;
+    const auto program = fs::relative(find_below(root, name), dir);
+    const auto launcher = dir / name;
     write_file(launcher, fmt::format("#!/bin/sh\n"
                                      "here=$(dirname \"$(readlink -f \"$0\")\")\n"
                                      "exec \"$here/{}\" --library-path \"$here/{}\" "
@@ -82,11 +82,15 @@ fs::path ensure_program(const ProgramSpec &spec, const Progress &progress)
 {
     if (const auto own = find_program(spec.name); own && new_enough(*own, spec))
         return *own;
-    const auto key = fmt::format("{}-{}-{}", spec.package, spec.at_least, spec.release);
+    std::vector<std::string> names{spec.name};
+    names.insert(names.end(), spec.also.begin(), spec.also.end());
+    const auto key =
+        fmt::format("{}-{}-{}-{}", spec.package, spec.at_least, spec.release, fmt::join(names, "+"));
     const auto dir = Cache::entry("programs", key, [&](const fs::path &aside) {
         progress(fmt::format("fetching {} of Debian {}", spec.package, spec.release));
         unpack(spec, aside / "root");
-        write_launcher(spec, aside);
+        for (const auto &name : names)
+            write_launcher(name, aside);
     });
     const auto program = dir / spec.name;
     if (!new_enough(program, spec))

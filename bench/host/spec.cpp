@@ -75,10 +75,14 @@ ImageSpec read_image(TomlReader &reader)
         if (std::find(spec.command.begin(), spec.command.end(), place) == spec.command.end())
             reader.fail("command", fmt::format("a command with the argument {}", place));
     spec.version = reader.texts_or_none("version");
+    spec.check = reader.texts_or_none("check");
+    if (!spec.check.empty() && std::find(spec.check.begin(), spec.check.end(), "{out}") == spec.check.end())
+        reader.fail("check", "a command with the argument {out}");
     if (reader.has("program")) {
         auto program = reader.table("program");
         spec.program = ProgramSpec{program.text("name"), program.text("at_least"),
-                                   program.text("package"), program.text("release")};
+                                   program.text("package"), program.text("release"),
+                                   program.texts_or_none("also")};
         program.finish();
     }
     spec.align = static_cast<std::uint64_t>(reader.number_if("align", 1, huge).value_or(1));

@@ -4,7 +4,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <chrono>
 #include <cstring>
 #include <sstream>
 
@@ -48,11 +47,7 @@ TEST_F(Torture, MillionFiles)
     const ImageReader reader(image());
     EXPECT_EQ(reader.image().inode_count, 1001001u);
     EXPECT_EQ(attr_of(reader, "d999/file999999").uid, 999999u);
-    const auto start = std::chrono::steady_clock::now();
-    expect_clean(reader);
-    const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    fmt::print("a full check took {:.1f} s\n", seconds);
-    EXPECT_LT(seconds, 60);  // 2 s of a quiet core; the 10 s are the bench's to show
+    expect_clean(reader);  // how long that takes: ./run-bench image-build
 }
 
 TEST_F(Torture, HundredThousandEntriesAndAsManyDirectories)

@@ -24,7 +24,7 @@ using std::vector;
 /// Notes what it is asked; a sample's figures are the number of the run.
 class FakeHost : public BuildHost {
 public:
-    BuildSample build(const Cell &cell) override
+    BuildSample build(const Cell &cell, bool check) override
     {
         calls.push_back(cell.filesystem);
         if (cell.filesystem == broken)
@@ -32,6 +32,8 @@ public:
         BuildSample sample;
         sample.seconds = ++runs[cell.filesystem];
         sample.peak_bytes = 1000;
+        if (check && cell.filesystem != "b")
+            sample.check_seconds = sample.seconds * 10;
         sample.image_xxh3 = cell.filesystem == fickle ? std::to_string(sample.seconds) : "same";
         return sample;
     }
@@ -88,6 +90,9 @@ TEST(BuildDriver, ToolsTakeTurnsAndEachRoundBeginsWithAnother)
     EXPECT_EQ(cold.filesystem, "b");
     EXPECT_EQ(row_of(results[1], "build_seconds", "warm").samples, (vector<double>{4, 5}));
     EXPECT_EQ(row_of(results[0], "build_cpu_seconds", "warm").clock, "host-cpu");
+    EXPECT_EQ(row_of(results[0], "check_seconds", "warm").samples, (vector<double>{40, 50}));
+    EXPECT_THROW(row_of(results[0], "check_seconds", "cold"), std::runtime_error);
+    EXPECT_THROW(row_of(results[1], "check_seconds", "warm"), std::runtime_error) << "has no check";
     EXPECT_EQ(row_of(results[0], "peak_memory_per_file_bytes", "warm").samples,
               (vector<double>{100, 100}));
     EXPECT_EQ(results[0].proof.at("cold"), "dropped");
@@ -125,12 +130,15 @@ protected:
         std::ofstream(dataset_.dir / "file") << "some bytes";
     }
 
-    CellResult run(const string &script)
+    CellResult run(const string &script, const string &check = "")
     {
+        ImageTool tool{"/bin/sh", {"sh", "-c", script, "{source}", "{out}"}, "1"};
+        if (!check.empty())
+            tool.check = {"sh", "-c", check, "{out}"};
         const auto host = make_build_host(
-            dataset_, {{"tool", {"/bin/sh", {"sh", "-c", script, "{source}", "{out}"}, "1"}}},
+            dataset_, {{"tool", tool}},
             {DAXBENCH_MEASURED, dir_.path(), dir_.path() / "logs", [](auto &, auto &) {}});
-        return run_builds(cells_of({"tool"}, {"cold"}), 2, *host).at(0);
+        return run_builds(cells_of({"tool"}, {check.empty() ? "cold" : "warm"}), 2, *host).at(0);
     }
 
     TempDir dir_;
@@ -159,6 +167,18 @@ TEST_F(Measured, SmallToolsAreNotChargedForTheBench)
     const auto result = run("echo image > \"$1\"");
     ASSERT_EQ(result.status, "ok") << result.error;
     EXPECT_LT(median(row_of(result, "peak_memory_bytes", "cold").samples), ballast.size() / 4);
+}
+
+TEST_F(Measured, AndWhatItsCheckTook)
+{
+    const string make = "echo image > \"$1\"";
+    const auto result = run(make, "sleep 0.3; grep -q image \"$0\"");
+    ASSERT_EQ(result.status, "ok") << result.error;
+    const auto &seconds = row_of(result, "check_seconds", "warm").samples;
+    ASSERT_EQ(seconds.size(), 2U);
+    EXPECT_GE(seconds[0], 0.3);
+    EXPECT_LT(median(row_of(result, "build_seconds", "warm").samples), seconds[0]);
+    EXPECT_NE(run(make, "echo damaged >&2; exit 4").error.find("exit status 4: damaged"), string::npos);
 }
 
 TEST_F(Measured, FailuresAreTheTools)
