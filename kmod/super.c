@@ -156,7 +156,7 @@ static int check_digest(const struct daxfs_options *options,
 {
 	if (!options->has_digest)
 		return 0;
-	if (!image->digest_kind)
+	if (!(image->compat & DAXFS_COMPAT_DIGESTS))
 		return invalf(fc, "daxfs: digest=: this image was made without --digest");
 	if (memcmp(options->digest, image->root_digest, sizeof(options->digest)))
 		return invalf(fc, "daxfs: digest=: this is another image, its root digest is %*phN",

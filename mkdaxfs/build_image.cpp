@@ -11,6 +11,7 @@
 
 #include <fmt/core.h>
 
+#include "acl.hpp"
 #include "content.hpp"
 #include "daxfs_format.h"
 #include "error.hpp"
@@ -24,11 +25,10 @@ namespace daxfs {
 
 namespace {
 
-// 4294967295 is no owner: (uid_t)-1 means "none" to the kernel.
 std::uint32_t shifted(std::uint32_t owner, std::int64_t offset, const char* option,
                       const std::function<std::string()>& path)
 {
-    constexpr std::int64_t last = std::numeric_limits<std::uint32_t>::max() - 1;
+    constexpr std::int64_t last = no_owner - 1;
     if (offset == 0)
         return owner;
     if (offset < -std::int64_t{owner} || offset > last - std::int64_t{owner})
@@ -51,6 +51,29 @@ void map_owners_and_times(Tree& tree, const BuildOptions& options)
             node.mtime_sec = options.mtime ? *options.mtime : *options.newest_mtime;
             node.mtime_nsec = 0;
         }
+    }
+}
+
+// What the kernel could not show as it is.
+void refuse_what_no_image_holds(const Tree& tree)
+{
+    const auto refuse = [&](NodeId id, const std::string& wanted, const std::string& got) {
+        throw std::runtime_error(fmt::format("{}: wanted {}, got {}", tree.shown_path(id), wanted, got));
+    };
+    std::vector<bool> good_sets(tree.xattrs.count() + 1);
+    for (const NodeId id : tree.by_ino) {
+        const Node& node = tree.nodes[id];
+        const std::uint64_t major = node.data >> 32;
+        const std::uint64_t minor = node.data & 0xffffffff;
+        if ((S_ISCHR(node.mode) || S_ISBLK(node.mode)) && (major > DAXFS_MAJOR_MAX || minor > DAXFS_MINOR_MAX))
+            refuse(id, fmt::format("a device of at most {}:{}", DAXFS_MAJOR_MAX, DAXFS_MINOR_MAX), fmt::format("{}:{}", major, minor));
+        if (node.xattrs == 0 || good_sets[node.xattrs])
+            continue;
+        for (const Xattr& xattr : tree.xattrs.decode(node.xattrs)) {
+            if ((xattr.index == DAXFS_XATTR_ACL_ACCESS || xattr.index == DAXFS_XATTR_ACL_DEFAULT) && !is_acl(xattr.value))
+                refuse(id, "an ACL as " + join_xattr_name(xattr.index, ""), "something else (--xattr-exclude leaves it out)");
+        }
+        good_sets[node.xattrs] = true;
     }
 }
 
@@ -204,6 +227,7 @@ BuildSummary build_image(TreeSource& source, const OpenOutput& open, const Build
     map_owners_and_times(*tree, options);
     exclude_xattrs(*tree, options.xattr_exclude);
     label(*tree, options);
+    refuse_what_no_image_holds(*tree);
 
     FileOrder order = find_files(*tree, options.order);
     const std::uint64_t ordered_files = order.files.size();

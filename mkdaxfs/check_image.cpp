@@ -10,6 +10,7 @@
 
 #include <fmt/core.h>
 
+#include "check_rules.hpp"
 #include "error.hpp"
 #include "placer.hpp"
 
@@ -43,10 +44,12 @@ public:
     {
         if (reader_.metadata_crc() != reader_.image().metadata_crc)
             problem(0, "the metadata does not have the checksum that the superblock says");
+        check_super(reader_, [&](const std::string& what) { problem(0, "superblock: " + what); });
         for (std::uint64_t ino = 1; ino < seen_.size(); ++ino)
             guarded(ino, [&] { look(ino); });
         for (std::uint64_t ino = 1; ino < seen_.size(); ++ino)
             guarded(ino, [&] { inode(ino); });
+        features();
         reach();
         for (std::uint64_t ino = 1; ino < seen_.size(); ++ino)
             links(ino);
@@ -94,7 +97,9 @@ private:
     void inode(std::uint64_t ino)
     {
         const daxfs_attr attr = reader_.inode(ino);
-        xattrs(attr.node);
+        const auto complain = [&](const std::string& what) { bad(ino, what); };
+        check_unused_fields(reader_, attr, complain);
+        check_xattrs(reader_, attr, complain);
         if (S_ISDIR(attr.mode))
             directory(attr);
         else if (S_ISREG(attr.mode))
@@ -107,6 +112,7 @@ private:
 
     void directory(const daxfs_attr& dir)
     {
+        check_directory_record(reader_, dir, [&](const std::string& what) { bad(dir.node.ino, what); });
         daxfs_entry before = {};
         for (std::uint32_t i = 0; i < dir.node.count; ++i) {
             const daxfs_entry entry = reader_.entry(dir.node, i);
@@ -141,38 +147,22 @@ private:
 
     void regular(const daxfs_attr& file)
     {
-        std::uint64_t data = 0;
-        for (std::uint64_t pos = 0; pos < file.node.size;) {
-            const daxfs_map run = reader_.map(file.node, pos);
-            if (!run.hole)
-                data += round_up(run.len, DAXFS_BLOCK_SIZE);
-            pos += run.len;
-            if (!run.hole && pos == file.node.size)
-                tail(file, run);
-        }
+        const std::uint64_t data =
+            runs_.add(reader_, file, [&](const std::string& what) { bad(file.node.ino, what); });
         if (data != file.blocks * DAXFS_BLOCK_SIZE)
             bad(file.node.ino, fmt::format("blocks is {}, its extents have {}", file.blocks,
                                            data / DAXFS_BLOCK_SIZE));
         data_bytes_ += data;
+        has_extents_ |= file.node.layout == DAXFS_LAYOUT_EXTENTS;
     }
 
-    // A mapping shows the bytes after the end of the file.
-    void tail(const daxfs_attr& file, const daxfs_map& last)
+    void features()
     {
-        const std::uint64_t end = last.off + last.len;
-        const auto rest = reader_.bytes(end, round_up(end, DAXFS_BLOCK_SIZE) - end);
-        if (std::any_of(rest.begin(), rest.end(), [](std::uint8_t byte) { return byte != 0; }))
-            bad(file.node.ino, "bytes after the end of the file are not 0");
-    }
-
-    void xattrs(const daxfs_node& node)
-    {
-        const std::vector<Xattr> xattrs = reader_.xattrs(node);
-        const auto unordered = [](const Xattr& a, const Xattr& b) {
-            return std::tie(a.index, a.name) >= std::tie(b.index, b.name);
-        };
-        if (std::adjacent_find(xattrs.begin(), xattrs.end(), unordered) != xattrs.end())
-            bad(node.ino, "extended attributes are not in order or occur twice");
+        const bool shares = runs_.check_sharing([&](std::uint64_t ino, const std::string& what) { bad(ino, what); });
+        if (shares && !(reader_.image().compat & DAXFS_COMPAT_SHARED_DATA))
+            problem(0, "superblock: files share data, and the feature bit for it is not set");
+        if (has_extents_ && !(reader_.image().incompat & DAXFS_INCOMPAT_EXTENTS))
+            problem(0, "superblock: files have extent lists, and the feature bit for them is not set");
     }
 
     // Mark what a walk from the root meets, once: a loop ends the walk.
@@ -274,7 +264,9 @@ private:
     const std::function<void(const Problem&)>& report_;
     const Workers& workers_;
     std::vector<Seen> seen_;  // by inode number
+    DataRuns runs_;
     std::uint64_t data_bytes_ = 0;
+    bool has_extents_ = false;
     std::uint64_t problems_ = 0;
 };
 

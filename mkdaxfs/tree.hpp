@@ -14,6 +14,8 @@ namespace daxfs {
 
 using NodeId = std::uint32_t;
 inline constexpr std::uint32_t no_entry = 0xffffffff;
+// (uid_t)-1 means "none" to the kernel: to chown(2), "leave it".
+inline constexpr std::uint32_t no_owner = 0xffffffff;
 
 // One inode. What data, first and count mean depends on the type:
 //  regular    data: image offset of the data, or of the extent list, once known;

@@ -33,6 +33,8 @@
 #define DAXFS_SYMLINK_MAX	4095
 #define DAXFS_LABEL_MAX		32
 #define DAXFS_MAX_FILE_SIZE	0x7fffffffffffffffULL
+#define DAXFS_MAJOR_MAX		0xfffU	/* of a device, as the kernel has it */
+#define DAXFS_MINOR_MAX		0xfffffU
 
 /* Inode numbers are 1-based indices into the inode table. */
 #define DAXFS_ROOT_INO		1

@@ -380,6 +380,9 @@ static int open_type(const struct daxfs_image *img, const struct daxfs_inode *ra
 		return 0;
 	case S_IFCHR:
 	case S_IFBLK:
+		if (node->data >> 32 > DAXFS_MAJOR_MAX || (u32)node->data > DAXFS_MINOR_MAX)
+			return bad(err, node->ino, "data", node->data);
+		return 0;
 	case S_IFIFO:
 	case S_IFSOCK:
 		return 0;
@@ -697,7 +700,10 @@ static int read_extent(const struct daxfs_image *img,
 	return copy_field(img, at, extent, sizeof(*extent), file->ino, "extent", err);
 }
 
-/* A file with holes: the last extent that starts at or before pos decides. */
+/*
+ * A file with holes: the last extent that starts at or before pos decides, up to
+ * where the next one starts.
+ */
 static int map_extents(const struct daxfs_image *img,
 		       const struct daxfs_node *file, u64 pos,
 		       struct daxfs_map *map, struct daxfs_err *err)
@@ -727,6 +733,8 @@ static int map_extents(const struct daxfs_image *img,
 		low = mid + 1;
 	}
 
+	if (!IS_ALIGNED(next, (u64)DAXFS_BLOCK_SIZE))
+		return bad(err, file->ino, "extent", next);
 	if (pos - start < len) {
 		if (!IS_ALIGNED(start | off | len, (u64)DAXFS_BLOCK_SIZE) ||
 		    !span_holds(&img->data, off, len))
@@ -735,12 +743,14 @@ static int map_extents(const struct daxfs_image *img,
 		map->off = off + (pos - start);
 		map->len = len - (pos - start);
 	} else {
-		if (!IS_ALIGNED(next, (u64)DAXFS_BLOCK_SIZE) || next <= pos)
+		if (next <= pos)
 			return bad(err, file->ino, "extent", next);
 		map->hole = true;
 		map->off = 0;
 		map->len = next - pos;
 	}
+	if (map->len > next - pos)
+		map->len = next - pos;
 	if (map->len > file->size - pos)
 		map->len = file->size - pos;
 	return 0;

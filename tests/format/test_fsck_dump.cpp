@@ -54,13 +54,7 @@ protected:
             change(inode);
             std::memcpy(at, &inode, sizeof(inode));
         }
-        daxfs_super super;
-        std::memcpy(&super, bytes.data(), sizeof(super));
-        super.metadata_crc = daxfs_crc32c(0, &bytes[super.metadata.off], super.metadata.len);
-        super.crc = 0;
-        std::memcpy(bytes.data(), &super, sizeof(super));
-        super.crc = daxfs_crc32c(0, bytes.data(), DAXFS_SUPER_SIZE);
-        std::memcpy(bytes.data(), &super, sizeof(super));
+        mend_checksums(bytes);
         std::ofstream(image(), std::ios::binary) << bytes;
         const ToolResult result = fsck();
         EXPECT_EQ(result.status, 4) << result.out;

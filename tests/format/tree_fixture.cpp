@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cstring>
 #include <fstream>
 #include <random>
 #include <sstream>
@@ -76,6 +77,17 @@ std::string read_file(const fs::path& path)
     std::ostringstream content;
     content << std::ifstream(path, std::ios::binary).rdbuf();
     return content.str();
+}
+
+void mend_checksums(std::string& image)
+{
+    daxfs_super super;
+    std::memcpy(&super, image.data(), sizeof(super));
+    super.metadata_crc = daxfs_crc32c(0, &image[super.metadata.off], super.metadata.len);
+    super.crc = 0;
+    std::memcpy(image.data(), &super, sizeof(super));
+    super.crc = daxfs_crc32c(0, image.data(), DAXFS_SUPER_SIZE);
+    std::memcpy(image.data(), &super, sizeof(super));
 }
 
 std::string content_of(const ImageReader& reader, std::string_view path)

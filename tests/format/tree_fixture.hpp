@@ -48,6 +48,8 @@ private:
 // Bytes that look random, the same for the same seed.
 std::string noise(std::size_t bytes, std::uint64_t seed);
 std::string read_file(const std::filesystem::path& path);
+// The checksums of an image whose bytes were changed are right again.
+void mend_checksums(std::string& image);
 // All of a regular file in an image.
 std::string content_of(const ImageReader& reader, std::string_view path);
 // Attributes of what path names; a test failure when it is not there.

@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "check_rules.hpp"
+
+#include <endian.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cstring>
+#include <string_view>
+#include <tuple>
+
+#include <fmt/core.h>
+
+#include "acl.hpp"
+#include "daxfs_format.h"
+#include "error.hpp"
+#include "placer.hpp"
+
+namespace daxfs {
+
+namespace {
+
+using Bytes = std::span<const std::uint8_t>;
+
+bool all_zero(Bytes bytes)
+{
+    return std::all_of(bytes.begin(), bytes.end(), [](std::uint8_t byte) { return byte == 0; });
+}
+
+template <typename T>
+T record_at(const ImageReader& reader, std::uint64_t off)
+{
+    T record;
+    std::memcpy(&record, reader.bytes(off, sizeof(record)).data(), sizeof(record));
+    return record;
+}
+
+void check_ranges(const daxfs_image& image, const Complain& complain)
+{
+    struct Range {
+        std::string_view name;
+        daxfs_span span;
+    };
+    std::vector<Range> ranges = {{"the superblock", {0, DAXFS_SUPER_SIZE}},
+                                 {"inodes", image.inodes}, {"dirs", image.dirs},
+                                 {"extents", image.extents}, {"symlinks", image.symlinks},
+                                 {"xattrs", image.xattrs}, {"digests", image.digests},
+                                 {"data", image.data}};
+    std::erase_if(ranges, [](const Range& range) { return range.span.len == 0; });
+    std::sort(ranges.begin(), ranges.end(),
+              [](const Range& a, const Range& b) { return a.span.off < b.span.off; });
+    for (std::size_t i = 1; i < ranges.size(); ++i) {
+        if (ranges[i].span.off - ranges[i - 1].span.off < ranges[i - 1].span.len)
+            complain(fmt::format("{} and {} overlap", ranges[i - 1].name, ranges[i].name));
+    }
+    if (image.metadata.off != DAXFS_SUPER_SIZE)
+        complain(fmt::format("metadata begins at {}, wanted {}", image.metadata.off, DAXFS_SUPER_SIZE));
+    if (image.data.len != 0 && image.data.off < image.metadata.off + image.metadata.len)
+        complain("data begins inside metadata");
+    if (image.data.len != 0 && image.data.off + image.data.len != image.size)
+        complain(fmt::format("data ends at {}, the image at {}", image.data.off + image.data.len, image.size));
+}
+
+// With the bit for them, check_image() looks at the digests themselves.
+void check_digest_fields(const daxfs_image& image, const Complain& complain)
+{
+    if (image.compat & DAXFS_COMPAT_DIGESTS)
+        return;
+    if (image.digest_kind != 0 || image.digests.len != 0 || !all_zero(image.root_digest))
+        complain(fmt::format("digests of kind {} in {} bytes, and the feature bit for them is not set",
+                             image.digest_kind, image.digests.len));
+}
+
+}  // namespace
+
+void check_super(const ImageReader& reader, const Complain& complain)
+{
+    const auto super = record_at<daxfs_super>(reader, 0);
+    if (super.huge_shift != DAXFS_HUGE_SHIFT)
+        complain(fmt::format("huge_shift is {}, wanted {}", super.huge_shift, DAXFS_HUGE_SHIFT));
+    if (super.pad0 != 0 || super.pad1 != 0)
+        complain("a pad is not 0");
+    if (!all_zero(reader.bytes(sizeof(super), DAXFS_SUPER_SIZE - sizeof(super))))
+        complain("the bytes behind its fields are not 0");
+    const Bytes label(super.label);
+    if (!all_zero(label.subspan(strnlen(reinterpret_cast<const char*>(super.label), label.size()))))
+        complain("label goes on after its NUL");
+    check_digest_fields(reader.image(), complain);
+    check_ranges(reader.image(), complain);
+}
+
+void check_unused_fields(const ImageReader& reader, const daxfs_attr& attr, const Complain& complain)
+{
+    const auto raw = record_at<daxfs_inode>(reader, reader.image().inodes.off + (attr.node.ino - 1) * sizeof(daxfs_inode));
+    const bool is_dir = S_ISDIR(attr.mode);
+    const bool is_file = S_ISREG(attr.mode);
+    const bool is_device = S_ISCHR(attr.mode) || S_ISBLK(attr.mode);
+    const bool is_list = is_file && attr.node.layout == DAXFS_LAYOUT_EXTENTS;
+    const auto unused = [&](bool is_used, std::uint64_t value, std::string_view field) {
+        if (!is_used && value != 0)
+            complain(fmt::format("{} is {}, wanted 0", field, value));
+    };
+    unused(is_file, le16toh(raw.flags), "flags");
+    unused(is_file || is_dir || S_ISLNK(attr.mode), le64toh(raw.size), "size");
+    unused(is_list || is_dir || is_device || S_ISLNK(attr.mode) || (is_file && raw.size != 0), le64toh(raw.data), "data");
+    unused(is_list || is_dir, le32toh(raw.count), "count");
+    unused(is_dir, le32toh(raw.parent), "parent");
+    unused(false, le64toh(raw.pad), "pad");
+    if (is_list && raw.size == 0)
+        complain("an empty file has an extent list");
+}
+
+void check_directory_record(const ImageReader& reader, const daxfs_attr& dir, const Complain& complain)
+{
+    const daxfs_node& node = dir.node;
+    const std::uint64_t buckets = std::uint64_t{1} << node.bucket_bits;
+    const std::uint64_t table = node.data + sizeof(daxfs_dir);
+    std::uint32_t before = 0;
+    for (std::uint64_t i = 0; i <= buckets; ++i) {
+        const std::uint32_t bound = le32toh(record_at<std::uint32_t>(reader, table + i * sizeof(bound)));
+        const bool is_right = i == 0 ? bound == 0 : bound >= before && bound <= node.count;
+        if (!is_right || (i == buckets && bound != node.count))
+            return complain(fmt::format("bucket {} begins at entry {}, with {} before it and {} entries", i, bound, before, node.count));
+        before = bound;
+    }
+    const std::uint64_t end = table + (buckets + 1) * sizeof(before);
+    bool pads = all_zero(reader.bytes(end, node.data + node.entries - end));
+    for (std::uint32_t i = 0; i < node.count; ++i)
+        pads = pads && record_at<daxfs_dirent>(reader, node.data + node.entries + i * sizeof(daxfs_dirent)).pad == 0;
+    if (!pads)
+        complain("a pad of the directory is not 0");
+}
+
+void check_xattrs(const ImageReader& reader, const daxfs_attr& attr, const Complain& complain)
+{
+    const std::vector<Xattr> xattrs = reader.xattrs(attr.node);
+    const auto unordered = [](const Xattr& a, const Xattr& b) {
+        return std::tie(a.index, a.name) >= std::tie(b.index, b.name);
+    };
+    if (std::adjacent_find(xattrs.begin(), xattrs.end(), unordered) != xattrs.end())
+        complain("extended attributes are not in order or occur twice");
+    for (const Xattr& xattr : xattrs) {
+        const bool is_acl_name = xattr.index == DAXFS_XATTR_ACL_ACCESS || xattr.index == DAXFS_XATTR_ACL_DEFAULT;
+        if (is_acl_name != xattr.name.empty())
+            complain(fmt::format("an extended attribute of kind {} is called \"{}\"", xattr.index, printable(xattr.name)));
+        else if (is_acl_name && !is_acl(xattr.value))
+            complain(fmt::format("{} is no ACL", join_xattr_name(xattr.index, "")));
+    }
+}
+
+std::uint64_t DataRuns::add(const ImageReader& reader, const daxfs_attr& file, const Complain& complain)
+{
+    const daxfs_node& node = file.node;
+    const auto ino = static_cast<std::uint32_t>(node.ino);
+    const std::uint64_t end = round_up(node.size, DAXFS_BLOCK_SIZE);
+    const std::size_t first = runs_.size();
+    std::uint64_t last_begin = 0;  // in the file, of the last run
+    if (node.layout == DAXFS_LAYOUT_FLAT) {
+        if (node.size != 0)
+            runs_.push_back({node.data, end, ino});
+    }
+    std::uint64_t at = 0;
+    for (std::uint32_t i = 0; node.layout == DAXFS_LAYOUT_EXTENTS && i < node.count; ++i) {
+        const auto raw = record_at<daxfs_extent>(reader, node.data + sizeof(daxfs_extent_list) + i * sizeof(daxfs_extent));
+        const std::uint64_t begin = le64toh(raw.file_off);
+        const std::uint64_t off = le64toh(raw.off);
+        const std::uint64_t len = le64toh(raw.len);
+        const daxfs_span& data = reader.image().data;
+        const bool is_aligned = (begin | off | len) % DAXFS_BLOCK_SIZE == 0 && len != 0;
+        const bool is_inside = begin >= at && begin <= end && len <= end - begin && off >= data.off &&
+                               len <= data.len && off - data.off <= data.len - len;
+        if (!is_aligned || !is_inside) {
+            complain(fmt::format("extent {} ({} bytes at {}, for the file's from {} on) is not behind the one before it, "
+                                 "outside the file or the data, or no whole blocks", i, len, off, begin));
+            break;
+        }
+        runs_.push_back({off, len, ino});
+        last_begin = begin;
+        at = begin + len;
+    }
+    // A mapping shows the bytes after the end of the file.
+    std::uint64_t bytes = 0;
+    for (std::size_t i = first; i < runs_.size(); ++i)
+        bytes += runs_[i].len;
+    if (bytes != 0 && last_begin + runs_.back().len > node.size) {
+        const std::uint64_t rest = node.size - last_begin;
+        if (!all_zero(reader.bytes(runs_.back().off + rest, runs_.back().len - rest)))
+            complain("bytes after the end of the file are not 0");
+    }
+    return bytes;
+}
+
+bool DataRuns::check_sharing(const std::function<void(std::uint64_t ino, const std::string& what)>& complain)
+{
+    std::sort(runs_.begin(), runs_.end(), [](const Run& a, const Run& b) {
+        return std::tie(a.off, a.len, a.ino) < std::tie(b.off, b.len, b.ino);
+    });
+    bool shared = false;
+    for (std::size_t i = 1, farthest = 0; i < runs_.size(); ++i) {
+        const Run& reach = runs_[farthest];
+        const Run& run = runs_[i];
+        if (run.off - reach.off < reach.len) {
+            const bool same = run.off == reach.off && run.len == reach.len;
+            shared |= same;
+            if (!same)
+                complain(run.ino, fmt::format("its {} bytes at {} overlap the {} at {} of inode {}, and are not the same",
+                                              run.len, run.off, reach.len, reach.off, reach.ino));
+        }
+        if (run.off + run.len > reach.off + reach.len)
+            farthest = i;
+    }
+    return shared;
+}
+
+}  // namespace daxfs
