@@ -52,8 +52,8 @@ std::uint32_t acl_id(int tag, int id, const char* name, const std::string& shown
         if (const group* group = getgrnam(name))
             return group->gr_gid;
     }
-    throw std::runtime_error(fmt::format("{}: its ACL names {}, which is unknown here: make the "
-                                         "archive with numeric owners",
+    throw std::runtime_error(fmt::format("{}: its ACL names {}, which is unknown here: add that to "
+                                         "/etc/passwd or /etc/group, or make the archive without ACLs",
                                          shown, printable(name ? name : "nobody")));
 }
 
@@ -88,12 +88,30 @@ std::string acl_value(archive_entry* entry, int type, const std::string& shown)
     return value;
 }
 
+// Of a file with an ACL that has a mask, the mode's group permissions are the mask. libarchive puts those
+// of the owning group there.
+std::uint16_t mode_of(archive_entry* entry)
+{
+    const unsigned mode = archive_entry_mode(entry);
+    archive_entry_acl_reset(entry, ARCHIVE_ENTRY_ACL_TYPE_ACCESS);
+    int type = 0;
+    int permissions = 0;
+    int tag = 0;
+    int id = 0;
+    const char* name = nullptr;
+    while (archive_entry_acl_next(entry, ARCHIVE_ENTRY_ACL_TYPE_ACCESS, &type, &permissions, &tag, &id, &name) == 0) {
+        if (tag == ARCHIVE_ENTRY_ACL_MASK)
+            return static_cast<std::uint16_t>((mode & ~0070U) | (static_cast<unsigned>(permissions) & 7) << 3);
+    }
+    return static_cast<std::uint16_t>(mode);
+}
+
 }  // namespace
 
 Node node_of(archive_entry* entry, const std::string& shown)
 {
     Node node;
-    node.mode = static_cast<std::uint16_t>(archive_entry_mode(entry));
+    node.mode = mode_of(entry);
     node.uid = to_id(archive_entry_uid(entry), "user id", shown);
     node.gid = to_id(archive_entry_gid(entry), "group id", shown);
     if (archive_entry_mtime_is_set(entry)) {

@@ -77,13 +77,16 @@ void refuse_what_no_image_holds(const Tree& tree)
     }
 }
 
-void exclude_xattrs(Tree& tree, const std::vector<std::string>& globs)
+void exclude_xattrs(Tree& tree, const BuildOptions& options)
 {
+    const std::vector<std::string>& globs = options.xattr_exclude;
     if (globs.empty())
         return;
     const std::vector<std::uint32_t> ids = tree.xattrs.edit([&](std::vector<Xattr>& xattrs) {
         std::erase_if(xattrs, [&](const Xattr& xattr) {
             const std::string name = join_xattr_name(xattr.index, xattr.name);
+            if (options.keep_opaque && name == opaque_xattr)
+                return false;
             return std::any_of(globs.begin(), globs.end(), [&](const std::string& glob) {
                 return fnmatch(glob.c_str(), name.c_str(), 0) == 0;
             });
@@ -113,7 +116,7 @@ void label(Tree& tree, const BuildOptions& options)
 // What was not asked for is what the source says.
 BuildOptions completed(BuildOptions options, const ImageIdentity& identity)
 {
-    if (options.label.empty())
+    if (!options.label)
         options.label = identity.label.value_or("");
     if (!options.uuid)
         options.uuid = identity.uuid;
@@ -176,7 +179,7 @@ daxfs_super make_super(const Tree& tree, const MetadataPlan& plan, const Placer&
     super.digests = to_range(plan.digests);
     super.data = {placer.begin(), placer.end() - placer.begin()};
     super.data_bytes = totals.data_bytes;
-    std::memcpy(super.label, options.label.data(), std::min(options.label.size(), sizeof(super.label)));
+    std::memcpy(super.label, options.label->data(), std::min(options.label->size(), sizeof(super.label)));
     return super;
 }
 
@@ -225,7 +228,7 @@ BuildSummary build_image(TreeSource& source, const OpenOutput& open, const Build
     const BuildOptions options = completed(wanted, source.identity());
     tree->finish(workers);
     map_owners_and_times(*tree, options);
-    exclude_xattrs(*tree, options.xattr_exclude);
+    exclude_xattrs(*tree, options);
     label(*tree, options);
     refuse_what_no_image_holds(*tree);
 
@@ -263,6 +266,7 @@ BuildSummary build_image(TreeSource& source, const OpenOutput& open, const Build
     BuildSummary summary = summarize(*tree, content.totals(), placer, super);
     summary.ordered_files = ordered_files;
     summary.unknown_files = order.unknown;
+    summary.label = *options.label;
     summary.digest = *options.digest;
     summary.root_digest = root_digest;
     return summary;

@@ -15,7 +15,7 @@
 namespace daxfs {
 
 struct BuildOptions {
-    std::string label;                        // at most 32 bytes
+    std::optional<std::string> label;         // at most 32 bytes; else the source's
     std::optional<Uuid> uuid;                 // else made from the content
     std::optional<std::int64_t> build_time;   // else the newest mtime, whole seconds
     std::optional<std::int64_t> mtime;        // of everything; else the source's
@@ -25,6 +25,7 @@ struct BuildOptions {
     std::int64_t uid_offset = 0;  // added to the source's; one outside 0 ... 2^32 - 2 fails
     std::int64_t gid_offset = 0;
     std::vector<std::string> xattr_exclude;   // globs for full names
+    bool keep_opaque = false;                 // but not for what marks a directory of a layer as opaque
     // SELinux label of a path ("/" in front) with this mode; "" for none.
     std::function<std::string(const std::string& path, std::uint32_t mode)> label_of;
     bool sync = true;  // write to the medium before the image gets its name
@@ -50,6 +51,7 @@ struct BuildSummary {
     std::uint64_t ordered_files = 0;  // that BuildOptions::order names
     std::uint64_t unknown_files = 0;  // its paths that name none
     Uuid uuid = {};
+    std::string label;
     DigestKind digest = DigestKind::none;
     std::string root_digest;  // of all the digests
 };

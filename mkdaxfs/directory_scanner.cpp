@@ -64,8 +64,10 @@ Node to_node(const struct stat& st)
     node.gid = st.st_gid;
     node.mtime_sec = st.st_mtim.tv_sec;
     node.mtime_nsec = static_cast<std::uint32_t>(st.st_mtim.tv_nsec);
-    if (S_ISREG(st.st_mode))
+    if (S_ISREG(st.st_mode)) {
         node.size = static_cast<std::uint64_t>(st.st_size);
+        node.content = change_stamp(st);
+    }
     if (S_ISCHR(st.st_mode) || S_ISBLK(st.st_mode))
         node.data = static_cast<std::uint64_t>(major(st.st_rdev)) << 32 | minor(st.st_rdev);
     return node;
@@ -277,6 +279,12 @@ private:
 };
 
 }  // namespace
+
+std::uint64_t change_stamp(const struct stat& st)
+{
+    return static_cast<std::uint64_t>(st.st_ctim.tv_sec) * 1'000'000'000 +
+           static_cast<std::uint64_t>(st.st_ctim.tv_nsec);
+}
 
 std::unique_ptr<Tree> scan_directory(int root, const PathFilter& filter,
                                      const OnUnreadable& unreadable, const Workers& workers)

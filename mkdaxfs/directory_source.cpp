@@ -16,23 +16,13 @@ namespace daxfs {
 
 namespace {
 
-using Stamp = DirectorySource::Stamp;
-
-std::int64_t nanoseconds(const timespec& time)
-{
-    return time.tv_sec * 1'000'000'000 + time.tv_nsec;
-}
-
 class DiskFile : public FileContent {
 public:
     DiskFile(UniqueFd fd, const Tree& tree, NodeId node)
-        : fd_(std::move(fd)), tree_(tree), node_(node), stamp_(now())
+        : fd_(std::move(fd)), tree_(tree), node_(node)
     {
-        if (stamp_.size != tree.nodes[node].size)
-            throw changed();
+        DiskFile::check_unchanged();
     }
-
-    const Stamp& stamp() const { return stamp_; }
 
     void read(std::uint64_t offset, std::span<std::byte> to) override
     {
@@ -74,7 +64,12 @@ public:
 
     void check_unchanged() override
     {
-        if (now() != stamp_)
+        struct stat st = {};
+        if (fstat(fd_.get(), &st) != 0)
+            throw system_failure(errno, "cannot stat " + tree_.shown_path(node_));
+        const Node& node = tree_.nodes[node_];
+        if (!S_ISREG(st.st_mode) || static_cast<std::uint64_t>(st.st_size) != node.size ||
+            change_stamp(st) != node.content)
             throw changed();
     }
 
@@ -88,20 +83,9 @@ public:
     }
 
 private:
-    Stamp now() const
-    {
-        struct stat st = {};
-        if (fstat(fd_.get(), &st) != 0)
-            throw system_failure(errno, "cannot stat " + tree_.shown_path(node_));
-        if (!S_ISREG(st.st_mode))
-            throw changed();
-        return {nanoseconds(st.st_mtim), nanoseconds(st.st_ctim), static_cast<std::uint64_t>(st.st_size)};
-    }
-
     UniqueFd fd_;
     const Tree& tree_;
     NodeId node_;
-    Stamp stamp_;
 };
 
 }  // namespace
@@ -138,18 +122,21 @@ std::unique_ptr<Tree> DirectorySource::scan(const Workers& workers)
     return scan_directory(root_.get(), filter_, unreadable_, workers);
 }
 
+void DirectorySource::add_to(TreeBuilder& builder, const Workers& workers)
+{
+    merged_ = scan(workers);
+    merged_->finish(workers);
+    builder.merge(*merged_);
+}
+
 std::unique_ptr<FileContent> DirectorySource::open(const Tree& tree, NodeId node) const
 {
-    UniqueFd fd(open_beneath(root_.get(), tree.path(node), O_RDONLY | O_NOFOLLOW | O_NONBLOCK));
+    const Tree& own = merged_ ? *merged_ : tree;
+    const NodeId id = merged_ ? static_cast<NodeId>(tree.nodes[node].content) : node;
+    UniqueFd fd(open_beneath(root_.get(), own.path(id), O_RDONLY | O_NOFOLLOW | O_NONBLOCK));
     if (!fd)
-        throw system_failure(errno, "cannot open " + tree.shown_path(node));
-    auto file = std::make_unique<DiskFile>(std::move(fd), tree, node);
-    if (tree.nodes[node].size >= smallest_hole) {
-        const std::lock_guard lock(mutex_);
-        if (stamps_.try_emplace(node, file->stamp()).first->second != file->stamp())
-            throw file->changed();
-    }
-    return file;
+        throw system_failure(errno, "cannot open " + own.shown_path(id));
+    return std::make_unique<DiskFile>(std::move(fd), own, id);
 }
 
 }  // namespace daxfs

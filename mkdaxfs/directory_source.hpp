@@ -4,9 +4,7 @@
 
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <string>
-#include <unordered_map>
 
 #include "directory_scanner.hpp"
 #include "path_filter.hpp"
@@ -22,24 +20,16 @@ public:
     DirectorySource(std::string path, PathFilter filter, OnUnreadable unreadable = {});
 
     std::unique_ptr<Tree> scan(const Workers& workers) override;
+    void add_to(TreeBuilder& builder, const Workers& workers) override;
     std::unique_ptr<FileContent> open(const Tree& tree, NodeId node) const override;
-
-    // What a change of a file's data changes.
-    struct Stamp {
-        std::int64_t mtime_ns = 0;
-        std::int64_t ctime_ns = 0;
-        std::uint64_t size = 0;
-        bool operator==(const Stamp&) const = default;
-    };
 
 private:
     std::string path_;
     PathFilter filter_;
     OnUnreadable unreadable_;
     UniqueFd root_;
-    // Of the files that are opened more than once, as they were the first time.
-    mutable std::mutex mutex_;
-    mutable std::unordered_map<NodeId, Stamp> stamps_;
+    // As it was scanned, when it was merged with others: there a file may have other names.
+    std::unique_ptr<Tree> merged_;
 };
 
 // openat(2) below a directory for a path of any length ("" is the directory itself).

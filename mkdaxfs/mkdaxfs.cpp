@@ -60,6 +60,7 @@ struct Options {
     std::vector<std::string> tar;
     std::vector<std::string> oci;
     std::vector<std::string> text;
+    std::string label;
     std::string uuid;
     std::vector<std::string> exclude;
     std::vector<std::string> exclude_regex;
@@ -112,7 +113,7 @@ void declare(CLI::App& app, Options& o)
     CLI::Option* mount = app.add_option("--mount", o.directory, "where to mount the buffer of --heap");
     mount->type_name("DIR")->needs(heap);
     heap->needs(mount);
-    app.add_option("-L,--label", o.build.label, "label, up to 32 bytes");
+    app.add_option("-L,--label", o.label, "label, up to 32 bytes");
     app.add_option("-U,--uuid", o.uuid, "UUID (default: made from the content)");
     app.add_option("-j,--threads", o.threads, "threads at most (default: 16, or one for each core if those are more)")
         ->check(CLI::Range(1u, 1024u));
@@ -162,9 +163,9 @@ PhysicalRange physical_range(const std::string& text)
 // What CLI11 does not check by itself. Throws CLI::ValidationError.
 void complete(Options& o)
 {
-    if (o.build.label.size() > DAXFS_LABEL_MAX)
+    if (o.label.size() > DAXFS_LABEL_MAX)
         throw CLI::ValidationError("--label", fmt::format("wanted at most {} bytes, got {}",
-                                                          DAXFS_LABEL_MAX, o.build.label.size()));
+                                                          DAXFS_LABEL_MAX, o.label.size()));
     if (!std::has_single_bit(o.build.align) || o.build.align < DAXFS_BLOCK_SIZE ||
         o.build.align > (1ULL << 30))
         throw CLI::ValidationError("--align", fmt::format("wanted a power of 2 from 4K to 1G, got {}",
@@ -191,6 +192,7 @@ void complete(Options& o)
         throw CLI::ValidationError("--layers", "wanted IMAGE for the names of the images");
     o.build.dedupe = !o.no_dedupe;
     o.build.sync = !o.no_sync;
+    o.build.keep_opaque = o.layers;
     if (!o.file_contexts.empty())
         o.build.label_of = read_file_contexts(o.file_contexts);
     if (!o.order.empty())
@@ -333,12 +335,12 @@ void add_sources(SourceList& list, const CLI::App& app, const Options& o, Inputs
     }
 }
 
-std::string to_json(const std::string& image, const Options& o, const BuildSummary& s, double seconds)
+std::string to_json(const std::string& image, const BuildSummary& s, double seconds)
 {
     return nlohmann::ordered_json{
         {"image", printable(image)},
         {"uuid", show_uuid(s.uuid)},
-        {"label", o.build.label},
+        {"label", s.label},
         {"inodes", s.inodes},
         {"files", s.files},
         {"directories", s.directories},
@@ -375,7 +377,7 @@ void report(const Options& o, const std::string& image, const BuildSummary& summ
             std::ostream& out)
 {
     if (o.json)
-        out << to_json(image, o, summary, seconds) << '\n';
+        out << to_json(image, summary, seconds) << '\n';
     else if (!o.quiet)
         out << to_text(image, o, summary, seconds) << '\n';
 }
@@ -473,6 +475,8 @@ int mkdaxfs_main(const std::vector<std::string>& args, std::istream& in, std::os
     try {
         parse_arguments(app, args, "--label");
         complete(options);
+        if (app.count("--label") != 0)  // an empty one, too
+            options.build.label = options.label;
         if (options.layers)
             make_layers(options, streams, stop);
         else

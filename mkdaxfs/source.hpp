@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -52,8 +53,11 @@ public:
     virtual ~TreeSource() = default;
     // The whole tree without file contents. finish() has not been called on it.
     virtual std::unique_ptr<Tree> scan(const Workers& workers) = 0;
-    // Put the whole tree over what is in the builder.
-    virtual void add_to(TreeBuilder& builder, const Workers& workers);
+    // Put the whole tree over what is in the builder: what a source must have to be one of several.
+    virtual void add_to([[maybe_unused]] TreeBuilder& builder, [[maybe_unused]] const Workers& workers)
+    {
+        throw std::logic_error("a source that cannot be merged with others");
+    }
     // What the source says of the image as a whole; valid after scan().
     virtual ImageIdentity identity() const { return {}; }
     // Open a regular file of that tree, finished by now. Thread-safe.

@@ -5,13 +5,6 @@
 
 namespace daxfs {
 
-void TreeSource::add_to(TreeBuilder& builder, const Workers& workers)
-{
-    const std::unique_ptr<Tree> tree = scan(workers);
-    tree->finish(workers);
-    builder.merge(*tree);
-}
-
 void SourceList::add(std::unique_ptr<TreeSource> source)
 {
     if (sources_.size() == UINT16_MAX)

@@ -136,9 +136,9 @@ private:
             throw std::runtime_error(fmt::format("archive {}: an entry without a name that can be read",
                                                  printable(name_)));
         const std::string path = name;
-        const bool excluded = target_.filter.excludes_or_above(path);
-        if (!excluded && apply_whiteout(path))
+        if (apply_whiteout(path))
             return;
+        const bool excluded = target_.filter.excludes_or_above(path);
         if (const char* to = archive_entry_hardlink(entry))
             return add_link(entry, path, to, excluded);
         Node node;
@@ -179,21 +179,26 @@ private:
         const bool overlay = target_.whiteouts == Whiteouts::overlay;
         if (last != opaque && last.starts_with(".wh..wh."))  // a union filesystem's own
             return true;
-        const std::string hidden = dir + last.substr(whiteout.size());
+        const std::string hidden = last == opaque ? dir : dir + last.substr(whiteout.size());
+        // Not by its own name: what is excluded was never there.
+        if (target_.filter.excludes_or_above(hidden))
+            return true;
         if (overlay)
-            last == opaque ? opaque_.push_back(dir) : hidden_.push_back(hidden);
+            (last == opaque ? opaque_ : hidden_).push_back(hidden);
+        else if (last == opaque)
+            target_.builder.clear(hidden);
         else
-            last == opaque ? target_.builder.clear(dir) : target_.builder.remove(hidden);
+            target_.builder.remove(hidden);
         return true;
     }
 
     // Once all that the layer itself has is there: that is not what its whiteouts hide.
     void hide_what_is_below()
     {
-        for (const std::string& path : hidden_)
-            target_.builder.hide(path);
         for (const std::string& dir : opaque_)
             target_.builder.hide_below(dir);
+        for (const std::string& path : hidden_)
+            target_.builder.hide(path);
     }
 
     void keep_content(archive_entry* entry, Node& node)

@@ -126,11 +126,9 @@ private:
 
     void remove(const std::string& path)
     {
-        const auto there = builder_.find(path);
-        if (!there || *there == 0)
+        if (!builder_.remove(path))
             throw std::runtime_error("wanted a path that an earlier source put there, got " +
                                      (path.empty() ? "none" : printable(path)));
-        builder_.remove(path);
     }
 
     void end_of_line()

@@ -101,10 +101,11 @@ void TreeBuilder::index(std::uint32_t entry)
 {
     const Entry& added = tree_->entries[entry];
     std::uint64_t at = slot_of(added.parent, tree_->name(added));
-    while (slots_[at] != 0)
+    // What is dead gives its place: a path that comes again and again makes no long chain.
+    while (slots_[at] != 0 && tree_->entries[slots_[at] - 1].parent != no_entry)
         at = (at + 1) & (slots_.size() - 1);
+    used_slots_ += slots_[at] == 0;
     slots_[at] = entry + 1;
-    ++used_slots_;
 }
 
 void TreeBuilder::grow_index()
@@ -168,6 +169,7 @@ class TreeBuilder::Below {
 public:
     explicit Below(const TreeBuilder* layers) : layers_(layers) {}
 
+    bool is_there() const { return layers_ && deeper_ == 0; }
     void to_root() { *this = Below(layers_); }
     void up()
     {
@@ -204,10 +206,12 @@ private:
     std::size_t deeper_ = 0;   // how far the walk is below it
 };
 
-// The directory that path names; none when it is not there and not to be made.
-std::optional<NodeId> TreeBuilder::walk(std::string_view path, bool make)
+// The directory that path names; none when it is not there and not to be made. is_below: is there such
+// a directory in lower layers?
+std::optional<NodeId> TreeBuilder::walk(std::string_view path, bool make, bool* is_below)
 {
     NodeId dir = 0;
+    bool lost = false;  // only lower layers may have what follows
     Below below(below_);
     int symlinks = 0;
     // What is left to walk: the path, and in front of it the targets of symlinks met.
@@ -242,14 +246,17 @@ std::optional<NodeId> TreeBuilder::walk(std::string_view path, bool make)
             left.push_back(target);
             done.push_back(0);
         };
-        const std::uint32_t entry = lookup(dir, part);
+        const std::uint32_t entry = lost ? no_entry : lookup(dir, part);
         if (entry == no_entry) {
             if (const auto target = below.symlink(part)) {
                 follow(*target);
                 continue;
             }
-            if (!make)
-                return std::nullopt;
+            if (!make) {
+                lost = true;
+                below.down(part);
+                continue;
+            }
             Node implied;
             implied.mode = S_IFDIR | 0755;
             dir = put_at(dir, part, implied, {});
@@ -277,7 +284,9 @@ std::optional<NodeId> TreeBuilder::walk(std::string_view path, bool make)
         dir = id;
         below.down(part);
     }
-    return dir;
+    if (is_below)
+        *is_below = below.is_there();
+    return lost ? std::nullopt : std::optional(dir);
 }
 
 TreeBuilder::Place TreeBuilder::place(std::string_view path, bool make)
@@ -426,6 +435,7 @@ Node& TreeBuilder::file(NodeId id, std::string_view path)
 {
     if (!S_ISREG(tree_->nodes[id].mode))
         throw std::runtime_error(shown(path) + " has content and is no regular file");
+    tree_->nodes[id].source = source_;
     return tree_->nodes[id];
 }
 
@@ -456,10 +466,34 @@ void TreeBuilder::hide(std::string_view path)
     const auto there = find(path);
     if (there && S_ISDIR(tree_->nodes[*there].mode))
         return hide_below(path);
+    const std::size_t slash = path.rfind('/');
+    if (there || !shows_through(slash == path.npos ? "" : path.substr(0, slash)))
+        return;
     Node whiteout;
     whiteout.mode = S_IFCHR;  // 0:0
-    if (!there)
-        put(path, whiteout);
+    put(path, whiteout);
+}
+
+bool TreeBuilder::shows_through(std::string_view directory)
+{
+    bool is_below = false;
+    const std::optional<NodeId> dir = walk(directory, false, &is_below);
+    // An opaque directory further up hides what is below it, too.
+    for (NodeId id = dir.value_or(0); id != 0; id = parent_of(id)) {
+        if (is_opaque(id))
+            return false;
+    }
+    return is_below && !is_opaque(0);
+}
+
+bool TreeBuilder::is_opaque(NodeId id) const
+{
+    if (tree_->nodes[id].xattrs == 0)
+        return false;
+    const auto all = tree_->xattrs.decode(tree_->nodes[id].xattrs);
+    return std::any_of(all.begin(), all.end(), [](const Xattr& xattr) {
+        return xattr.index == opaque.index && xattr.name == opaque.name;
+    });
 }
 
 void TreeBuilder::hide_below(std::string_view path)
@@ -488,8 +522,10 @@ void TreeBuilder::adopt_parents(TreeBuilder& below)
             copy.xattrs = 0;
             return below.put(path, copy, tree_->target(node));
         }
-        if (!S_ISDIR(node.mode))
-            return below.remove(path);
+        if (!S_ISDIR(node.mode)) {
+            below.remove(path);
+            return;
+        }
         const auto known = below.find(path);
         if (known && implied_.contains(id)) {
             const Node& from = below.tree_->nodes[*known];
@@ -509,40 +545,36 @@ void TreeBuilder::adopt_parents(TreeBuilder& below)
         if (is_opaque)
             below.clear(path);
     };
-    const auto has_opaque = [&](NodeId id) {
-        if (tree_->nodes[id].xattrs == 0)
-            return false;
-        const auto all = xattrs().decode(tree_->nodes[id].xattrs);
-        return std::any_of(all.begin(), all.end(), [](const Xattr& xattr) {
-            return xattr.index == opaque.index && xattr.name == opaque.name;
-        });
-    };
     const auto is_there = [&](std::uint32_t entry) {
         while (entry != no_entry && tree_->entries[entry].parent != no_entry)
             entry = tree_->nodes[tree_->entries[entry].parent].entry;
         return entry == no_entry;
     };
-    adopt(0, "", has_opaque(0));
+    adopt(0, "", is_opaque(0));
     // A directory's entry is older than those of what is in it.
     for (std::uint32_t i = 0; i < tree_->entries.size(); ++i) {
         const Entry& entry = tree_->entries[i];
         if (is_there(i))
             adopt(entry.node, tree_->path(entry.parent) + "/" + std::string(tree_->name(entry)),
-                  has_opaque(entry.node));
+                  is_opaque(entry.node));
     }
 }
 
-void TreeBuilder::remove(std::string_view path)
+bool TreeBuilder::remove(std::string_view path)
 {
     const Place at = place(path, false);
     const std::uint32_t entry =
         at.dir == no_entry || at.name.empty() ? no_entry : lookup(at.dir, at.name);
     if (entry == no_entry)
-        return;
-    if (layers_[entry] != layer_)
+        return false;
+    if (layers_[entry] != layer_) {
         kill(entry);
-    else if (S_ISDIR(tree_->nodes[tree_->entries[entry].node].mode))
-        clear_below(tree_->entries[entry].node);
+        return true;
+    }
+    if (!S_ISDIR(tree_->nodes[tree_->entries[entry].node].mode))
+        return false;
+    clear_below(tree_->entries[entry].node);
+    return true;
 }
 
 void TreeBuilder::clear(std::string_view path)
@@ -554,15 +586,17 @@ void TreeBuilder::clear(std::string_view path)
 
 void TreeBuilder::merge(const Tree& other)
 {
-    const auto adopt = [&](const Node& node) {
+    const auto adopt = [&](NodeId id) {
+        const Node& node = other.nodes[id];
         Node own = node;
+        own.content = id;
         own.xattrs = node.xattrs == 0 ? 0 : xattrs().intern_bytes(other.xattrs.bytes(node.xattrs));
         own.count = 0;
         own.ino = 0;
         own.nlink = 0;
         return own;
     };
-    put("", adopt(other.nodes[0]));
+    put("", adopt(0));
     std::vector<NodeId> ids(other.nodes.size(), no_entry);
     ids[0] = 0;
     // Parents come before their children in inode order.
@@ -577,7 +611,7 @@ void TreeBuilder::merge(const Tree& other)
             if (ids[entry.node] != no_entry)
                 link_at(ids[dir], other.name(entry), ids[entry.node]);
             else
-                ids[entry.node] = put_at(ids[dir], other.name(entry), adopt(node), target);
+                ids[entry.node] = put_at(ids[dir], other.name(entry), adopt(entry.node), target);
         }
     }
 }

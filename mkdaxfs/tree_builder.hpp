@@ -16,6 +16,9 @@
 
 namespace daxfs {
 
+// What marks a directory of a layer that hides all below it, for overlayfs.
+inline constexpr std::string_view opaque_xattr = "trusted.overlay.opaque";
+
 // Paths are relative to the root; a leading slash, "." and empty parts do not count,
 // ".." is refused. Symlinks in front of the last part are followed inside the tree, as
 // they would be when an archive is unpacked; the last part never is.
@@ -42,22 +45,24 @@ public:
     void put_excluded(std::string_view path, Node node, std::string_view target = {});
     std::optional<NodeId> link_excluded(std::string_view path, std::string_view to);
     // As overlayfs has it: what lower layers have at path, or below the directory at path, is hidden.
-    // What this tree has there itself stays; below one of its files nothing is left to hide.
+    // What this tree has there itself stays. Where nothing shows through, in an opaque directory or
+    // below what no lower layer has, nothing is put: overlayfs would show the whiteout itself.
     void hide(std::string_view path);
     void hide_below(std::string_view path);
     // Give the parents that were missing the attributes of the directories in `below`, which has
     // the lower layers' directories and symlinks; then put this layer's there.
     void adopt_parents(TreeBuilder& below);
-    // What earlier layers put at path goes.
-    void remove(std::string_view path);
+    // What earlier layers put at path goes. False when there is nothing of theirs.
+    bool remove(std::string_view path);
     // What earlier layers put below the directory goes.
     void clear(std::string_view path);
     // What is at path; its last part, if a symlink, is not followed.
     std::optional<NodeId> find(std::string_view path);
-    // A regular file; throws when it is none. The path is for messages.
+    // A regular file that gets its content from this source; throws when it is none. The path is for messages.
     Node& file(NodeId id, std::string_view path);
     const Tree& tree() const { return *tree_; }
-    // Everything of another tree that finish() has been called on.
+    // Everything of another tree that finish() has been called on. Node::content of what comes from it
+    // is the node's id there.
     void merge(const Tree& other);
 
     // Use it no more afterwards.
@@ -71,7 +76,9 @@ private:
     };
 
     Place place(std::string_view path, bool make);
-    std::optional<NodeId> walk(std::string_view path, bool make);
+    std::optional<NodeId> walk(std::string_view path, bool make, bool* is_below = nullptr);
+    bool shows_through(std::string_view directory);
+    bool is_opaque(NodeId id) const;
     std::uint32_t lookup(NodeId dir, std::string_view name) const;
     std::optional<NodeId> entry_at(NodeId dir, std::string_view name) const;
     std::uint32_t add_entry(NodeId dir, std::string_view name, NodeId node);

@@ -58,7 +58,8 @@ std::string encode(const std::vector<Xattr>& xattrs)
 bool split_xattr_name(std::string_view full, Xattr& xattr)
 {
     for (const Namespace& space : namespaces) {
-        if (space.has_name ? !full.starts_with(space.prefix) : full != space.prefix)
+        const bool is_named = full.size() > space.prefix.size();
+        if (!full.starts_with(space.prefix) || is_named != space.has_name)
             continue;
         xattr.index = space.index;
         xattr.name = full.substr(space.prefix.size());

@@ -105,6 +105,27 @@ TEST_F(Sources, TarIsTheSameAsItsDirectory)
     expect_same_image({"--tar", "-", "--threads", "1"}, read_file(root() / "gz.tar"));
 }
 
+// The group permissions of a mode are the mask of the ACL, not what the owning group has.
+TEST_F(Sources, TarWithAcls)
+{
+    const fs::path file = add_file("file", "x");
+    const fs::path dir = add_file("dir/x", "y").parent_path();
+    const auto entry = [](int tag, int permissions, std::uint32_t id = 0xffffffff) {
+        std::string text = {static_cast<char>(tag), 0, static_cast<char>(permissions), 0};
+        return text.append(reinterpret_cast<const char*>(&id), sizeof(id));
+    };
+    const std::string acl = std::string("\2\0\0\0", 4) + entry(1, 6) + entry(2, 6, 4711) + entry(4, 0) + entry(16, 6) + entry(32, 0);
+    for (const auto& [path, name] : {std::pair(file, "system.posix_acl_access"), std::pair(dir, "system.posix_acl_default"),
+                                     std::pair(dir, "system.posix_acl_access")}) {
+        if (setxattr(path.c_str(), name, acl.data(), acl.size(), 0) != 0)
+            GTEST_SKIP() << "no ACLs on this filesystem";
+    }
+    make();
+    EXPECT_EQ(attr_of(ImageReader(image()), "file").mode & 0777, 0660u);
+    tar("acl.tar", pax + " --acls");
+    expect_same_image({"--tar", root() / "acl.tar"});
+}
+
 TEST_F(Sources, GnuTarWithWholeSeconds)
 {
     add_file("a/b", "x");
@@ -171,6 +192,7 @@ TEST_F(Sources, ChangeOfADirectorysFileIsNoticed)
     EXPECT_NO_THROW(open_small->check_unchanged());
     change(small);
     EXPECT_THROW(open_small->check_unchanged(), std::runtime_error);
+    EXPECT_THROW(source.open(*tree, node("small")), std::runtime_error) << "changed since it was scanned";
     // A large file is opened piece by piece.
     EXPECT_NO_THROW(source.open(*tree, node("large"))->check_unchanged());
     EXPECT_NO_THROW(source.open(*tree, node("large")));
@@ -355,6 +377,8 @@ TEST_F(Sources, TextErrorsNameTheLine)
           "line 5: /d/c leads through /d/c, which is no directory");
     error("daxfs-text 1\nchr\n", "line 2: wanted a path after chr");
     error("daxfs-text 1\nreg /a\nremove /b\n", "line 3: wanted a path that an earlier source put there, got /b");
+    error("daxfs-text 1\nreg /a\nremove /a\n", "line 3: wanted a path that an earlier source put there, got /a");
+    error("daxfs-text 1\nreg /a xattr.user.=v\n", "line 2: wanted xattr.NAMESPACE.NAME=VALUE, got user.");
     error("daxfs-text 1\nremove\n", "line 2: wanted a path that an earlier source put there, got none");
     error("daxfs-text 1\nremove /../x\n", "line 2: wanted a path inside the tree");
     error("daxfs-text 1\nlnk /a\n", "not 1 to 4095 bytes");
@@ -416,6 +440,33 @@ TEST_F(Sources, ExcludeByGlob)
     fs::remove(image("other"));
     for (const std::string glob : {"/", ".", "./", "//"})
         expect_error(run({source(), "--exclude", glob}), "wanted a glob for what is below the root, got " + glob);
+}
+
+// What is merged may give a directory's files names that the directory does not have.
+TEST_F(Sources, ALabelCanBeTakenAway)
+{
+    const std::string text = "daxfs-text 1\nlabel name\n";
+    ASSERT_EQ(run({"--text", "-"}, text).status, 0);
+    EXPECT_STREQ(ImageReader(image("other")).image().label, "name");
+    ASSERT_EQ(run({"--text", "-", "--label", ""}, text).status, 0);
+    EXPECT_STREQ(ImageReader(image("other")).image().label, "");
+}
+
+TEST_F(Sources, FurtherNamesOfADirectorysFiles)
+{
+    add_file("a", "AAAA");
+    add_file("b", "BBBB");
+    add_file("usr/bin/vim", "vim");
+    const std::string text = "daxfs-text 1\nlink /a /b\nlink /0 /b\nlink /bin/vi /usr/bin/vim\nlink /renamed /usr/bin/vim\n"
+                             "remove /usr/bin/vim\n";
+    const ToolResult result = run({source(), "--pseudo", "-"}, text);
+    ASSERT_EQ(result.status, 0) << result.err;
+    const ImageReader reader(image("other"));
+    for (const char* name : {"a", "b", "0"})
+        EXPECT_EQ(content_of(reader, name), "BBBB") << name;
+    for (const char* name : {"bin/vi", "renamed"})
+        EXPECT_EQ(content_of(reader, name), "vim") << name;
+    EXPECT_FALSE(reader.find("usr/bin/vim"));
 }
 
 // A hard link to an excluded name is the file all the same: whatever the tree comes from, the image is one.
@@ -680,7 +731,8 @@ TEST_F(Containers, LayersOverOthers)
     const std::pair<const char*, const char*> files[] = {
         {"etc/b", "b"}, {"gone", "now a file"}, {"gone/.wh.x", ""}, {"both/.wh..wh..opq", ""},
         {"new", "n"}, {".wh.new", ""}, {"dir/f", "f"}, {".wh.dir", ""}, {".wh.lost", ""},
-        {"lib/sub/f", "s"}, {"lib/.wh.a", ""}};
+        {"lib/sub/f", "s"}, {"lib/.wh.a", ""}, {"both/.wh.old", ""}, {"both/sub/.wh.old", ""}, {"fresh/f", "f"},
+        {"fresh/.wh.x", ""}, {"nowhere/.wh.x", ""}};
     std::string list;
     for (int i = 0; const auto& [name, content] : files) {
         const std::string number = std::to_string(++i);
@@ -723,10 +775,29 @@ TEST_F(Containers, LayersOverOthers)
     EXPECT_FALSE(reader.find("lib"));
     EXPECT_EQ(content_of(reader, "usr/lib/sub/f"), "s");
     EXPECT_EQ(attr_of(reader, "usr/lib/a").mode, unsigned{S_IFCHR});
+    // Where nothing shows through, overlayfs would show the whiteout itself.
+    for (const char* path : {"both/old", "both/sub", "fresh/x", "nowhere"})
+        EXPECT_FALSE(reader.find(path)) << path;
+    EXPECT_TRUE(reader.find("fresh/f"));
     // Made anew over the whiteout: it looks like nothing below.
-    const ImageReader highest(root() / "other.3");
-    EXPECT_EQ(attr_of(highest, "lost/sub").mode, S_IFDIR | 0755u);
-    EXPECT_EQ(attr_of(highest, "lost").mtime_sec, 0);
+    {
+        const ImageReader highest(root() / "other.3");
+        EXPECT_EQ(attr_of(highest, "lost/sub").mode, S_IFDIR | 0755u);
+        EXPECT_EQ(attr_of(highest, "lost").mtime_sec, 0);
+    }
+    // What marks a directory as opaque is no attribute of the tree's.
+    ASSERT_EQ(run({"--layers", "--oci", layout_, "--xattr-exclude", "*"}).status, 0);
+    const ImageReader bare(root() / "other.2");
+    EXPECT_EQ(bare.xattrs(attr_of(bare, "both").node).size(), 1u);
+}
+
+TEST_F(Containers, WhiteoutsAreNotExcludedByTheirNames)
+{
+    three_layers();
+    for (const char* glob : {".*", ".wh.*", "*"}) {
+        ASSERT_EQ(run({"--oci", layout_, "-x", glob}).status, 0);
+        EXPECT_FALSE(ImageReader(image("other")).find("etc/removed")) << glob;
+    }
 }
 
 TEST_F(Containers, LayersAreMadeAllOrNone)
