@@ -11,7 +11,9 @@
 #include <cerrno>
 #include <cstring>
 #include <memory>
+#include <string_view>
 #include <unordered_map>
+#include <vector>
 
 #include <fmt/core.h>
 
@@ -37,11 +39,16 @@ bool is_empty(int dir)
     return true;
 }
 
+bool drop_xattr(int fd, const char* name)
+{
+    return fgetxattr(fd, name, nullptr, 0) < 0 || fremovexattr(fd, name) == 0;
+}
+
 class Extraction {
 public:
     Extraction(const ImageReader& reader, const std::string& directory,
                const std::function<void(const std::string&)>& warn)
-        : reader_(reader), warn_(warn), seen_(reader.image().inode_count + 1)
+        : reader_(reader), warn_(warn)
     {
         if (mkdir(directory.c_str(), 0700) != 0 && errno != EEXIST)
             throw system_failure(errno, "cannot make the directory " + printable(directory));
@@ -51,22 +58,25 @@ public:
         if (!is_empty(root_.get()))
             throw std::runtime_error(fmt::format("wanted an empty directory to extract to, {} is not",
                                                  printable(directory)));
+        // All below would inherit it, and get a mode by it.
+        if (!drop_xattr(root_.get(), "system.posix_acl_default"))
+            throw system_failure(errno, "cannot remove the default ACL of " + printable(directory));
+        if (!drop_xattr(root_.get(), "system.posix_acl_access"))
+            this->warn("", "its ACL");
     }
 
-    // One open directory a level, closed (and given its attributes) on the way up.
+    // Until all is there, hard links too, directories can be written to and entered; their
+    // attributes come with a second walk.
     std::uint64_t run()
     {
-        levels_.push_back(enter(UniqueFd(dup(root_.get())), "", DAXFS_ROOT_INO));
-        while (!levels_.empty()) {
-            Level& level = levels_.back();
-            if (level.next == level.entries.size()) {
-                const Level done = leave();
-                attributes_of_fd(done.fd.get(), done.attr, done.path);
-                continue;
-            }
-            const auto [name, ino] = level.entries[level.next++];
-            entry(level, name, ino);
-        }
+        walk([this](Level& level, const std::string& name, std::uint32_t ino) { entry(level, name, ino); },
+             [](const Level&) {});
+        walk(
+            [this](Level& level, const std::string& name, std::uint32_t ino) {
+                if (S_ISDIR(reader_.inode(ino).mode))
+                    descend(level, name, ino);
+            },
+            [this](const Level& done) { attributes_of_fd(done.fd.get(), done.attr, done.path); });
         return warnings_;
     }
 
@@ -78,6 +88,23 @@ private:
         std::vector<std::pair<std::string, std::uint32_t>> entries;
         std::size_t next = 0;
     };
+
+    // One open directory a level, closed on the way up.
+    template <typename OnEntry, typename OnLeave>
+    void walk(const OnEntry& on_entry, const OnLeave& on_leave)
+    {
+        seen_.assign(reader_.image().inode_count + 1, false);
+        levels_.push_back(enter(UniqueFd(dup(root_.get())), "", DAXFS_ROOT_INO));
+        while (!levels_.empty()) {
+            Level& level = levels_.back();
+            if (level.next == level.entries.size()) {
+                on_leave(leave());
+                continue;
+            }
+            const auto [name, ino] = level.entries[level.next++];
+            on_entry(level, name, ino);
+        }
+    }
 
     Level leave()
     {
@@ -108,10 +135,32 @@ private:
         return level;
     }
 
-    void warn(const std::string& path, const char* what)
+    // Opens a directory that was made before.
+    void descend(Level& level, const std::string& name, std::uint32_t ino)
+    {
+        const std::string path = path_of(level, name);
+        UniqueFd fd(openat(level.fd.get(), name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+        if (!fd)
+            throw failure(path);
+        if (levels_.size() > 64)
+            level.fd.reset();
+        levels_.push_back(enter(std::move(fd), path, ino));
+    }
+
+    static std::string path_of(const Level& level, const std::string& name)
+    {
+        return level.path.empty() ? name : level.path + "/" + name;
+    }
+
+    void warn(const std::string& path, const char* what, const char* why)
     {
         ++warnings_;
-        warn_(fmt::format("/{}: cannot set {}: {}", printable(path), what, std::strerror(errno)));
+        warn_(fmt::format("/{}: cannot set {}: {}", printable(path), what, why));
+    }
+
+    void warn(const std::string& path, const char* what)
+    {
+        warn(path, what, std::strerror(errno));
     }
 
     std::runtime_error failure(const std::string& path) const
@@ -139,17 +188,12 @@ private:
     void entry(Level& level, const std::string& name, std::uint32_t ino)
     {
         const daxfs_attr attr = reader_.inode(ino);
-        const std::string path = level.path.empty() ? name : level.path + "/" + name;
+        const std::string path = path_of(level, name);
         const int dir = level.fd.get();
         if (S_ISDIR(attr.mode)) {
             if (mkdirat(dir, name.c_str(), 0700) != 0)
                 throw failure(path);
-            UniqueFd fd(openat(dir, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-            if (!fd)
-                throw failure(path);
-            if (levels_.size() > 64)
-                level.fd.reset();
-            levels_.push_back(enter(std::move(fd), path, ino));
+            descend(level, name, ino);
             return;
         }
         if (attr.nlink > 1) {
@@ -164,8 +208,8 @@ private:
         }
         if (S_ISREG(attr.mode))
             regular(dir, name, path, attr);
-        else
-            special(dir, name, path, attr);
+        else if (!special(dir, name, path, attr))
+            first_.erase(ino);
     }
 
     void regular(int dir, const std::string& name, const std::string& path, const daxfs_attr& attr)
@@ -190,7 +234,8 @@ private:
         attributes_of_fd(fd.get(), attr, path);
     }
 
-    void special(int dir, const std::string& name, const std::string& path, const daxfs_attr& attr)
+    // False when there is no such file now.
+    bool special(int dir, const std::string& name, const std::string& path, const daxfs_attr& attr)
     {
         if (S_ISLNK(attr.mode)) {
             if (symlinkat(reader_.target(attr.node).c_str(), dir, name.c_str()) != 0)
@@ -198,12 +243,12 @@ private:
         } else if (mknodat(dir, name.c_str(), static_cast<mode_t>(attr.mode & S_IFMT) | 0600,
                            makedev(attr.rdev_major, attr.rdev_minor)) != 0) {
             warn(path, "it up as a special file");
-            return;
+            return false;
         }
         // No descriptor of it that could be written through: by its name in the directory.
-        const bool owned = fchownat(dir, name.c_str(), attr.uid, attr.gid, AT_SYMLINK_NOFOLLOW) == 0;
-        if (!owned)
-            warn(path, "its owner");
+        const bool owned = is_owned(attr, path, [&] {
+            return fchownat(dir, name.c_str(), attr.uid, attr.gid, AT_SYMLINK_NOFOLLOW);
+        });
         if (!S_ISLNK(attr.mode) && fchmodat(dir, name.c_str(), mode_of(attr, owned, path), 0) != 0)
             warn(path, "its mode");
         const std::string proc = fmt::format("/proc/self/fd/{}/{}", dir, name);
@@ -213,24 +258,50 @@ private:
                 warn(path, full.c_str());
         }
         const timespec times[2] = {{0, UTIME_OMIT}, {attr.mtime_sec, attr.mtime_nsec}};
-        if (utimensat(dir, name.c_str(), times, AT_SYMLINK_NOFOLLOW) != 0)
+        struct stat now = {};
+        if (utimensat(dir, name.c_str(), times, AT_SYMLINK_NOFOLLOW) != 0 ||
+            fstatat(dir, name.c_str(), &now, AT_SYMLINK_NOFOLLOW) != 0)
             warn(path, "its time");
+        else
+            compare_time(now, attr, path);
+        return true;
+    }
+
+    // Gives it the owner by chown(2), to which an id of -1 means to leave it. Is it the
+    // image's then?
+    template <typename Chown>
+    bool is_owned(const daxfs_attr& attr, const std::string& path, const Chown& chown)
+    {
+        constexpr auto nobody = static_cast<uid_t>(-1);
+        if (attr.uid == nobody || attr.gid == nobody) {
+            warn(path, "its owner", "4294967295 is no id");
+            return false;
+        }
+        if (chown() == 0)
+            return true;
+        warn(path, "its owner");
+        return false;
+    }
+
+    // What a filesystem has no room for it changes without a word.
+    void compare_time(const struct stat& now, const daxfs_attr& attr, const std::string& path)
+    {
+        if (now.st_mtim.tv_sec != attr.mtime_sec || now.st_mtim.tv_nsec != attr.mtime_nsec)
+            warn(path, "its time", "the filesystem does not hold it");
     }
 
     // Under another owner a program is not to run as who extracts it.
     mode_t mode_of(const daxfs_attr& attr, bool owned, const std::string& path)
     {
         if (!owned && (attr.mode & (S_ISUID | S_ISGID)) != 0)
-            warn(path, "set-user-ID and set-group-ID under another owner");
+            warn(path, "set-user-ID and set-group-ID", "it has another owner");
         return attr.mode & (owned ? 07777 : 01777);
     }
 
     // The owner before the mode and capabilities, which a change of owner takes away.
     void attributes_of_fd(int fd, const daxfs_attr& attr, const std::string& path)
     {
-        const bool owned = fchown(fd, attr.uid, attr.gid) == 0;
-        if (!owned)
-            warn(path, "its owner");
+        const bool owned = is_owned(attr, path, [&] { return fchown(fd, attr.uid, attr.gid); });
         for (const Xattr& xattr : reader_.xattrs(attr.node)) {
             const std::string full = join_xattr_name(xattr.index, xattr.name);
             if (fsetxattr(fd, full.c_str(), xattr.value.data(), xattr.value.size(), 0) != 0)
@@ -239,8 +310,11 @@ private:
         if (fchmod(fd, mode_of(attr, owned, path)) != 0)
             warn(path, "its mode");
         const timespec times[2] = {{0, UTIME_OMIT}, {attr.mtime_sec, attr.mtime_nsec}};
-        if (futimens(fd, times) != 0)
+        struct stat now = {};
+        if (futimens(fd, times) != 0 || fstat(fd, &now) != 0)
             warn(path, "its time");
+        else
+            compare_time(now, attr, path);
     }
 
     const ImageReader& reader_;
