@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <memory>
 #include <ostream>
+#include <string_view>
+#include <unordered_set>
 
 #include <archive.h>
 #include <archive_entry.h>
@@ -12,6 +15,7 @@
 #include "dump_text.hpp"
 #include "error.hpp"
 #include "image_walk.hpp"
+#include "utf8_locale.hpp"
 
 namespace daxfs {
 
@@ -27,14 +31,65 @@ la_ssize_t put_bytes(archive* to, void* stream, const void* bytes, std::size_t s
     return ARCHIVE_FATAL;
 }
 
+// An archive's extended attributes are in one header an entry, of which libarchive's reader takes
+// as much as this; tar headers are blocks.
+constexpr la_int64_t max_header = 1 << 20;
+constexpr la_int64_t block = 512;
+
+// What can be said of a whole archive only, before it is opened.
+struct Spelling {
+    bool names_are_kept = true;
+    bool xattr_names_are_kept = true;
+};
+
+// libarchive's reader puts UTF-8 names into composed form (NFC), its writer makes one character
+// of a pair of surrogates. Neither can be in what has but these first bytes.
+bool is_name_kept(std::string_view name)
+{
+    return std::all_of(name.begin(), name.end(), [](char c) {
+        const auto byte = static_cast<unsigned char>(c);
+        return byte < 0xcc || (byte >= 0xce && byte <= 0xd1) || (byte >= 0xe4 && byte <= 0xe9);
+    });
+}
+
+// libarchive's writer spells the others with %.
+bool is_xattr_name_kept(std::string_view name)
+{
+    return std::all_of(name.begin(), name.end(),
+                       [](char c) { return c > ' ' && c < '\x7f' && c != '%' && c != '='; });
+}
+
+Spelling look_at_names(const ImageReader& reader)
+{
+    Spelling spelling;
+    std::unordered_set<std::uint64_t> sets;
+    for (std::uint64_t ino = 1; ino <= reader.image().inode_count; ++ino) {
+        const daxfs_attr attr = reader.inode(ino);
+        if (S_ISLNK(attr.mode))
+            spelling.names_are_kept &= is_name_kept(reader.target(attr.node));
+        for (std::uint32_t i = 0; S_ISDIR(attr.mode) && i < attr.node.count; ++i) {
+            const daxfs_entry entry = reader.entry(attr.node, i);
+            spelling.names_are_kept &= is_name_kept({reinterpret_cast<const char*>(entry.name), entry.name_len});
+        }
+        if (!sets.insert(attr.node.xattr).second)
+            continue;
+        for (const Xattr& xattr : reader.xattrs(attr.node))
+            spelling.xattr_names_are_kept &= is_xattr_name_kept(xattr.name);
+    }
+    return spelling;
+}
+
 class TarWriter {
 public:
     TarWriter(const ImageReader& reader, std::ostream& out, std::ostream& err)
         : reader_(reader), err_(err), to_(archive_write_new(), archive_write_free)
     {
         archive_write_set_format_pax(to_.get());
-        // Names are bytes, not text of some locale.
-        archive_write_set_options(to_.get(), "hdrcharset=BINARY");
+        const Spelling spelling = look_at_names(reader);
+        if (!spelling.names_are_kept)
+            check(archive_write_set_format_option(to_.get(), "pax", "hdrcharset", "BINARY"));
+        if (spelling.xattr_names_are_kept)
+            check(archive_write_set_format_option(to_.get(), "pax", "xattrheader", "SCHILY"));
         archive_write_set_bytes_in_last_block(to_.get(), 1);
         check(archive_write_open(to_.get(), &out, nullptr, put_bytes, nullptr));
     }
@@ -43,6 +98,10 @@ public:
     {
         walk_image(reader_, [this](const WalkEntry& entry) { add(entry); });
         check(archive_write_close(to_.get()));
+        if (too_large_ > 0)
+            throw std::runtime_error(fmt::format("mkdaxfs --tar and bsdtar cannot read the archive: {} with too many "
+                                                 "extended attributes",
+                                                 too_large_ == 1 ? "a file" : fmt::format("{} files", too_large_)));
     }
 
 private:
@@ -86,9 +145,24 @@ private:
                                           xattr.value.data(), xattr.value.size());
         if (S_ISREG(attr.mode))
             add_sizes(entry.get(), attr.node);
-        check(archive_write_header(to_.get(), entry.get()));
+        header(entry.get(), from.path);
         if (S_ISREG(attr.mode))
             content(attr.node);
+    }
+
+    void header(archive_entry* entry, const std::string& path)
+    {
+        check(archive_write_finish_entry(to_.get()));
+        const la_int64_t before = archive_filter_bytes(to_.get(), 0);
+        check(archive_write_header(to_.get(), entry));
+        // The block of the entry itself, and that of the header with its attributes.
+        const la_int64_t size = archive_filter_bytes(to_.get(), 0) - before - 2 * block;
+        if (size <= max_header)
+            return;
+        ++too_large_;
+        err_ << fmt::format("dump.daxfs: /{}: its extended attributes take {} bytes of the archive, more than "
+                            "the {} that libarchive reads\n",
+                            printable(path), size, max_header);
     }
 
     // Holes go as a sparse map.
@@ -131,12 +205,14 @@ private:
     const ImageReader& reader_;
     std::ostream& err_;
     std::unique_ptr<archive, int (*)(archive*)> to_;
+    std::uint64_t too_large_ = 0;
 };
 
 }  // namespace
 
 void dump_tar(const ImageReader& reader, std::ostream& out, std::ostream& err)
 {
+    const Utf8Locale locale;
     TarWriter(reader, out, err).run();
 }
 

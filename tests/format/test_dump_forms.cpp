@@ -242,6 +242,18 @@ protected:
         std::ofstream(image(), std::ios::binary | std::ios::in) << bytes;
     }
 
+    // dump.daxfs --tar, of which mkdaxfs --tar makes the same image.
+    std::string tar_of_same_image() const
+    {
+        const ToolResult tar = dump({"--tar"});
+        EXPECT_EQ(tar.status, 0) << tar.err;
+        std::istringstream in(tar.out);
+        std::ostringstream out, err;
+        EXPECT_EQ(mkdaxfs_main({image("again"), "--tar", "-"}, in, out, err), 0) << err.str();
+        EXPECT_TRUE(read_file(image("again")) == read_file(image()));
+        return tar.out;
+    }
+
     ToolResult extract() const { return dump({"--extract", root() / "out"}); }
 
     // Extract as a user without rights and expect status 1 and these lines.
@@ -367,6 +379,65 @@ TEST_F(TextImage, ExtractSaysWhichTimesTheFilesystemDoesNotHold)
     EXPECT_EQ(result.err, "dump.daxfs: /f: cannot set its time: the filesystem does not hold it\n"
                           "dump.daxfs: /l: cannot set its time: the filesystem does not hold it\n"
                           "dump.daxfs: /: cannot set its time: the filesystem does not hold it\n");
+}
+
+bool has(const std::string& text, const std::string& part)
+{
+    return text.find(part) != std::string::npos;
+}
+
+// GNU tar names what it does not know.
+TEST_F(TextImage, TarHasOnlyHeadersThatEveryTarKnows)
+{
+    make_of("reg /%C3%BC\nlnk /%D0%B6 target=%E6%BC%A2\nreg /x xattr.user.a-B_9.+@:~=v\n");
+    const std::string tar = tar_of_same_image();
+    EXPECT_TRUE(has(tar, "SCHILY.xattr.user.a-B_9.+@:~=v"));
+    EXPECT_FALSE(has(tar, "hdrcharset"));
+    EXPECT_FALSE(has(tar, "LIBARCHIVE"));
+}
+
+// That libarchive would write or read as others: not composed, surrogates, no UTF-8.
+TEST_F(TextImage, TarKeepsAllNames)
+{
+    for (const std::string name : {"u%CC%88", "%E1%84%80%E1%85%A1", "%EA%B0%80%E1%86%A8", "%E3%81%8B%E3%82%99",
+                                   "%ED%A0%BD%ED%B8%80", "%FF%FE", "%E4A%80", "%C0%AF", "%F4%90%80%80"}) {
+        make_of("reg /" + name + "\nlnk /link target=" + name + "\n");
+        tar_of_same_image();
+        make_of("dir /a\ndir /a/" + name + "\nreg /a/" + name + "/b\n");
+        tar_of_same_image();
+    }
+}
+
+TEST_F(TextImage, TarOfManyXattrs)
+{
+    const auto file = [](const std::string& name, int count, std::size_t last) {
+        std::string line = "reg " + name;
+        for (int i = 0; i < count; ++i)
+            line += fmt::format(" xattr.user.n{:03}={}", i, std::string(i + 1 < count ? 4096 : last, 'v'));
+        return line + "\n";
+    };
+    make_of(file("/f", 253, 4096));
+    tar_of_same_image();
+    make_of(file("/all", 255, 4096) + "reg /last\n");
+    const ToolResult tar = dump({"--tar"});
+    EXPECT_EQ(tar.status, 1);
+    EXPECT_TRUE(has(tar.err, "dump.daxfs: /all: its extended attributes take 1052160 bytes of the archive, more than "
+                             "the 1048576 that libarchive reads\n"))
+        << tar.err;
+    EXPECT_TRUE(has(tar.out, "./last")) << "the rest is not written";
+
+    // The bound is that of libarchive's reader.
+    std::size_t last = 4900;
+    int status = 0;
+    for (; status == 0 && last < 5000; ++last) {
+        make_of(file("/f", 254, last));
+        const ToolResult one = dump({"--tar"});
+        status = one.status;
+        std::istringstream in(one.out);
+        std::ostringstream out, err;
+        EXPECT_EQ(mkdaxfs_main({image("again"), "--tar", "-"}, in, out, err), status) << last;
+    }
+    EXPECT_EQ(status, 1);
 }
 
 }  // namespace
