@@ -9,7 +9,7 @@ rm -rf "$output"
 mkdir -p "$output/reader"
 cp "$source"/*.[ch] "$source"/Kbuild "$output"/
 cp "$source"/reader/*.[ch] "$output"/reader/
-make -s -C "$kernel" M="$(realpath "$output")" modules >"$output/build.log" 2>&1 || {
+make -s -C "$kernel" M="$(realpath "$output")" DAXFS_WERROR=1 modules >"$output/build.log" 2>&1 || {
 	cat "$output/build.log" >&2
 	exit 1
 }
