@@ -13,7 +13,8 @@ struct Interrupted : std::runtime_error {
     Interrupted() : std::runtime_error("interrupted, nothing was written") {}
 };
 
-// A path as part of one line: bytes a line of text cannot carry become \xNN.
+// A path as part of one line, or of JSON: control characters, backslashes and bytes that are no
+// UTF-8 become \xNN, so it is as different as the bytes were.
 std::string printable(std::string_view bytes);
 
 // A stream opens a directory, but its failure to read it does not say why.
