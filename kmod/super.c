@@ -100,7 +100,7 @@ static int refuse_image(struct fs_context *fc, const struct daxfs_region *region
 		errorf(fc, "daxfs: no DAXFS image here: %s is 0x%llx", err->field,
 		       err->value);
 	else if (ret == -EOPNOTSUPP)
-		errorf(fc, "daxfs: %s 0x%llx is not known to this module: a later one is needed",
+		errorf(fc, "daxfs: needs format %s 0x%llx, unknown here: a later DAXFS is needed",
 		       err->field, err->value);
 	else if (ret == -EUCLEAN && err->ino)
 		errorf(fc, "daxfs: inode %llu: bad %s 0x%llx, the image is corrupt",
