@@ -1,16 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <endian.h>
+#include <linux/posix_acl.h>
+#include <linux/posix_acl_xattr.h>
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <cstring>
 #include <memory>
 #include <ostream>
 #include <string_view>
+#include <tuple>
 #include <unordered_set>
+#include <vector>
 
 #include <archive.h>
 #include <archive_entry.h>
 #include <fmt/core.h>
 
+#include "acl.hpp"
 #include "daxfs_format.h"
 #include "dump_text.hpp"
 #include "error.hpp"
@@ -79,6 +86,77 @@ Spelling look_at_names(const ImageReader& reader)
     return spelling;
 }
 
+int archive_tag(unsigned tag)
+{
+    switch (tag) {
+    case ACL_USER_OBJ: return ARCHIVE_ENTRY_ACL_USER_OBJ;
+    case ACL_USER: return ARCHIVE_ENTRY_ACL_USER;
+    case ACL_GROUP_OBJ: return ARCHIVE_ENTRY_ACL_GROUP_OBJ;
+    case ACL_GROUP: return ARCHIVE_ENTRY_ACL_GROUP;
+    case ACL_MASK: return ARCHIVE_ENTRY_ACL_MASK;
+    default: return ARCHIVE_ENTRY_ACL_OTHER;
+    }
+}
+
+struct AclEntry {
+    unsigned tag;
+    unsigned permissions;
+    std::uint32_t id;
+};
+
+// Of a value that is_acl().
+std::vector<AclEntry> acl_entries(std::string_view value)
+{
+    std::vector<AclEntry> entries;
+    posix_acl_xattr_entry entry;
+    for (value.remove_prefix(sizeof(posix_acl_xattr_header)); !value.empty(); value.remove_prefix(sizeof(entry))) {
+        std::memcpy(&entry, value.data(), sizeof(entry));
+        entries.push_back({le16toh(entry.e_tag), le16toh(entry.e_perm), le32toh(entry.e_id)});
+    }
+    return entries;
+}
+
+// The permissions that a mode has by this ACL.
+std::uint32_t mode_by(const std::vector<AclEntry>& entries)
+{
+    std::uint32_t mode = 0;
+    for (const AclEntry& entry : entries) {
+        switch (entry.tag) {
+        case ACL_USER_OBJ: mode |= entry.permissions << 6; break;
+        case ACL_MASK: mode |= entry.permissions << 3; break;
+        case ACL_OTHER: mode |= entry.permissions; break;
+        default: break;
+        }
+    }
+    return mode;
+}
+
+// Give the entry this ACL, which tar --acls and bsdtar -p restore. False where it would not come
+// back as it is: libarchive holds ids of 31 bits and nothing that the mode says, too, and what
+// reads it sorts.
+bool add_acl(archive_entry* to, const Xattr& xattr, std::uint32_t mode)
+{
+    if (!is_acl(xattr.value))
+        return false;
+    const std::vector<AclEntry> entries = acl_entries(xattr.value);
+    const bool is_access = xattr.index == DAXFS_XATTR_ACL_ACCESS;
+    if (is_access ? entries.size() <= 3 || mode_by(entries) != (mode & 0777) : entries.empty())
+        return false;
+    const auto has_id = [](const AclEntry& entry) { return entry.tag == ACL_USER || entry.tag == ACL_GROUP; };
+    for (std::size_t i = 0; i < entries.size(); ++i) {
+        const AclEntry& entry = entries[i];
+        if (has_id(entry) ? entry.id > INT32_MAX : entry.id != UINT32_MAX)
+            return false;
+        if (i > 0 && std::tie(entries[i - 1].tag, entries[i - 1].id) >= std::tie(entry.tag, entry.id))
+            return false;
+    }
+    const int type = is_access ? ARCHIVE_ENTRY_ACL_TYPE_ACCESS : ARCHIVE_ENTRY_ACL_TYPE_DEFAULT;
+    for (const AclEntry& entry : entries)
+        archive_entry_acl_add_entry(to, type, static_cast<int>(entry.permissions), archive_tag(entry.tag),
+                                    has_id(entry) ? static_cast<int>(entry.id) : -1, nullptr);
+    return true;
+}
+
 class TarWriter {
 public:
     TarWriter(const ImageReader& reader, std::ostream& out, std::ostream& err)
@@ -140,9 +218,12 @@ private:
             archive_entry_set_rdevmajor(entry.get(), attr.rdev_major);
             archive_entry_set_rdevminor(entry.get(), attr.rdev_minor);
         }
-        for (const Xattr& xattr : reader_.xattrs(attr.node))
-            archive_entry_xattr_add_entry(entry.get(), join_xattr_name(xattr.index, xattr.name).c_str(),
-                                          xattr.value.data(), xattr.value.size());
+        for (const Xattr& xattr : reader_.xattrs(attr.node)) {
+            const bool is_acl_here = xattr.index == DAXFS_XATTR_ACL_ACCESS || xattr.index == DAXFS_XATTR_ACL_DEFAULT;
+            if (!is_acl_here || !add_acl(entry.get(), xattr, attr.mode))
+                archive_entry_xattr_add_entry(entry.get(), join_xattr_name(xattr.index, xattr.name).c_str(),
+                                              xattr.value.data(), xattr.value.size());
+        }
         if (S_ISREG(attr.mode))
             add_sizes(entry.get(), attr.node);
         header(entry.get(), from.path);
