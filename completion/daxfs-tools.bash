@@ -6,7 +6,7 @@ _daxfs_tools()
 
 	case ${COMP_WORDS[0]##*/} in
 	mkdaxfs | mkfs.daxfs)
-		options='--tar --oci --layers --text --pseudo --device --phys --heap --mount --label --uuid --threads --align --no-dedupe
+		options='--tar --oci --platform --layers --text --pseudo --device --phys --heap --mount --label --uuid --threads --align --no-dedupe
 			--order --digest --exclude --exclude-regex --xattr-exclude --file-contexts --all-root
 			--force-uid --force-gid --uid-offset --gid-offset --mtime --force --keep-going --no-sync --quiet
 			--json --help --version' ;;

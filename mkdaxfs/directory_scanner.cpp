@@ -41,6 +41,7 @@ struct Found {
 struct Listing {
     std::string text;
     std::vector<Found> found;
+    std::uint32_t root_xattrs = 0;
 
     std::string_view part(std::uint64_t at, std::uint64_t len) const
     {
@@ -116,7 +117,6 @@ private:
         if (fstat(root_, &st) != 0)
             throw system_failure(errno, "cannot stat the source directory");
         Node node = to_node(st);
-        node.xattrs = DiskXattrs(tree_->xattrs).read(root_, ".", "");
         pending_.push_back({tree_->add_node(node), ""});
     }
 
@@ -140,6 +140,8 @@ private:
         crew.piece([&] { listing = list_or_skip(dir, xattrs); });
         workers_.add_entries(listing.found.size());
         const std::lock_guard lock(mutex_);
+        if (dir.path.empty())
+            tree_->nodes[dir.node].xattrs = listing.root_xattrs;
         for (const Found& found : listing.found)
             add(dir, listing, found);
         --busy_;
@@ -176,6 +178,8 @@ private:
             throw system_failure(errno, "cannot read the directory /" + printable(dir.path));
         xattrs.enter(fd);
         Listing listing;
+        if (dir.path.empty())
+            listing.root_xattrs = xattrs.read(fd, ".", "");
         for (;;) {
             errno = 0;
             const dirent* entry = readdir(stream.get());

@@ -59,6 +59,7 @@ struct Options {
     std::vector<std::string> sources;  // directories
     std::vector<std::string> tar;
     std::vector<std::string> oci;
+    std::string platform;
     std::vector<std::string> text;
     std::string label;
     std::string uuid;
@@ -99,6 +100,9 @@ void declare(CLI::App& app, Options& o)
                                           "standard input");
     add_list(app, "--oci", o.oci, "PATH[:TAG]",
              "source: a container image, as an OCI layout (directory or archive) or from docker save");
+    app.add_option("--platform", o.platform, "which of a container image's platforms: ARCH, OS/ARCH or OS/ARCH/VARIANT "
+                                             "(default: this machine's)")
+        ->type_name("PLATFORM");
     add_list(app, "--text,--pseudo", o.text, "FILE",
              "source: a tree as text, whole or a few entries to add; - is standard input");
     app.add_flag("--layers", o.layers,
@@ -188,6 +192,8 @@ void complete(Options& o)
     }
     if (o.layers && (o.oci.size() != 1 || directories + o.tar.size() + o.text.size() != 0))
         throw CLI::ValidationError("--layers", "wanted one --oci and no other source");
+    if (!o.platform.empty() && o.oci.empty())
+        throw CLI::ValidationError("--platform", "wanted --oci with it");
     if (o.layers && o.has_target())
         throw CLI::ValidationError("--layers", "wanted IMAGE for the names of the images");
     o.build.dedupe = !o.no_dedupe;
@@ -255,7 +261,7 @@ void refuse_image_instead_of_source(const Options& o, const std::string& image)
     for (const auto* list : {&o.tar, &o.oci, &o.text})
         std::for_each(list->begin(), list->end(), refuse);
     for (const std::string& path : o.oci)
-        refuse(path.substr(0, path.rfind(':')));
+        refuse(split_oci_name(path).first);
     refuse(o.order);
     refuse(o.file_contexts);
 }
@@ -328,7 +334,7 @@ void add_sources(SourceList& list, const CLI::App& app, const Options& o, Inputs
         } else if (name == "--tar") {
             list.add(std::make_unique<TarSource>(inputs.bytes(o.tar[i]), o.tar[i], filter));
         } else if (name == "--oci") {
-            list.add(std::make_unique<OciSource>(o.oci[i], filter));
+            list.add(std::make_unique<OciSource>(o.oci[i], o.platform, filter));
         } else if (name == "--text") {
             list.add(std::make_unique<TextSource>(inputs.text(o.text[i]), o.text[i], filter));
         }
@@ -407,7 +413,7 @@ std::unique_ptr<Output> open_target(const Options& o)
 void make_layers(const Options& o, Streams& streams, const std::atomic<bool>* stop)
 {
     const Workers workers = {o.threads, stop, nullptr};
-    const OciImage image(o.oci.front(), workers);
+    const OciImage image(o.oci.front(), o.platform, workers);
     const PathFilter filter = filter_of(o);
     TreeBuilder below;
     struct Layer {

@@ -12,6 +12,7 @@
 #include <fmt/core.h>
 #include <nlohmann/json.hpp>
 
+#include "decompress.hpp"
 #include "error.hpp"
 
 namespace daxfs {
@@ -50,10 +51,8 @@ const Json& list_at(const Json& json, const char* key)
     return at != json.end() && at->is_array() ? *at : none;
 }
 
-// A blob's SHA-256 from its descriptor.
-std::string sha256_of(const std::string& name, const Json& descriptor)
+std::string hex_of_sha256(const std::string& name, const std::string& digest)
 {
-    const std::string digest = text_at(descriptor, "digest");
     const bool good = digest.size() == 71 && digest.starts_with("sha256:") &&
                       std::all_of(digest.begin() + 7, digest.end(), [](unsigned char c) {
                           return std::isdigit(c) || (c >= 'a' && c <= 'f');
@@ -61,6 +60,12 @@ std::string sha256_of(const std::string& name, const Json& descriptor)
     if (!good)
         throw no_image(name, "wanted a sha256 digest, got " + printable(digest));
     return digest.substr(7);
+}
+
+// A blob's SHA-256 from its descriptor.
+std::string sha256_of(const std::string& name, const Json& descriptor)
+{
+    return hex_of_sha256(name, text_at(descriptor, "digest"));
 }
 
 Json read_blob(BlobStore& blobs, const std::string& name, const Json& descriptor)
@@ -83,7 +88,32 @@ std::string this_architecture()
         return "amd64";
     if (machine == "aarch64")
         return "arm64";
+    if (machine.starts_with("arm"))
+        return "arm";
+    if (machine.size() == 4 && machine.front() == 'i' && machine.ends_with("86"))
+        return "386";
     return std::string(machine);
+}
+
+// As docker writes it: "linux/arm64/v8"; "" for none.
+std::string platform_of(const Json& descriptor)
+{
+    const auto platform = descriptor.is_object() ? descriptor.find("platform") : descriptor.end();
+    if (!descriptor.is_object() || platform == descriptor.end())
+        return "";
+    std::string text;
+    for (const char* part : {"os", "architecture", "variant"}) {
+        const std::string value = text_at(*platform, part);
+        if (!value.empty())
+            text += (text.empty() ? "" : "/") + value;
+    }
+    return text;
+}
+
+// Is "linux/arm64/v8" meant by "arm64", "linux/arm64" or itself?
+bool is_platform(const std::string& platform, const std::string& wanted)
+{
+    return ("/" + platform + "/").find("/" + wanted + "/") != std::string::npos;
 }
 
 bool has_tag(const Json& descriptor, const std::string& tag)
@@ -91,7 +121,8 @@ bool has_tag(const Json& descriptor, const std::string& tag)
     const auto annotations = descriptor.is_object() ? descriptor.find("annotations") : descriptor.end();
     if (!descriptor.is_object() || annotations == descriptor.end())
         return false;
-    return text_at(*annotations, "org.opencontainers.image.ref.name") == tag ||
+    const std::string name = text_at(*annotations, "org.opencontainers.image.ref.name");
+    return name == tag || name.ends_with(":" + tag) ||
            text_at(*annotations, "io.containerd.image.name").ends_with(":" + tag);
 }
 
@@ -107,38 +138,46 @@ std::string tags_of(const Json& manifests)
     return all.empty() ? "it has no tags" : "it has the tags " + all;
 }
 
+std::string platforms_of(const std::vector<const Json*>& manifests)
+{
+    std::string all;
+    for (const Json* one : manifests)
+        all += (all.empty() ? "" : ", ") + printable(platform_of(*one));
+    return all;
+}
+
 // The only one that is meant.
-const Json& choose(const std::string& name, const Json& manifests, const std::string& tag)
+const Json& choose(const std::string& name, const Json& manifests, const std::string& tag,
+                   const std::string& platform)
 {
     std::vector<const Json*> found;
     for (const Json& one : manifests) {
         if (tag.empty() || has_tag(one, tag))
             found.push_back(&one);
     }
-    const std::size_t tagged = found.size();
-    if (found.size() > 1) {
-        const std::string wanted = this_architecture();
-        std::erase_if(found, [&](const Json* one) {
-            const auto platform = one->is_object() ? one->find("platform") : one->end();
-            return !one->is_object() || platform == one->end() ||
-                   text_at(*platform, "architecture") != wanted;
-        });
-    }
+    const std::vector<const Json*> tagged = found;
+    const bool has_platforms = std::any_of(found.begin(), found.end(), [](const Json* one) { return !platform_of(*one).empty(); });
+    const std::string wanted = platform.empty() ? this_architecture() : platform;
+    if (has_platforms && (found.size() > 1 || !platform.empty()))
+        std::erase_if(found, [&](const Json* one) { return !is_platform(platform_of(*one), wanted); });
     if (found.size() == 1)
         return *found.front();
+    if (has_platforms && !tagged.empty())
+        throw no_image(name, fmt::format("wanted one image for {}, got {}; it has images for {}: choose by --platform",
+                                         printable(wanted), found.size(), platforms_of(tagged)));
     throw no_image(name, fmt::format("wanted one image{}, got {}; {}: name one as {}:TAG",
-                                     tag.empty() ? "" : " tagged " + printable(tag), tagged,
+                                     tag.empty() ? "" : " tagged " + printable(tag), found.size(),
                                      tags_of(manifests), printable(name)));
 }
 
 std::vector<OciLayer> layers_of_layout(BlobStore& blobs, const std::string& name,
-                                       const std::string& tag)
+                                       const std::string& tag, const std::string& platform)
 {
     Json manifest = read_json(blobs, "index.json");
     for (int depth = 0; manifest.is_object() && manifest.contains("manifests"); ++depth) {
         if (depth == most_nesting)
             throw no_image(name, "indexes more than 8 deep");
-        const Json chosen = choose(name, list_at(manifest, "manifests"), depth == 0 ? tag : "");
+        const Json chosen = choose(name, list_at(manifest, "manifests"), depth == 0 ? tag : "", platform);
         manifest = read_blob(blobs, name, chosen);
     }
     if (!manifest.is_object() || !manifest.contains("layers"))
@@ -146,9 +185,27 @@ std::vector<OciLayer> layers_of_layout(BlobStore& blobs, const std::string& name
     std::vector<OciLayer> layers;
     for (const Json& layer : list_at(manifest, "layers")) {
         const std::string sha256 = sha256_of(name, layer);
-        layers.push_back({"blobs/sha256/" + sha256, sha256});
+        layers.push_back({"blobs/sha256/" + sha256, sha256, ""});
     }
     return layers;
+}
+
+// What docker save says of its layers: their SHA-256 uncompressed, in the image's configuration.
+void add_diff_ids(BlobStore& blobs, const std::string& name, const std::string& config,
+                  std::vector<OciLayer>& layers)
+{
+    if (config.empty() || !blobs.has(config))
+        return;
+    const Json json = read_json(blobs, config);
+    const auto rootfs = json.is_object() ? json.find("rootfs") : json.end();
+    if (!json.is_object() || rootfs == json.end())
+        return;
+    const Json& ids = list_at(*rootfs, "diff_ids");
+    if (ids.size() != layers.size())
+        throw no_image(name, fmt::format("{}: wanted {} diff_ids, one for each layer, got {}", printable(config),
+                                         layers.size(), ids.size()));
+    for (std::size_t i = 0; i < layers.size(); ++i)
+        layers[i].diff_id = hex_of_sha256(name, ids[i].is_string() ? ids[i].get<std::string>() : "");
 }
 
 std::vector<OciLayer> layers_of_docker(BlobStore& blobs, const std::string& name,
@@ -175,32 +232,42 @@ std::vector<OciLayer> layers_of_docker(BlobStore& blobs, const std::string& name
     for (const Json& layer : list_at(*found.front(), "Layers")) {
         if (!layer.is_string())
             throw no_image(name, "manifest.json: wanted the names of layers, got something else");
-        layers.push_back({layer.get<std::string>(), ""});
+        layers.push_back({layer.get<std::string>(), "", ""});
     }
+    add_diff_ids(blobs, name, text_at(*found.front(), "Config"), layers);
     return layers;
 }
 
 }  // namespace
 
-std::vector<OciLayer> oci_layers(BlobStore& blobs, const std::string& name, const std::string& tag)
+std::vector<OciLayer> oci_layers(BlobStore& blobs, const std::string& name, const std::string& tag,
+                                 const std::string& platform)
 {
     if (blobs.has("index.json"))
-        return layers_of_layout(blobs, name, tag);
+        return layers_of_layout(blobs, name, tag, platform);
     if (blobs.has("manifest.json"))
         return layers_of_docker(blobs, name, tag);
     throw no_image(name, "wanted index.json (OCI) or manifest.json (docker save) in it, neither is there");
 }
 
-OciImage::OciImage(const std::string& where, const Workers& workers) : path_(where)
+std::pair<std::string, std::string> split_oci_name(const std::string& where)
 {
-    std::string tag;
-    const std::size_t colon = where.rfind(':');
-    if (colon != where.npos && !std::filesystem::exists(where)) {
-        path_ = where.substr(0, colon);
-        tag = where.substr(colon + 1);
+    // A tag may be a whole name with colons of its own: the path ends at the first one behind something that
+    // is there.
+    for (std::size_t colon = where.find(':'); colon != where.npos && !std::filesystem::exists(where);
+         colon = where.find(':', colon + 1)) {
+        if (colon != 0 && std::filesystem::exists(where.substr(0, colon)))
+            return {where.substr(0, colon), where.substr(colon + 1)};
     }
+    return {where, ""};
+}
+
+OciImage::OciImage(const std::string& where, const std::string& platform, const Workers& workers)
+{
+    const auto [path, tag] = split_oci_name(where);
+    path_ = path;
     blobs_ = open_blobs(path_, workers);
-    layers_ = oci_layers(*blobs_, path_, tag);
+    layers_ = oci_layers(*blobs_, path_, tag, platform);
 }
 
 void OciImage::read_layer(std::size_t index, const ArchiveTarget& target) const
@@ -210,6 +277,8 @@ void OciImage::read_layer(std::size_t index, const ArchiveTarget& target) const
     ReadBytes read = blobs_->open(layer.path);
     if (!layer.sha256.empty())
         read = checked_sha256(std::move(read), layer.sha256, name);
+    if (!layer.diff_id.empty())
+        read = checked_sha256(decompressed(std::move(read), name), layer.diff_id, name);
     const auto drain = [&] {  // what follows the archive's end counts for the digest
         std::array<std::byte, 65536> rest;
         while (read(rest) != 0)
@@ -226,8 +295,8 @@ void OciImage::read_layer(std::size_t index, const ArchiveTarget& target) const
     drain();
 }
 
-OciSource::OciSource(std::string where, PathFilter filter)
-    : where_(std::move(where)), filter_(std::move(filter))
+OciSource::OciSource(std::string where, std::string platform, PathFilter filter)
+    : where_(std::move(where)), platform_(std::move(platform)), filter_(std::move(filter))
 {
 }
 
@@ -240,7 +309,7 @@ std::unique_ptr<Tree> OciSource::scan(const Workers& workers)
 
 void OciSource::add_to(TreeBuilder& builder, const Workers& workers)
 {
-    const OciImage image(where_, workers);
+    const OciImage image(where_, platform_, workers);
     for (std::size_t i = 0; i < image.layers().size(); ++i) {
         builder.begin_layer();
         image.read_layer(i, {builder, spool_, filter_, workers, Whiteouts::apply});

@@ -10,19 +10,20 @@
 
 namespace daxfs {
 
-// A layer's file in the store, and the SHA-256 it must have; "" when none is given.
+// A layer's file in the store, and the SHA-256 it must have, in hexadecimal digits.
 struct OciLayer {
     std::string path;
-    std::string sha256;
+    std::string sha256;   // of the file; "" when none is given
+    std::string diff_id;  // SHA-256 of what it is uncompressed; "" when the first says enough
 };
 
 // A container image: an OCI image layout (directory or archive) or what docker save
 // writes. Its layers are applied in order, whiteouts among them.
 class OciSource : public TreeSource {
 public:
-    // where: PATH or PATH:TAG. Without a tag the image must hold one only, or one only for
-    // this machine's architecture.
-    OciSource(std::string where, PathFilter filter);
+    // where: PATH or PATH:TAG. Without a tag the image must hold one only. Of images for several platforms it is
+    // that for `platform` ("arm64", "linux/arm64", "arm/v7"), "" being this machine's architecture.
+    OciSource(std::string where, std::string platform, PathFilter filter);
 
     std::unique_ptr<Tree> scan(const Workers& workers) override;
     void add_to(TreeBuilder& builder, const Workers& workers) override;
@@ -30,6 +31,7 @@ public:
 
 private:
     std::string where_;
+    std::string platform_;
     PathFilter filter_;
     Spool spool_;
 };
@@ -37,8 +39,8 @@ private:
 // A container image that is open, and where its layers are.
 class OciImage {
 public:
-    // where: as for OciSource.
-    OciImage(const std::string& where, const Workers& workers);
+    // where, platform: as for OciSource.
+    OciImage(const std::string& where, const std::string& platform, const Workers& workers);
 
     const std::vector<OciLayer>& layers() const { return layers_; }
     // Read a layer, all of it, so that its digest is compared too.
@@ -67,7 +69,11 @@ private:
     Spool spool_;
 };
 
-// The layers of the image with this tag, the lowest first.
-std::vector<OciLayer> oci_layers(BlobStore& blobs, const std::string& name, const std::string& tag);
+// The layers of the image with this tag for this platform, the lowest first.
+std::vector<OciLayer> oci_layers(BlobStore& blobs, const std::string& name, const std::string& tag,
+                                 const std::string& platform);
+
+// PATH or PATH:TAG as its two parts; the tag is "" when there is none.
+std::pair<std::string, std::string> split_oci_name(const std::string& where);
 
 }  // namespace daxfs

@@ -5,8 +5,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <exception>
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -16,13 +15,13 @@
 
 #include "archive_entry.hpp"
 #include "daxfs_format.h"
+#include "decompress.hpp"
 #include "error.hpp"
 
 namespace daxfs {
 
 namespace {
 
-constexpr std::size_t buffer_bytes = 1 << 20;
 constexpr std::string_view whiteout = ".wh.";
 constexpr std::string_view opaque = ".wh..wh..opq";
 
@@ -49,29 +48,7 @@ private:
     locale_t before_ = nullptr;
 };
 
-// What libarchive's callback works on. An exception cannot pass through C code.
-struct Stream {
-    const ReadBytes& read;
-    std::vector<std::byte> buffer;
-    std::exception_ptr failure;
-};
-
-la_ssize_t give_bytes(archive* in, void* stream_, const void** bytes)
-{
-    auto* stream = static_cast<Stream*>(stream_);
-    try {
-        const std::size_t got = stream->read(stream->buffer);
-        *bytes = stream->buffer.data();
-        return static_cast<la_ssize_t>(got);
-    } catch (...) {
-        stream->failure = std::current_exception();
-        archive_set_error(in, EIO, "cannot be read");
-        return ARCHIVE_FATAL;
-    }
-}
-
-// No format that names other files of this machine (mtree), no filter that starts a
-// program.
+// No format that names other files of this machine (mtree).
 void support(archive* in)
 {
     archive_read_support_format_tar(in);
@@ -79,21 +56,16 @@ void support(archive* in)
     archive_read_support_format_cpio(in);
     archive_read_support_format_empty(in);
     archive_read_support_filter_none(in);
-    for (const auto filter : {archive_read_support_filter_gzip, archive_read_support_filter_bzip2,
-                              archive_read_support_filter_xz, archive_read_support_filter_lzma,
-                              archive_read_support_filter_lzip, archive_read_support_filter_lz4,
-                              archive_read_support_filter_zstd, archive_read_support_filter_compress})
-        filter(in);
 }
 
 class ArchiveReader {
 public:
     ArchiveReader(const ReadBytes& read, const std::string& name, const ArchiveTarget& target)
-        : name_(name), target_(target), stream_{read, std::vector<std::byte>(buffer_bytes), {}},
+        : name_(name), target_(target), stream_(decompressed(std::cref(read), name)),
           in_(archive_read_new(), archive_read_free)
     {
         support(in_.get());
-        check(archive_read_open(in_.get(), &stream_, nullptr, give_bytes, nullptr));
+        check(stream_.open(in_.get()));
     }
 
     void run()
@@ -107,9 +79,9 @@ public:
                     "archive {}: wanted an archive, got no bytes: see what was to write it",
                     printable(name_)));
             if (result == ARCHIVE_EOF)
-                return hide_what_is_below();
+                return finish();
             check(result);
-            add(entry);
+            located(entry);
             target_.workers.add_entries(1);
         }
     }
@@ -118,13 +90,22 @@ private:
     // A warning concerns what an image does not keep, or a name's conversion.
     void check(int result)
     {
-        if (stream_.failure)
-            std::rethrow_exception(stream_.failure);
+        stream_.rethrow();
         if (result >= ARCHIVE_WARN)
             return;
         const char* why = archive_error_string(in_.get());
         throw std::runtime_error(fmt::format("cannot read the archive {}: {}", printable(name_),
                                              printable(why ? why : "damaged")));
+    }
+
+    // What the tree says of an entry does not say whose it is.
+    void located(archive_entry* entry)
+    {
+        try {
+            add(entry);
+        } catch (const TreeError& error) {
+            throw std::runtime_error(fmt::format("archive {}: {}", printable(name_), error.what()));
+        }
     }
 
     void add(archive_entry* entry)
@@ -192,6 +173,18 @@ private:
         return true;
     }
 
+    void finish()
+    {
+        // All of it is read: what was compressed has its checksums at its end.
+        const bool only_padding = stream_.is_zero_from(static_cast<std::uint64_t>(archive_filter_bytes(in_.get(), 0)));
+        if (!only_padding && target_.whiteouts == Whiteouts::names)
+            throw std::runtime_error(fmt::format(
+                "archive {}: wanted nothing after its end, got more bytes (another archive?): give each "
+                "archive by itself",
+                printable(name_)));
+        hide_what_is_below();
+    }
+
     // Once all that the layer itself has is there: that is not what its whiteouts hide.
     void hide_what_is_below()
     {
@@ -228,7 +221,7 @@ private:
 
     const std::string& name_;
     const ArchiveTarget& target_;
-    Stream stream_;
+    ArchiveStream stream_;
     std::vector<std::string> hidden_;
     std::vector<std::string> opaque_;
     std::unique_ptr<archive, int (*)(archive*)> in_;

@@ -231,14 +231,14 @@ std::optional<NodeId> TreeBuilder::walk(std::string_view path, bool make, bool* 
             continue;
         if (part == "..") {
             if (!in_target)
-                throw std::runtime_error("wanted a path inside the tree, got " + shown(path));
+                throw TreeError("wanted a path inside the tree, got " + shown(path));
             dir = parent_of(dir);
             below.up();
             continue;
         }
         const auto follow = [&](const std::string& target) {
             if (++symlinks > most_symlinks)
-                throw std::runtime_error(shown(path) + " leads through more than 40 symbolic links");
+                throw TreeError(shown(path) + " leads through more than 40 symbolic links");
             if (target.starts_with('/')) {
                 dir = 0;
                 below.to_root();
@@ -275,7 +275,7 @@ std::optional<NodeId> TreeBuilder::walk(std::string_view path, bool make, bool* 
                 return std::nullopt;
             // By the name it was reached: a file's first one may have been replaced.
             const std::string parent = tree_->path(dir);
-            throw std::runtime_error(shown(path) + " leads through " +
+            throw TreeError(shown(path) + " leads through " +
                                      shown(parent.empty() ? part : parent + "/" + part) +
                                      ", which is no directory");
         }
@@ -297,7 +297,7 @@ TreeBuilder::Place TreeBuilder::place(std::string_view path, bool make)
     const std::string_view front = slash == path.npos ? std::string_view() : path.substr(0, slash);
     const std::string_view name = slash == path.npos ? path : path.substr(slash + 1);
     if (name == "..")
-        throw std::runtime_error("wanted a path inside the tree, got " + shown(path));
+        throw TreeError("wanted a path inside the tree, got " + shown(path));
     if (!last_valid_ || last_dir_ != front) {
         const std::optional<NodeId> dir = walk(front, make);
         if (!dir)
@@ -337,7 +337,7 @@ NodeId TreeBuilder::add(Node node, std::string_view name, std::string_view targe
 {
     if (S_ISLNK(node.mode)) {
         if (!is_target(target))
-            throw std::runtime_error("target of " + shown(name) +
+            throw TreeError("target of " + shown(name) +
                                      " is not 1 to 4095 bytes long without NUL, an image holds no other");
         node.size = target.size();
         node.data = tree_->add_text(target);
@@ -353,7 +353,7 @@ void TreeBuilder::put(std::string_view path, Node node, std::string_view target)
         return;
     }
     if (!S_ISDIR(node.mode))
-        throw std::runtime_error("wanted a directory as the root, got something else");
+        throw TreeError("wanted a directory as the root, got something else");
     Node& root = tree_->nodes[0];
     node.entry = no_entry;
     node.first = root.first;
@@ -409,14 +409,14 @@ NodeId TreeBuilder::link(std::string_view path, std::string_view to)
 {
     const std::optional<NodeId> id = link_target(to);
     if (!id)
-        throw std::runtime_error("hard link " + shown(path) + " to " + shown(to) +
+        throw TreeError("hard link " + shown(path) + " to " + shown(to) +
                                  (below_ ? ": that is not in this layer, make one image of all (without --layers)"
                                          : ": that is not in the tree"));
     if (S_ISDIR(tree_->nodes[*id].mode))
-        throw std::runtime_error("hard link " + shown(path) + " to the directory " + shown(to));
+        throw TreeError("hard link " + shown(path) + " to the directory " + shown(to));
     const Place at = place(path, true);
     if (at.name.empty())
-        throw std::runtime_error("wanted a directory as the root, got a hard link");
+        throw TreeError("wanted a directory as the root, got a hard link");
     link_at(at.dir, at.name, *id);
     return *id;
 }
@@ -434,7 +434,7 @@ std::optional<NodeId> TreeBuilder::find(std::string_view path)
 Node& TreeBuilder::file(NodeId id, std::string_view path)
 {
     if (!S_ISREG(tree_->nodes[id].mode))
-        throw std::runtime_error(shown(path) + " has content and is no regular file");
+        throw TreeError(shown(path) + " has content and is no regular file");
     tree_->nodes[id].source = source_;
     return tree_->nodes[id];
 }

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -18,6 +19,11 @@ namespace daxfs {
 
 // What marks a directory of a layer that hides all below it, for overlayfs.
 inline constexpr std::string_view opaque_xattr = "trusted.overlay.opaque";
+
+// What cannot be in the tree; one line that names the path.
+struct TreeError : std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
 
 // Paths are relative to the root; a leading slash, "." and empty parts do not count,
 // ".." is refused. Symlinks in front of the last part are followed inside the tree, as

@@ -162,6 +162,38 @@ TEST_F(Sources, CpioWithHardLinks)
     EXPECT_EQ(content_of(reader, "c"), "c");
 }
 
+// Damage that leaves the compressed data readable is for its checksum to find, and what follows the archive is
+// not lost without a word.
+TEST_F(Sources, DamageThatOnlyAChecksumFinds)
+{
+    add_file("noise", noise(3 << 20, 7));  // stored as it is
+    make();
+    tar("t.tar", pax);
+    const std::string plain = read_file(root() / "t.tar");
+    for (const std::string program : {"gzip", "xz", "zstd", "lz4", "bzip2"}) {
+        if (!have_program(program)) {
+            std::printf("no %s here, not tried\n", program.c_str());
+            continue;
+        }
+        ASSERT_EQ(shell(program + " -q <" + (root() / "t.tar").string() + " >" + (root() / "packed").string()), "");
+        std::string packed = read_file(root() / "packed");
+        expect_same_image({"--tar", "-"}, packed);
+        packed[packed.size() / 2] ^= 4;
+        fs::remove(image("other"));
+        expect_error(run({"--tar", "-"}, packed), "cannot read the archive -: ");
+        packed[packed.size() / 2] ^= 4;
+        expect_error(run({"--tar", "-"}, packed.substr(0, packed.size() - 4)), "cannot read the archive -: ");
+    }
+    ASSERT_EQ(shell("cd " + root().string() + " && head -c 1000000 t.tar | gzip -q >two && tail -c +1000001 t.tar | gzip -q >>two && "
+                    "head -c 5000 /dev/zero >>two"), "");
+    expect_same_image({"--tar", root() / "two"});
+    expect_same_image({"--tar", "-"}, plain + std::string(100000, '\0'));
+    fs::remove(image("other"));
+    expect_error(run({"--tar", "-"}, plain + plain), "archive -: wanted nothing after its end, got more bytes");
+    const std::string cpio = cpio_entry("early", 1, 1, 0100644, "e") + cpio_entry("TRAILER!!!", 0, 1, 0, "");
+    expect_error(run({"--tar", "-"}, cpio + std::string(512, '\0') + cpio), "wanted nothing after its end");
+}
+
 TEST_F(Sources, NoBytesAreNoArchive)
 {
     expect_error(run({"--tar", "-"}), "wanted an archive, got no bytes");
@@ -633,6 +665,12 @@ protected:
             << "\", \"annotations\": {\"org.opencontainers.image.ref.name\": \"v1\"}}]}";
     }
 
+    // A manifest of one layer.
+    std::string add_blob_of(const std::string& layer) const
+    {
+        return add_blob(layout_, "{\"layers\": [" + descriptor(layer) + "]}");
+    }
+
     static std::string descriptor(const std::string& sha256)
     {
         return "{\"digest\": \"sha256:" + sha256 + "\"}";
@@ -683,6 +721,37 @@ TEST_F(Containers, LayersOfAnOciLayout)
     EXPECT_TRUE(read_file(image("other")) == bytes);
     fs::remove(image("other"));
     expect_error(run({"--oci", layout_.string() + ":v2"}), "wanted one image tagged v2, got 0; it has the tags v1");
+}
+
+TEST_F(Containers, ForSeveralPlatformsUnderLongNames)
+{
+    add_file("arm", "x");
+    const std::string arm = add_blob_of(add_layer(layout_));
+    add_file("riscv", "x");
+    const std::string riscv = add_blob_of(add_layer(layout_));
+    const auto platform = [](const std::string& manifest, const std::string& of) {
+        return "{\"digest\": \"sha256:" + manifest + "\", \"platform\": {" + of + "}, \"annotations\": "
+               "{\"org.opencontainers.image.ref.name\": \"docker.io/library/a:1\"}}";
+    };
+    std::ofstream(layout_ / "index.json")
+        << "{\"manifests\": [" << platform(arm, R"("os": "linux", "architecture": "arm64", "variant": "v8")") << ", "
+        << platform(riscv, R"("os": "linux", "architecture": "riscv64")") << "]}";
+    const std::string where = layout_.string();
+    for (const std::string& name : {where, where + ":1", where + ":docker.io/library/a:1"}) {
+        expect_error(run({"--oci", name}), "wanted one image for ");
+        expect_error(run({"--oci", name, "--platform", "s390x"}),
+                     "wanted one image for s390x, got 0; it has images for linux/arm64/v8, linux/riscv64: choose by --platform");
+        for (const std::string wanted : {"arm64", "linux/arm64", "linux/arm64/v8", "arm64/v8"}) {
+            const ToolResult result = run({"--oci", name, "--platform", wanted});
+            ASSERT_EQ(result.status, 0) << result.err;
+            EXPECT_TRUE(ImageReader(image("other")).find("arm")) << wanted;
+        }
+        ASSERT_EQ(run({"--oci", name, "--platform", "riscv64"}).status, 0);
+        EXPECT_TRUE(ImageReader(image("other")).find("riscv"));
+        fs::remove(image("other"));
+    }
+    expect_error(run({"--oci", where + ":2"}), "wanted one image tagged 2, got 0; it has the tags docker.io/library/a:1");
+    EXPECT_EQ(run({source(), "--platform", "arm64"}).status, 2);
 }
 
 TEST_F(Containers, AnImageForEachLayer)
@@ -833,6 +902,20 @@ TEST_F(Containers, LayersOfDockerSave)
         ASSERT_EQ(result.status, 0) << result.err;
         expect_three_layers();
     }
+    // What is in the layers is compared with what the configuration says of it, compressed or not.
+    const auto diff_id = [&](const std::string& layer) {
+        return "\"sha256:" + shell("gzip -dc <" + (layout_ / "blobs/sha256" / layer).string() + " | sha256sum").substr(0, 64) + "\"";
+    };
+    const auto run_with = [&](const std::string& ids) {
+        std::ofstream(layout_ / "config.json") << "{\"rootfs\": {\"diff_ids\": [" << ids << "]}}";
+        std::ofstream(layout_ / "manifest.json")
+            << "[{\"Config\": \"config.json\", \"Layers\": [\"blobs/sha256/" << first_ << "\", \"link/layer.tar\"]}]";
+        fs::remove(image("other"));
+        return run({"--oci", layout_});
+    };
+    EXPECT_EQ(run_with(diff_id(first_) + ", " + diff_id(second_)).status, 0);
+    expect_error(run_with(diff_id(first_) + ", " + diff_id(third_)), "link/layer.tar: wanted the SHA-256 " + diff_id(third_).substr(8, 64));
+    expect_error(run_with(diff_id(first_)), "config.json: wanted 2 diff_ids, one for each layer, got 1");
     std::ofstream(layout_ / "manifest.json") << "[{\"Layers\": [\"../secret.tar\"]}]";
     fs::remove(image("other"));
     expect_error(run({"--oci", layout_}), "wanted a file inside the image");

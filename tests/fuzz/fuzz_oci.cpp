@@ -39,7 +39,7 @@ void fuzz_one(std::span<const std::uint8_t> data)
     for (const char* tag : {"", "v1"}) {
         OneFile blobs(data[0] % 2 ? "index.json" : "manifest.json", data.subspan(1));
         try {
-            oci_layers(blobs, "input", tag);
+            oci_layers(blobs, "input", tag, "");
         } catch (const std::runtime_error&) {
         }
     }

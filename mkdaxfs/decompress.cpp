@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "decompress.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <memory>
+#include <stdexcept>
+#include <utility>
+
+#include <archive.h>
+#include <fmt/core.h>
+#include <zlib.h>
+
+#include "error.hpp"
+
+namespace daxfs {
+
+namespace {
+
+constexpr std::size_t buffer_bytes = 1 << 20;
+
+bool all_zero(std::span<const std::byte> bytes)
+{
+    return std::all_of(bytes.begin(), bytes.end(), [](std::byte byte) { return byte == std::byte{0}; });
+}
+
+std::runtime_error unreadable(const std::string& name, const char* why)
+{
+    return std::runtime_error(fmt::format("cannot read the archive {}: {}", printable(name),
+                                          printable(why ? why : "damaged")));
+}
+
+// By zlib, since libarchive does not compare a gzip's checksum.
+class Gunzip {
+public:
+    Gunzip(ReadBytes read, std::string name)
+        : read_(std::move(read)), name_(std::move(name)), buffer_(buffer_bytes)
+    {
+        constexpr int gzip_window = 15 + 16;
+        if (inflateInit2(&stream_, gzip_window) != Z_OK)
+            throw std::bad_alloc();
+    }
+    Gunzip(const Gunzip&) = delete;
+    Gunzip& operator=(const Gunzip&) = delete;
+    ~Gunzip() { inflateEnd(&stream_); }
+
+    std::size_t read(std::span<std::byte> to)
+    {
+        stream_.next_out = reinterpret_cast<Bytef*>(to.data());
+        stream_.avail_out = static_cast<uInt>(to.size());
+        while (stream_.avail_out == to.size()) {
+            if (stream_.avail_in == 0 && !refill()) {
+                if (!between_members_)
+                    throw unreadable(name_, "the compressed data was cut");
+                return 0;
+            }
+            if (between_members_ && *stream_.next_in == 0) {  // padding, as of a tape
+                ++stream_.next_in;
+                --stream_.avail_in;
+                continue;
+            }
+            between_members_ = false;
+            const int result = inflate(&stream_, Z_NO_FLUSH);
+            if (result != Z_OK && result != Z_STREAM_END)
+                throw unreadable(name_, stream_.msg);
+            if (result == Z_STREAM_END) {
+                between_members_ = true;
+                inflateReset(&stream_);
+            }
+        }
+        return to.size() - stream_.avail_out;
+    }
+
+private:
+    bool refill()
+    {
+        stream_.next_in = reinterpret_cast<Bytef*>(buffer_.data());
+        stream_.avail_in = static_cast<uInt>(read_(buffer_));
+        return stream_.avail_in != 0;
+    }
+
+    ReadBytes read_;
+    std::string name_;
+    std::vector<std::byte> buffer_;
+    z_stream stream_ = {};
+    bool between_members_ = false;
+};
+
+// Everything else by libarchive's filters, none of which starts a program.
+class Filters {
+public:
+    Filters(ReadBytes read, std::string name)
+        : name_(std::move(name)), stream_(std::move(read)), in_(archive_read_new(), archive_read_free)
+    {
+        archive_read_support_format_raw(in_.get());
+        archive_read_support_filter_none(in_.get());
+        for (const auto filter : {archive_read_support_filter_gzip, archive_read_support_filter_bzip2,
+                                  archive_read_support_filter_xz, archive_read_support_filter_lzma,
+                                  archive_read_support_filter_lzip, archive_read_support_filter_lz4,
+                                  archive_read_support_filter_zstd, archive_read_support_filter_compress})
+            filter(in_.get());
+        archive_entry* entry = nullptr;
+        check(stream_.open(in_.get()));
+        check(archive_read_next_header(in_.get(), &entry));
+    }
+
+    std::size_t read(std::span<std::byte> to)
+    {
+        const la_ssize_t got = archive_read_data(in_.get(), to.data(), to.size());
+        if (got < 0)
+            check(static_cast<int>(got));
+        return got < 0 ? 0 : static_cast<std::size_t>(got);
+    }
+
+private:
+    void check(int result)
+    {
+        stream_.rethrow();
+        if (result < ARCHIVE_WARN)
+            throw unreadable(name_, archive_error_string(in_.get()));
+    }
+
+    std::string name_;
+    ArchiveStream stream_;
+    std::unique_ptr<archive, int (*)(archive*)> in_;
+};
+
+}  // namespace
+
+ReadBytes decompressed(ReadBytes read, std::string name)
+{
+    auto begin = std::make_shared<std::vector<std::byte>>(buffer_bytes);
+    begin->resize(read(*begin));
+    const bool is_empty = begin->empty();
+    const bool is_gzip = begin->size() >= 2 && (*begin)[0] == std::byte{0x1f} && (*begin)[1] == std::byte{0x8b};
+    if (is_empty)
+        return [](std::span<std::byte>) { return std::size_t{0}; };
+    ReadBytes whole = [begin, at = std::size_t{0}, read = std::move(read)](std::span<std::byte> to) mutable {
+        if (at == begin->size())
+            return read(to);
+        const std::size_t size = std::min(to.size(), begin->size() - at);
+        std::memcpy(to.data(), begin->data() + at, size);
+        at += size;
+        return size;
+    };
+    if (is_gzip)
+        return [gzip = std::make_shared<Gunzip>(std::move(whole), std::move(name))](std::span<std::byte> to) {
+            return gzip->read(to);
+        };
+    return [filters = std::make_shared<Filters>(std::move(whole), std::move(name))](std::span<std::byte> to) {
+        return filters->read(to);
+    };
+}
+
+ArchiveStream::ArchiveStream(ReadBytes read) : read_(std::move(read)), buffer_(buffer_bytes) {}
+
+int ArchiveStream::open(archive* in)
+{
+    return archive_read_open(in, this, nullptr, give, nullptr);
+}
+
+void ArchiveStream::rethrow() const
+{
+    if (failure_)
+        std::rethrow_exception(failure_);
+}
+
+// An exception cannot pass through C code.
+ssize_t ArchiveStream::give(archive* in, void* self, const void** bytes)
+{
+    auto* stream = static_cast<ArchiveStream*>(self);
+    try {
+        stream->begin_ += stream->size_;
+        stream->size_ = stream->read_(stream->buffer_);
+        *bytes = stream->buffer_.data();
+        return static_cast<ssize_t>(stream->size_);
+    } catch (...) {
+        stream->failure_ = std::current_exception();
+        archive_set_error(in, EIO, "cannot be read");
+        return ARCHIVE_FATAL;
+    }
+}
+
+bool ArchiveStream::is_zero_from(std::uint64_t from)
+{
+    const std::size_t skip = from > begin_ ? std::min<std::uint64_t>(from - begin_, size_) : 0;
+    bool zero = all_zero(std::span(buffer_).first(size_).subspan(skip));
+    while (const std::size_t got = read_(buffer_))
+        zero = zero && all_zero(std::span(buffer_).first(got));
+    return zero;
+}
+
+}  // namespace daxfs
