@@ -350,7 +350,9 @@ TEST_F(TextImage, ExtractInheritsNoAcl)
     fs::create_directory(out);
     if (setxattr(out.c_str(), "system.posix_acl_default", an_acl, sizeof(an_acl), 0) != 0)
         GTEST_SKIP() << "no ACLs on this filesystem";
-    ASSERT_EQ(setxattr(out.c_str(), "system.posix_acl_access", an_acl, sizeof(an_acl), 0), 0);
+    std::string writable(reinterpret_cast<const char*>(an_acl), sizeof(an_acl));
+    writable[6] = 7;
+    ASSERT_EQ(setxattr(out.c_str(), "system.posix_acl_access", writable.data(), writable.size(), 0), 0);
     const std::string ids = fmt::format("uid={} gid={}", geteuid(), getegid());
     make_of(fmt::format("dir / {0}\ndir d {0}\ndir d/e {0}\nreg d/e/f {0}\nreg f {0}\n", ids));
     const ToolResult result = extract();
