@@ -57,18 +57,26 @@ std::uint32_t acl_id(int tag, int id, const char* name, const std::string& shown
                                          shown, printable(name ? name : "nobody")));
 }
 
+// tell(tag, permissions, id, name) for each entry of an ACL; id is -1 where only a name is known.
+template <typename Tell>
+void for_each_acl_entry(archive_entry* entry, int wanted, const Tell& tell)
+{
+    archive_entry_acl_reset(entry, wanted);
+    int type = 0;
+    int permissions = 0;
+    int tag = 0;
+    int id = 0;
+    const char* name = nullptr;
+    while (archive_entry_acl_next(entry, wanted, &type, &permissions, &tag, &id, &name) == 0)
+        tell(tag, static_cast<std::uint16_t>(permissions & 7), id, name);
+}
+
 std::string acl_value(archive_entry* entry, int type, const std::string& shown)
 {
     if (archive_entry_acl_reset(entry, type) == 0)
         return "";
     std::vector<AclEntry> acl;
-    int got_type = 0;
-    int permissions = 0;
-    int tag = 0;
-    int id = 0;
-    const char* name = nullptr;
-    while (archive_entry_acl_next(entry, type, &got_type, &permissions, &tag, &id, &name) == 0) {
-        const auto bits = static_cast<std::uint16_t>(permissions & 7);
+    for_each_acl_entry(entry, type, [&](int tag, std::uint16_t bits, int id, const char* name) {
         switch (tag) {
         case ARCHIVE_ENTRY_ACL_USER_OBJ: acl.push_back({0x01, bits, no_id}); break;
         case ARCHIVE_ENTRY_ACL_USER: acl.push_back({0x02, bits, acl_id(tag, id, name, shown)}); break;
@@ -78,7 +86,7 @@ std::string acl_value(archive_entry* entry, int type, const std::string& shown)
         case ARCHIVE_ENTRY_ACL_OTHER: acl.push_back({0x20, bits, no_id}); break;
         default: throw std::runtime_error(shown + ": an ACL entry of a kind that Linux has not");
         }
-    }
+    });
     std::sort(acl.begin(), acl.end(), [](const AclEntry& a, const AclEntry& b) {
         return std::tie(a.tag, a.id) < std::tie(b.tag, b.id);
     });
@@ -92,17 +100,11 @@ std::string acl_value(archive_entry* entry, int type, const std::string& shown)
 // of the owning group there.
 std::uint16_t mode_of(archive_entry* entry)
 {
-    const unsigned mode = archive_entry_mode(entry);
-    archive_entry_acl_reset(entry, ARCHIVE_ENTRY_ACL_TYPE_ACCESS);
-    int type = 0;
-    int permissions = 0;
-    int tag = 0;
-    int id = 0;
-    const char* name = nullptr;
-    while (archive_entry_acl_next(entry, ARCHIVE_ENTRY_ACL_TYPE_ACCESS, &type, &permissions, &tag, &id, &name) == 0) {
+    unsigned mode = archive_entry_mode(entry);
+    for_each_acl_entry(entry, ARCHIVE_ENTRY_ACL_TYPE_ACCESS, [&](int tag, std::uint16_t bits, int, const char*) {
         if (tag == ARCHIVE_ENTRY_ACL_MASK)
-            return static_cast<std::uint16_t>((mode & ~0070U) | (static_cast<unsigned>(permissions) & 7) << 3);
-    }
+            mode = (mode & ~0070U) | bits << 3;
+    });
     return static_cast<std::uint16_t>(mode);
 }
 

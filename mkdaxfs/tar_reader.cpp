@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tar_reader.hpp"
 
-#include <locale.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -17,6 +16,7 @@
 #include "daxfs_format.h"
 #include "decompress.hpp"
 #include "error.hpp"
+#include "utf8_locale.hpp"
 
 namespace daxfs {
 
@@ -24,29 +24,6 @@ namespace {
 
 constexpr std::string_view whiteout = ".wh.";
 constexpr std::string_view opaque = ".wh..wh..opq";
-
-// libarchive converts names by the thread's locale; with UTF-8 they stay as they are.
-class Utf8Locale {
-public:
-    Utf8Locale() : locale_(newlocale(LC_CTYPE_MASK, "C.UTF-8", nullptr))
-    {
-        if (locale_)
-            before_ = uselocale(locale_);
-    }
-    Utf8Locale(const Utf8Locale&) = delete;
-    Utf8Locale& operator=(const Utf8Locale&) = delete;
-    ~Utf8Locale()
-    {
-        if (!locale_)
-            return;
-        uselocale(before_);
-        freelocale(locale_);
-    }
-
-private:
-    locale_t locale_;
-    locale_t before_ = nullptr;
-};
 
 // No format that names other files of this machine (mtree).
 void support(archive* in)
