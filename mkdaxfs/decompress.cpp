@@ -130,19 +130,23 @@ private:
 
 ReadBytes decompressed(ReadBytes read, std::string name)
 {
+    // Enough to tell, of a pipe that gives a byte at a time, too.
     auto begin = std::make_shared<std::vector<std::byte>>(buffer_bytes);
-    begin->resize(read(*begin));
-    const bool is_empty = begin->empty();
-    const bool is_gzip = begin->size() >= 2 && (*begin)[0] == std::byte{0x1f} && (*begin)[1] == std::byte{0x8b};
+    std::size_t size = read(*begin);
+    if (size == 1)
+        size += read(std::span(*begin).subspan(1));
+    begin->resize(size);
+    const bool is_empty = size == 0;
+    const bool is_gzip = size >= 2 && (*begin)[0] == std::byte{0x1f} && (*begin)[1] == std::byte{0x8b};
     if (is_empty)
         return [](std::span<std::byte>) { return std::size_t{0}; };
     ReadBytes whole = [begin, at = std::size_t{0}, read = std::move(read)](std::span<std::byte> to) mutable {
         if (at == begin->size())
             return read(to);
-        const std::size_t size = std::min(to.size(), begin->size() - at);
-        std::memcpy(to.data(), begin->data() + at, size);
-        at += size;
-        return size;
+        const std::size_t given = std::min(to.size(), begin->size() - at);
+        std::memcpy(to.data(), begin->data() + at, given);
+        at += given;
+        return given;
     };
     if (is_gzip)
         return [gzip = std::make_shared<Gunzip>(std::move(whole), std::move(name))](std::span<std::byte> to) {
