@@ -142,7 +142,7 @@ void print_text(const Json& json, std::ostream& out, const std::string& indent =
 void print(const Options& options, const Json& json, std::ostream& out)
 {
     if (options.json)
-        out << json.dump(-1, ' ', false, Json::error_handler_t::replace) << '\n';
+        out << json.dump() << '\n';
     else
         print_text(json, out);
 }
@@ -185,6 +185,8 @@ void cat(const ImageReader& reader, const Options& options, std::ostream& out)
             out.write(zeros, static_cast<std::streamsize>(piece));
             left -= piece;
         }
+        if (!out)
+            throw std::runtime_error("cannot write the output");
     });
 }
 
@@ -217,12 +219,18 @@ void summary(const ImageReader& reader, const Options& options, std::ostream& ou
     print(options, json, out);
 }
 
+// As diff(1): 1 is "differs".
+int failed(const Options& options)
+{
+    return options.diff.empty() ? 1 : 2;
+}
+
 // Returns the exit status.
 int dump(const Options& options, std::ostream& out, std::ostream& err)
 {
     const ImageReader reader(options.image);
     if (!options.diff.empty())
-        return dump_diff(reader, ImageReader(options.diff), out) == 0 ? 0 : 1;
+        return dump_diff(reader, ImageReader(options.diff), out, options.json) == 0 ? 0 : 1;
     if (!options.extract.empty()) {
         const auto warn = [&](const std::string& text) { err << "dump.daxfs: " << text << '\n'; };
         return extract_image(reader, options.extract, warn) == 0 ? 0 : 1;
@@ -273,6 +281,7 @@ int dump_main(const std::vector<std::string>& args, std::ostream& out, std::ostr
     app.set_version_flag("-V,--version", fmt::format("dump.daxfs {}", DAXFS_TOOLS_VERSION));
     try {
         parse_arguments(app, args);
+        const EndOnUnreadableImage end("dump.daxfs", failed(options));
         const int status = dump(options, out, err);
         if (!out.flush())
             throw std::runtime_error("cannot write the output");
@@ -282,9 +291,13 @@ int dump_main(const std::vector<std::string>& args, std::ostream& out, std::ostr
     } catch (const CLI::ParseError& wrong) {
         err << "dump.daxfs: " << wrong.what() << " (dump.daxfs --help tells more)\n";
         return 2;
+    } catch (const ImageError& error) {
+        err << "dump.daxfs: " << (error.image.empty() ? printable(options.image) : error.image) << ": "
+            << error.what() << '\n';
+        return failed(options);
     } catch (const std::exception& failure) {
         err << "dump.daxfs: " << failure.what() << '\n';
-        return options.diff.empty() ? 1 : 2;  // as diff(1): 1 is "differs"
+        return failed(options);
     }
 }
 

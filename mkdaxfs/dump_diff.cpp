@@ -6,6 +6,9 @@
 #include <unordered_map>
 #include <vector>
 
+#include <fmt/ranges.h>
+#include <nlohmann/json.hpp>
+
 #include "dump_text.hpp"
 #include "error.hpp"
 #include "image_walk.hpp"
@@ -16,8 +19,8 @@ namespace {
 
 class Diff {
 public:
-    Diff(const ImageReader& left, const ImageReader& right, std::ostream& out)
-        : left_(left), right_(right), out_(out)
+    Diff(const ImageReader& left, const ImageReader& right, std::ostream& out, bool json)
+        : left_(left), right_(right), out_(out), json_(json)
     {
     }
 
@@ -31,7 +34,7 @@ public:
             const Pair pair = std::move(pending.back());
             pending.pop_back();
             if (left-- == 0)
-                throw ImageError("more directories than inodes");
+                throw left_.error("more directories than inodes");
             directory(pair, pending);
         }
         return lines_;
@@ -55,7 +58,7 @@ private:
             const int order = i == a.size() ? 1 : j == b.size() ? -1 : a[i].first.compare(b[j].first);
             const std::string path = pair.path + "/" + (order <= 0 ? a[i].first : b[j].first);
             if (order != 0) {
-                line(order < 0 ? "- " : "+ ", path, "");
+                line(order < 0 ? only_left : only_right, path);
                 ++(order < 0 ? i : j);
                 continue;
             }
@@ -67,10 +70,34 @@ private:
         pending.insert(pending.end(), below.rbegin(), below.rend());
     }
 
-    void line(const char* mark, const std::string& path, const std::string& what)
+    struct Mark {
+        const char* text;
+        const char* json;
+    };
+    static constexpr Mark only_left = {"- ", "removed"};
+    static constexpr Mark only_right = {"+ ", "added"};
+
+    void line(const Mark& mark, const std::string& path)
     {
-        out_ << mark << printable(path) << (what.empty() ? "" : ":") << what << '\n';
+        if (json_)
+            object(path, {mark.json});
+        else
+            out_ << mark.text << printable(path) << '\n';
         ++lines_;
+    }
+
+    void line(const std::string& path, const std::vector<std::string>& what)
+    {
+        if (json_)
+            object(path, what);
+        else
+            out_ << fmt::format("* {}: {}\n", printable(path), fmt::join(what, " "));
+        ++lines_;
+    }
+
+    void object(const std::string& path, const std::vector<std::string>& what)
+    {
+        out_ << nlohmann::ordered_json({{"path", printable(path)}, {"what", what}}).dump() << '\n';
     }
 
     // Are both a directory?
@@ -78,13 +105,13 @@ private:
     {
         const daxfs_attr x = left_.inode(left);
         const daxfs_attr y = right_.inode(right);
-        std::string what;
+        std::vector<std::string> what;
         const auto note = [&](bool differs, const char* name) {
             if (differs)
-                what += std::string(" ") + name;
+                what.emplace_back(name);
         };
         if ((x.mode & S_IFMT) != (y.mode & S_IFMT)) {
-            line("* ", path, " type");
+            line(path, {"type"});
             return false;
         }
         note(x.mode != y.mode, "mode");
@@ -100,7 +127,7 @@ private:
         if (S_ISREG(x.mode))
             note(x.node.size != y.node.size || !same_content(x.node, y.node), "content");
         if (!what.empty())
-            line("* ", path, what);
+            line(path, what);
         return S_ISDIR(x.mode);
     }
 
@@ -149,15 +176,17 @@ private:
     const ImageReader& left_;
     const ImageReader& right_;
     std::ostream& out_;
+    const bool json_;
     std::unordered_map<std::uint32_t, std::uint32_t> right_of_;  // inodes with several names
     std::uint64_t lines_ = 0;
 };
 
 }  // namespace
 
-std::uint64_t dump_diff(const ImageReader& reader, const ImageReader& other, std::ostream& out)
+std::uint64_t dump_diff(const ImageReader& reader, const ImageReader& other, std::ostream& out,
+                        bool json)
 {
-    return Diff(reader, other, out).run();
+    return Diff(reader, other, out, json).run();
 }
 
 }  // namespace daxfs

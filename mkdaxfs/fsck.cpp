@@ -40,7 +40,7 @@ public:
         if (options_.json)
             problems_.push_back({{"inode", problem.ino}, {"problem", problem.text}});
         else
-            out_ << printable(options_.image) << ": " << problem.text << '\n';
+            out_ << printable(options_.image) << ": " << problem.text << std::endl;  // while we are alive
     }
 
     void end(std::uint64_t problems, std::uint64_t inodes)
@@ -72,12 +72,10 @@ int check(const Options& options, std::ostream& out)
                                           {options.threads, nullptr});
         report.end(problems, reader.image().inode_count);
         return problems == 0 ? clean : errors_left;
+    } catch (const ImageTooNew& error) {
+        throw std::runtime_error(error.image + ": " + error.what());
     } catch (const ImageError& error) {
-        std::string_view text = error.what();  // names the image, as the report does
-        const std::string name = printable(options.image) + ": ";
-        if (text.starts_with(name))
-            text.remove_prefix(name.size());
-        report.add({0, std::string(text)});
+        report.add({0, error.what()});
         report.end(1, 0);
         return errors_left;
     }
@@ -98,6 +96,7 @@ int fsck_main(const std::vector<std::string>& args, std::ostream& out, std::ostr
     app.set_version_flag("-V,--version", fmt::format("fsck.daxfs {}", DAXFS_TOOLS_VERSION));
     try {
         parse_arguments(app, args);
+        const EndOnUnreadableImage end("fsck.daxfs", could_not_check);
         const int status = check(options, out);
         if (!out.flush())
             throw std::runtime_error("cannot write the output");

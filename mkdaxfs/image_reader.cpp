@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "image_reader.hpp"
 
-#include <fcntl.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -10,26 +8,23 @@
 
 #include <fmt/core.h>
 
-#include "error.hpp"
 #include "path_component.hpp"
-#include "unique_fd.hpp"
 
 namespace daxfs {
 
 namespace {
 
+// What is read again when its output fails; whole pages, and whole lines of dump_text.
+constexpr std::uint64_t piece_bytes = 12 << 20;
+
 std::string describe(int result, const daxfs_err& err)
 {
     const std::string_view field = err.field ? err.field : "";
+    if (result == -EINVAL && field == "magic")
+        return "no DAXFS image, its first 8 bytes are not the magic";
     if (result == -EINVAL)
-        return field == "magic" ? "no DAXFS image, its first 8 bytes are not the magic"
-                                : fmt::format("no DAXFS image, it has only {} bytes", err.value);
-    if (result == -EOPNOTSUPP && field == "version")
-        return fmt::format("made for format version {}, this reads version {}: use newer tools",
-                           err.value, DAXFS_VERSION);
-    if (result == -EOPNOTSUPP)
-        return fmt::format("needs features {:#x} unknown here: use newer tools",
-                           err.value & ~std::uint64_t{DAXFS_INCOMPAT_ALL});
+        return err.value == 0 ? "no DAXFS image, it has no bytes"
+                              : fmt::format("no DAXFS image, it has only {} bytes", err.value);
     if (result == -EUCLEAN && err.ino == 0)
         return fmt::format("superblock: bad {}: {:#x}", field, err.value);
     if (result == -EUCLEAN)
@@ -37,48 +32,42 @@ std::string describe(int result, const daxfs_err& err)
     return fmt::format("cannot read it: error {}", -result);
 }
 
-}  // namespace
-
-void ImageReader::check(int result, const daxfs_err& err) const
+// In the module's words.
+std::string too_new(const daxfs_err& err)
 {
-    if (result < 0)
-        throw ImageError(describe(result, err));
+    const std::string_view field = err.field;
+    const std::uint64_t known = field == "incompat" ? DAXFS_INCOMPAT_ALL : 0;
+    return fmt::format("needs format {} {:#x}, unknown here: a later DAXFS is needed", field, err.value & ~known);
 }
 
-ImageReader::ImageReader(const std::string& path)
+}  // namespace
+
+ImageReader::ImageReader(const std::string& path) : mapped_(path)
 {
-    const UniqueFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
-    struct stat st = {};
-    if (!fd || fstat(fd.get(), &st) != 0)
-        throw system_failure(errno, "cannot open the image " + printable(path));
-    // st_size is 0 for a device; its end can be seeked to.
-    if (S_ISDIR(st.st_mode))
-        throw std::runtime_error("wanted an image file or device, got the directory " + printable(path));
-    const off_t size = lseek(fd.get(), 0, SEEK_END);
-    if (size <= 0)
-        throw ImageError(printable(path) + ": no DAXFS image, it has no bytes");
-    mapped_ = static_cast<std::uint64_t>(size);
-    base_ = mmap(nullptr, mapped_, PROT_READ, MAP_SHARED, fd.get(), 0);
-    if (base_ == MAP_FAILED)
-        throw system_failure(errno, "cannot map the image " + printable(path));
-    daxfs_err err = {};
-    const int result = daxfs_image_open(&image_, base_, mapped_, &err);
-    if (result == 0)
-        return;
-    munmap(base_, mapped_);
-    throw ImageError(printable(path) + ": " + describe(result, err));
+    open(mapped_.bytes());
 }
 
 ImageReader::ImageReader(std::span<const std::uint8_t> memory)
 {
-    daxfs_err err = {};
-    check(daxfs_image_open(&image_, memory.data(), memory.size(), &err), err);
+    open(memory);
 }
 
-ImageReader::~ImageReader()
+void ImageReader::open(std::span<const std::uint8_t> memory)
 {
-    if (base_)
-        munmap(base_, mapped_);
+    daxfs_err err = {};
+    const int result = daxfs_image_open(&image_, memory.data(), memory.size(), &err);
+    if (result == -EOPNOTSUPP)
+        throw ImageTooNew(too_new(err), mapped_.name());
+    if (result == -EUCLEAN && std::string_view(err.field) == "image_size" && err.value > memory.size())
+        throw error(fmt::format("wanted {} bytes as its superblock says, there are {}: it was cut",
+                                err.value, memory.size()));
+    check(result, err);
+}
+
+void ImageReader::check(int result, const daxfs_err& err) const
+{
+    if (result < 0)
+        throw error(describe(result, err));
 }
 
 Uuid ImageReader::uuid() const
@@ -155,7 +144,7 @@ std::vector<Xattr> ImageReader::xattrs(const daxfs_node& node) const
 std::span<const std::uint8_t> ImageReader::bytes(std::uint64_t off, std::uint64_t len) const
 {
     if (len > image_.size || off > image_.size - len)
-        throw ImageError(fmt::format("bytes {} to {} lie outside the image", off, off + len));
+        throw error(fmt::format("bytes {} to {} lie outside the image", off, off + len));
     return {image_.base + off, len};
 }
 
@@ -165,8 +154,15 @@ void ImageReader::for_each_piece(
 {
     for (std::uint64_t pos = 0; pos < file.size;) {
         const daxfs_map run = map(file, pos);
-        piece(run.hole ? std::span<const std::uint8_t>() : bytes(run.off, run.len), run.len);
-        pos += run.len;
+        const std::uint64_t len = run.hole ? run.len : std::min(run.len, piece_bytes);
+        const auto data = run.hole ? std::span<const std::uint8_t>() : bytes(run.off, len);
+        try {
+            piece(data, len);
+        } catch (const std::exception&) {
+            touch(data);
+            throw;
+        }
+        pos += len;
     }
 }
 

@@ -13,6 +13,7 @@
 
 #include "digest.hpp"
 #include "image_tools.hpp"
+#include "mapped_image.hpp"
 #include "uuid.hpp"
 #include "xattr_sets.hpp"
 
@@ -20,7 +21,16 @@ namespace daxfs {
 
 // The image breaks the format, or is none, or is too new; says where and what.
 struct ImageError : std::runtime_error {
-    using std::runtime_error::runtime_error;
+    explicit ImageError(const std::string& text, std::string of = "")
+        : std::runtime_error(text), image(std::move(of))
+    {
+    }
+    std::string image;  // which one, as it is printed; "" where who throws it does not know
+};
+
+// Made by later tools: nothing says that it is damaged.
+struct ImageTooNew : ImageError {
+    using ImageError::ImageError;
 };
 
 class ImageReader {
@@ -29,12 +39,12 @@ public:
     explicit ImageReader(const std::string& path);
     // Opens an image in memory that the caller keeps.
     explicit ImageReader(std::span<const std::uint8_t> memory);
-    ImageReader(const ImageReader&) = delete;
-    ImageReader& operator=(const ImageReader&) = delete;
-    ~ImageReader();
 
     const daxfs_image& image() const { return image_; }
     Uuid uuid() const;
+
+    // To be thrown: about this image.
+    ImageError error(const std::string& text) const { return ImageError(text, mapped_.name()); }
 
     // All of these throw ImageError.
     daxfs_attr inode(std::uint64_t ino) const;
@@ -45,7 +55,8 @@ public:
     std::vector<Xattr> xattrs(const daxfs_node& node) const;
     // Bytes at an image offset.
     std::span<const std::uint8_t> bytes(std::uint64_t off, std::uint64_t len) const;
-    // The file's bytes in pieces, in order; a hole's piece has no bytes but a length.
+    // The file's bytes in pieces, in order; a hole's piece has no bytes but a length. What the
+    // caller throws is passed on where the piece can be read (touch()).
     void for_each_piece(const daxfs_node& file,
                         const std::function<void(std::span<const std::uint8_t> data,
                                                  std::uint64_t len)>& piece) const;
@@ -59,10 +70,10 @@ public:
     std::uint32_t metadata_crc() const;
 
 private:
+    void open(std::span<const std::uint8_t> memory);
     void check(int result, const daxfs_err& err) const;
 
-    void* base_ = nullptr;
-    std::uint64_t mapped_ = 0;
+    MappedImage mapped_;
     daxfs_image image_ = {};
 };
 

@@ -18,7 +18,7 @@ std::vector<std::pair<std::string, std::uint32_t>> sorted_entries(const ImageRea
         const daxfs_entry entry = reader.entry(dir, i);
         std::string name(reinterpret_cast<const char*>(entry.name), entry.name_len);
         if (name == "." || name == ".." || name.find('/') != name.npos || name.find('\0') != name.npos)
-            throw ImageError(fmt::format("inode {}: entry {} is no file name", dir.ino, i));
+            throw reader.error(fmt::format("inode {}: entry {} is no file name", dir.ino, i));
         entries.emplace_back(std::move(name), entry.ino);
     }
     std::sort(entries.begin(), entries.end());
@@ -26,7 +26,7 @@ std::vector<std::pair<std::string, std::uint32_t>> sorted_entries(const ImageRea
         return a.first == b.first;
     });
     if (same != entries.end())
-        throw ImageError(fmt::format("inode {}: a name occurs twice", dir.ino));
+        throw reader.error(fmt::format("inode {}: a name occurs twice", dir.ino));
     return entries;
 }
 
@@ -53,7 +53,7 @@ public:
         };
         const WalkEntry root = look("", DAXFS_ROOT_INO);
         if (!S_ISDIR(root.attr.mode))
-            throw ImageError("the root is no directory");
+            throw reader_.error("the root is no directory");
         visit_(root);
         enter(root);
         while (!levels.empty()) {
@@ -80,7 +80,7 @@ private:
         WalkEntry entry = {path, ino, reader_.inode(ino), ""};
         if (S_ISDIR(entry.attr.mode)) {
             if (is_dir_seen_[ino])
-                throw ImageError(fmt::format("inode {}: a directory with more than one name", ino));
+                throw reader_.error(fmt::format("inode {}: a directory with more than one name", ino));
             is_dir_seen_[ino] = true;
         } else if (entry.attr.nlink > 1) {
             const auto [known, added] = first_.try_emplace(ino, path);

@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -141,11 +140,6 @@ private:
     std::string directory_;
 };
 
-fs::path sysfs_of(const struct stat& device)
-{
-    return fmt::format("/sys/dev/char/{}:{}", major(device.st_rdev), minor(device.st_rdev));
-}
-
 std::string joined(const std::vector<std::string>& names)
 {
     std::string all;
@@ -156,22 +150,13 @@ std::string joined(const std::vector<std::string>& names)
 
 }  // namespace
 
-bool is_device_dax(const std::string& path)
-{
-    struct stat st = {};
-    std::error_code none;
-    return stat(path.c_str(), &st) == 0 && S_ISCHR(st.st_mode) &&
-           fs::read_symlink(sysfs_of(st) / "subsystem", none).filename() == "dax";
-}
-
 std::unique_ptr<Output> open_device_dax(const std::string& path, bool force)
 {
     const UniqueFd fd(open(path.c_str(), O_RDWR | O_CLOEXEC));
     struct stat st = {};
     if (!fd || fstat(fd.get(), &st) != 0)
         throw system_failure(errno, "cannot write to the device " + printable(path));
-    std::uint64_t size = 0;
-    std::ifstream(sysfs_of(st) / "size") >> size;
+    const std::uint64_t size = device_dax_size(st);
     if (size == 0)
         throw std::runtime_error(printable(path) + " has no memory");
     void* const start = map(fd, 0, size);

@@ -5,12 +5,11 @@
 #include <memory>
 #include <string>
 
+#include "device_dax.hpp"
 #include "output.hpp"
 #include "physical_range.hpp"
 
 namespace daxfs {
-
-bool is_device_dax(const std::string& path);
 
 // All of /dev/daxX.Y.
 std::unique_ptr<Output> open_device_dax(const std::string& path, bool force);

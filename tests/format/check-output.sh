@@ -34,6 +34,19 @@ for action in --text --tar "--cat file"; do
 	expect 1 "cannot write" "$dump" $action "$image" >/dev/full
 done
 
+# A system call that is handed what cannot be read says EFAULT: not the output's fault.
+for action in --tar --text "--cat file"; do
+	cp "$image" "$dir/cut"
+	{ "$dump" $action "$dir/cut" 2>"$dir/err"; echo $? >"$dir/status"; } |
+		{ head -c 1; truncate -s 4096 "$dir/cut"; cat; } >/dev/null
+	[ "$(cat "$dir/status")" = 1 ] || fail "dump.daxfs $action of an image cut meanwhile ends with $(cat "$dir/status")"
+	[ "$(wc -l <"$dir/err")" -eq 1 ] && grep -q "^dump.daxfs: cannot read $dir/cut at byte [0-9]*: the medium" "$dir/err" ||
+		fail "dump.daxfs $action of an image cut meanwhile: $(cat "$dir/err")"
+done
+for tool in "8 $fsck" "1 $dump"; do
+	cat "$image" | expect ${tool%% *} "wanted an image file.* is a pipe" ${tool#* } /dev/stdin
+done
+
 # A pipe whose reader has gone. The shell's $? of a pipe is its last command's, hence the file.
 { sleep 0.2; "$dump" --text "$image"; echo $? >"$dir/status"; } 2>/dev/null | :
 [ "$(cat "$dir/status")" != 0 ] || fail "dump.daxfs --text to a closed pipe ends with 0"

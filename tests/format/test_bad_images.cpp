@@ -58,8 +58,10 @@ void expect_part(const std::string& text, const std::string& part)
 
 TEST_F(BadImages, Truncated)
 {
-    expect_part(open_error(good_.substr(0, good_.size() - 4096)), "image_size");
-    expect_part(open_error(good_.substr(0, 4096)), "image_size");
+    const auto wanted = "wanted " + std::to_string(good_.size()) + " bytes as its superblock says, there are ";
+    expect_part(open_error(good_.substr(0, good_.size() - 4096)),
+                wanted + std::to_string(good_.size() - 4096) + ": it was cut");
+    expect_part(open_error(good_.substr(0, 4096)), wanted + "4096: it was cut");
     expect_part(open_error(good_.substr(0, 100)), "only 100 bytes");
     expect_part(open_error(""), "no bytes");
     // A region larger than the image is fine.
@@ -74,13 +76,14 @@ TEST_F(BadImages, Foreign)
 
 TEST_F(BadImages, NewerVersion)
 {
-    expect_part(open_error(with_super([](daxfs_super& super) { super.version = 2; })), "version 2");
+    expect_part(open_error(with_super([](daxfs_super& super) { super.version = 2; })), "needs format version 0x2, unknown here");
 }
 
 TEST_F(BadImages, Features)
 {
     const auto unknown = [](daxfs_super& super) { super.incompat |= 0x40000000; };
-    expect_part(open_error(with_super(unknown)), "features 0x40000000");
+    expect_part(open_error(with_super(unknown)),
+                "needs format incompat 0x40000000, unknown here: a later DAXFS is needed");
     const auto compatible = [](daxfs_super& super) { super.compat |= 0x40000000; };
     EXPECT_EQ(open_error(with_super(compatible)), "");
 }
