@@ -22,7 +22,7 @@ using daxtest::json;
 using daxtest::Ran;
 using daxtest::target;
 
-/// The medium holds an image of a tree made here; a second device, mounted at /tools, holds mkdaxfs
+/// The medium holds an image of a tree made here; a second device, mounted at /tools, holds the tools
 /// and the same tree.
 class Targets : public daxtest::GuestTest {
 protected:
@@ -38,14 +38,17 @@ protected:
         daxtest::make_image(tree, image_);
         fs::resize_file(image_, 16 << 20);
 
-        const auto mkdaxfs = daxtest::bench().build / "mkdaxfs/mkdaxfs";
         fs::create_directories(dir_.path() / "tools/bin");
         fs::create_directories(dir_.path() / "tools/lib");
-        fs::copy_file(mkdaxfs, dir_.path() / "tools/bin/mkdaxfs");
-        for (const auto &library : daxbench::library_closure(mkdaxfs)) {
-            fs::copy_file(library, dir_.path() / "tools/lib" / library.filename());
-            if (library.filename().string().starts_with("ld-"))
-                loader_ = "/tools/lib/" + library.filename().string();
+        for (const std::string name : {"mkdaxfs", "fsck.daxfs", "dump.daxfs"}) {
+            const auto tool = daxtest::bench().build / "mkdaxfs" / name;
+            fs::copy_file(tool, dir_.path() / "tools/bin" / name);
+            for (const auto &library : daxbench::library_closure(tool)) {
+                fs::copy_file(library, dir_.path() / "tools/lib" / library.filename(),
+                              fs::copy_options::skip_existing);
+                if (library.filename().string().starts_with("ld-"))
+                    loader_ = "/tools/lib/" + library.filename().string();
+            }
         }
         ASSERT_NE(loader_, "");
         tools_ = dir_.path() / "tools.image";
@@ -59,10 +62,11 @@ protected:
                                {"target", "/tools"}}, Seconds(30));
     }
 
-    Ran mkdaxfs(const std::string &arguments) {
-        return sh(fmt::format("TMPDIR=/tmp {} --library-path /tools/lib /tools/bin/mkdaxfs {}",
-                              loader_, arguments));
+    Ran tool(const std::string &name, const std::string &arguments) {
+        return sh(fmt::format("TMPDIR=/tmp {} --library-path /tools/lib /tools/bin/{} {}", loader_,
+                              name, arguments));
     }
+    Ran mkdaxfs(const std::string &arguments) { return tool("mkdaxfs", arguments); }
     void made(const std::string &arguments) {
         const auto ran = mkdaxfs("-q " + arguments);
         EXPECT_EQ(ran.status, 0) << arguments << ": " << ran.err;
@@ -95,6 +99,11 @@ TEST_F(Targets, DeviceDax) {
     refused("/dev/null /tools/tree", "no regular file, block device or device-dax");
     // What did not fit has left no image behind, and zeros where it began.
     made(dax + " /tools/tree");
+    // stat(2) and lseek(2) say that it has no bytes.
+    const auto checked = tool("fsck.daxfs", dax);
+    EXPECT_EQ(checked.status, 0) << checked.out << checked.err;
+    EXPECT_TRUE(contains(checked.out, "clean")) << checked.out;
+    EXPECT_EQ(tool("dump.daxfs", "--cat /file " + dax).out, "content\n");
 
     ASSERT_EQ(sh("echo " + name + " > /sys/bus/dax/drivers/device_dax/unbind").status, 0);
     const auto mounted = mount("ro,validate", dax);
