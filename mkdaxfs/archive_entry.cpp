@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 #include <stdexcept>
 #include <tuple>
 
@@ -43,6 +44,9 @@ constexpr std::uint32_t no_id = 0xffffffff;
 // GNU tar writes names, not numbers; they mean what they mean here.
 std::uint32_t acl_id(int tag, int id, const char* name, const std::string& shown)
 {
+    // libarchive makes this of every larger one.
+    if (id == std::numeric_limits<int>::max())
+        throw std::runtime_error(fmt::format("{}: wanted an ACL with owners below {}, got this one or more", shown, id));
     if (id >= 0)
         return static_cast<std::uint32_t>(id);
     if (name && tag == ARCHIVE_ENTRY_ACL_USER) {

@@ -22,7 +22,7 @@
 #include "dump_text.hpp"
 #include "error.hpp"
 #include "image_walk.hpp"
-#include "utf8_locale.hpp"
+#include "thread_locale.hpp"
 
 namespace daxfs {
 
@@ -132,7 +132,7 @@ std::uint32_t mode_by(const std::vector<AclEntry>& entries)
 }
 
 // Give the entry this ACL, which tar --acls and bsdtar -p restore. False where it would not come
-// back as it is: libarchive holds ids of 31 bits and nothing that the mode says, too, and what
+// back as it is: libarchive holds ids of less than 31 bits and nothing that the mode says, too, and what
 // reads it sorts.
 bool add_acl(archive_entry* to, const Xattr& xattr, std::uint32_t mode)
 {
@@ -145,7 +145,7 @@ bool add_acl(archive_entry* to, const Xattr& xattr, std::uint32_t mode)
     const auto has_id = [](const AclEntry& entry) { return entry.tag == ACL_USER || entry.tag == ACL_GROUP; };
     for (std::size_t i = 0; i < entries.size(); ++i) {
         const AclEntry& entry = entries[i];
-        if (has_id(entry) ? entry.id > INT32_MAX : entry.id != UINT32_MAX)
+        if (has_id(entry) ? entry.id >= INT32_MAX : entry.id != UINT32_MAX)
             return false;
         if (i > 0 && std::tie(entries[i - 1].tag, entries[i - 1].id) >= std::tie(entry.tag, entry.id))
             return false;
@@ -293,7 +293,7 @@ private:
 
 void dump_tar(const ImageReader& reader, std::ostream& out, std::ostream& err)
 {
-    const Utf8Locale locale;
+    const ThreadLocale locale("C.UTF-8");
     TarWriter(reader, out, err).run();
 }
 

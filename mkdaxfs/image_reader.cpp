@@ -35,9 +35,7 @@ std::string describe(int result, const daxfs_err& err)
 // In the module's words.
 std::string too_new(const daxfs_err& err)
 {
-    const std::string_view field = err.field;
-    const std::uint64_t known = field == "incompat" ? DAXFS_INCOMPAT_ALL : 0;
-    return fmt::format("needs format {} {:#x}, unknown here: a later DAXFS is needed", field, err.value & ~known);
+    return fmt::format("needs format {} {:#x}, unknown here: a later DAXFS is needed", err.field, err.value);
 }
 
 }  // namespace

@@ -2,13 +2,13 @@
 #include "path_filter.hpp"
 
 #include <fnmatch.h>
-#include <locale.h>
 #include <regex.h>
 
 #include <algorithm>
 #include <stdexcept>
 
 #include "error.hpp"
+#include "thread_locale.hpp"
 
 namespace daxfs {
 
@@ -49,28 +49,10 @@ void PathFilter::add_regex(const std::string& expression)
     regexes_.push_back(std::make_shared<Regex>(expression));
 }
 
-// Names are bytes, whatever the locale of the thread: a tree from a directory and one from an archive lose the
-// same.
-class BytesLocale {
-public:
-    BytesLocale() : before_(uselocale(bytes())) {}
-    BytesLocale(const BytesLocale&) = delete;
-    BytesLocale& operator=(const BytesLocale&) = delete;
-    ~BytesLocale() { uselocale(before_); }
-
-private:
-    static locale_t bytes()
-    {
-        static const locale_t locale = newlocale(LC_ALL_MASK, "C", nullptr);
-        return locale;
-    }
-
-    locale_t before_;
-};
-
 bool PathFilter::excludes(const std::string& path) const
 {
-    const BytesLocale bytes;
+    // A tree from a directory and one from an archive lose the same.
+    const ThreadLocale bytes("C");
     const std::size_t slash = path.rfind('/');
     const char* last = path.c_str() + (slash == path.npos ? 0 : slash + 1);
     for (const std::string& glob : globs_) {

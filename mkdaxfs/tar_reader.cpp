@@ -16,7 +16,7 @@
 #include "daxfs_format.h"
 #include "decompress.hpp"
 #include "error.hpp"
-#include "utf8_locale.hpp"
+#include "thread_locale.hpp"
 
 namespace daxfs {
 
@@ -208,7 +208,8 @@ private:
 
 void read_archive(const ReadBytes& read, const std::string& name, const ArchiveTarget& target)
 {
-    const Utf8Locale locale;
+    // In UTF-8, libarchive composes letters and their accents: other bytes, another name.
+    const ThreadLocale bytes("C");
     ArchiveReader(read, name, target).run();
 }
 

@@ -250,7 +250,7 @@ int daxfs_image_open(struct daxfs_image *img, const void *base, u64 size,
 	img->compat = le32_to_cpu(sb->compat);
 	img->incompat = le32_to_cpu(sb->incompat);
 	if (img->incompat & ~DAXFS_INCOMPAT_ALL) {
-		bad(err, 0, "incompat", img->incompat);
+		bad(err, 0, "incompat", img->incompat & ~DAXFS_INCOMPAT_ALL);
 		return -EOPNOTSUPP;
 	}
 	want = le32_to_cpu(sb->crc);

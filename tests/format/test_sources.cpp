@@ -73,8 +73,10 @@ protected:
     {
         add_file("dir/file", noise(10000, 1));
         fs::create_hard_link(source() / "dir/file", source() / "a-link");
-        for (const std::string name : {"new\nline", "quote\"'", "\xff\xfe", "\xc3\xbc", "back\\slash", "%41"})
+        for (const std::string name : {"new\nline", "quote\"'", "\xff\xfe", "\xc3\xbc", "u\xcc\x88", "back\\slash", "%41"}) {
             add_file("odd/" + name, name);
+            add_file("odd/" + std::string(120, 'o') + name, name);
+        }
         fs::create_symlink("dir/\xff", source() / "symlink");
         add_file("long/" + std::string(200, 'l') + "/" + std::string(200, 'm'), "long");
         add_file("large", noise(3 << 20, 2));

@@ -5,17 +5,18 @@
 
 namespace daxfs {
 
-// libarchive converts names by the thread's locale; with UTF-8 they stay as they are.
-class Utf8Locale {
+// The locale of this thread, by which libarchive converts names and fnmatch(3) reads them. In "C" a name is its
+// bytes.
+class ThreadLocale {
 public:
-    Utf8Locale() : locale_(newlocale(LC_CTYPE_MASK, "C.UTF-8", nullptr))
+    explicit ThreadLocale(const char* name) : locale_(newlocale(LC_ALL_MASK, name, nullptr))
     {
         if (locale_)
             before_ = uselocale(locale_);
     }
-    Utf8Locale(const Utf8Locale&) = delete;
-    Utf8Locale& operator=(const Utf8Locale&) = delete;
-    ~Utf8Locale()
+    ThreadLocale(const ThreadLocale&) = delete;
+    ThreadLocale& operator=(const ThreadLocale&) = delete;
+    ~ThreadLocale()
     {
         if (!locale_)
             return;
