@@ -172,9 +172,10 @@ TEST_F(Sources, DamageThatOnlyAChecksumFinds)
     make();
     tar("t.tar", pax);
     const std::string plain = read_file(root() / "t.tar");
+    std::string missing;
     for (const std::string program : {"gzip", "xz", "zstd", "lz4", "bzip2"}) {
         if (!have_program(program)) {
-            std::printf("no %s here, not tried\n", program.c_str());
+            missing += " " + program;
             continue;
         }
         ASSERT_EQ(shell(program + " -q <" + (root() / "t.tar").string() + " >" + (root() / "packed").string()), "");
@@ -194,6 +195,8 @@ TEST_F(Sources, DamageThatOnlyAChecksumFinds)
     expect_error(run({"--tar", "-"}, plain + plain), "archive -: wanted nothing after its end, got more bytes");
     const std::string cpio = cpio_entry("early", 1, 1, 0100644, "e") + cpio_entry("TRAILER!!!", 0, 1, 0, "");
     expect_error(run({"--tar", "-"}, cpio + std::string(512, '\0') + cpio), "wanted nothing after its end");
+    if (!missing.empty())
+        GTEST_SKIP() << "not tried, since not installed:" << missing;
 }
 
 TEST_F(Sources, NoBytesAreNoArchive)
