@@ -8,7 +8,14 @@
 #include <cstdint>
 #include <cstring>
 
+#include "daxfs_format.h"
+
 namespace daxfs {
+
+bool is_acl_index(std::uint8_t index)
+{
+    return index == DAXFS_XATTR_ACL_ACCESS || index == DAXFS_XATTR_ACL_DEFAULT;
+}
 
 bool is_acl(std::string_view value)
 {

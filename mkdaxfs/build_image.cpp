@@ -70,7 +70,7 @@ void refuse_what_no_image_holds(const Tree& tree)
         if (node.xattrs == 0 || good_sets[node.xattrs])
             continue;
         for (const Xattr& xattr : tree.xattrs.decode(node.xattrs)) {
-            if ((xattr.index == DAXFS_XATTR_ACL_ACCESS || xattr.index == DAXFS_XATTR_ACL_DEFAULT) && !is_acl(xattr.value))
+            if (is_acl_index(xattr.index) && !is_acl(xattr.value))
                 refuse(id, "an ACL as " + join_xattr_name(xattr.index, ""), "something else (--xattr-exclude leaves it out)");
         }
         good_sets[node.xattrs] = true;
@@ -84,9 +84,9 @@ void exclude_xattrs(Tree& tree, const BuildOptions& options)
         return;
     const std::vector<std::uint32_t> ids = tree.xattrs.edit([&](std::vector<Xattr>& xattrs) {
         std::erase_if(xattrs, [&](const Xattr& xattr) {
-            const std::string name = join_xattr_name(xattr.index, xattr.name);
-            if (options.keep_opaque && name == opaque_xattr)
+            if (options.keep_opaque && is_opaque_mark(xattr))
                 return false;
+            const std::string name = join_xattr_name(xattr.index, xattr.name);
             return std::any_of(globs.begin(), globs.end(), [&](const std::string& glob) {
                 return fnmatch(glob.c_str(), name.c_str(), 0) == 0;
             });

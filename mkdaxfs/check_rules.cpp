@@ -140,7 +140,7 @@ void check_xattrs(const ImageReader& reader, const daxfs_attr& attr, const Compl
     if (std::adjacent_find(xattrs.begin(), xattrs.end(), unordered) != xattrs.end())
         complain("extended attributes are not in order or occur twice");
     for (const Xattr& xattr : xattrs) {
-        const bool is_acl_name = xattr.index == DAXFS_XATTR_ACL_ACCESS || xattr.index == DAXFS_XATTR_ACL_DEFAULT;
+        const bool is_acl_name = is_acl_index(xattr.index);
         if (is_acl_name != xattr.name.empty())
             complain(fmt::format("an extended attribute of kind {} is called \"{}\"", xattr.index, printable(xattr.name)));
         else if (is_acl_name && !is_acl(xattr.value))

@@ -219,8 +219,7 @@ private:
             archive_entry_set_rdevminor(entry.get(), attr.rdev_minor);
         }
         for (const Xattr& xattr : reader_.xattrs(attr.node)) {
-            const bool is_acl_here = xattr.index == DAXFS_XATTR_ACL_ACCESS || xattr.index == DAXFS_XATTR_ACL_DEFAULT;
-            if (!is_acl_here || !add_acl(entry.get(), xattr, attr.mode))
+            if (!is_acl_index(xattr.index) || !add_acl(entry.get(), xattr, attr.mode))
                 archive_entry_xattr_add_entry(entry.get(), join_xattr_name(xattr.index, xattr.name).c_str(),
                                               xattr.value.data(), xattr.value.size());
         }

@@ -9,18 +9,9 @@
 #include <memory>
 
 #include "error.hpp"
+#include "workers.hpp"
 
 namespace daxfs {
-
-namespace {
-
-void check_stop(const std::atomic<bool>* stop)
-{
-    if (stop && stop->load(std::memory_order_relaxed))
-        throw Interrupted();
-}
-
-}  // namespace
 
 ReadBytes bytes_of(int fd, const std::string& name, const std::atomic<bool>* stop)
 {

@@ -54,6 +54,11 @@ std::string plain(std::string_view path)
 
 }  // namespace
 
+bool is_opaque_mark(const Xattr& xattr)
+{
+    return xattr.index == opaque.index && xattr.name == opaque.name;
+}
+
 TreeBuilder::TreeBuilder(const TreeBuilder* below) : below_(below), slots_(1024)
 {
     Node root;
@@ -491,9 +496,7 @@ bool TreeBuilder::is_opaque(NodeId id) const
     if (tree_->nodes[id].xattrs == 0)
         return false;
     const auto all = tree_->xattrs.decode(tree_->nodes[id].xattrs);
-    return std::any_of(all.begin(), all.end(), [](const Xattr& xattr) {
-        return xattr.index == opaque.index && xattr.name == opaque.name;
-    });
+    return std::any_of(all.begin(), all.end(), is_opaque_mark);
 }
 
 void TreeBuilder::hide_below(std::string_view path)
@@ -510,9 +513,7 @@ void TreeBuilder::adopt_parents(TreeBuilder& below)
         std::vector<Xattr> all;
         if (id != 0)
             all = from.decode(id);
-        std::erase_if(all, [](const Xattr& xattr) {
-            return xattr.index == opaque.index && xattr.name == opaque.name;
-        });
+        std::erase_if(all, is_opaque_mark);
         return to.intern(std::move(all));
     };
     const auto adopt = [&](NodeId id, const std::string& path, bool is_opaque) {

@@ -18,7 +18,7 @@
 namespace daxfs {
 
 // What marks a directory of a layer that hides all below it, for overlayfs.
-inline constexpr std::string_view opaque_xattr = "trusted.overlay.opaque";
+bool is_opaque_mark(const Xattr& xattr);
 
 // What cannot be in the tree; one line that names the path.
 struct TreeError : std::runtime_error {

@@ -13,7 +13,7 @@
 
 namespace daxfs {
 
-void Workers::check_stop() const
+void check_stop(const std::atomic<bool>* stop)
 {
     if (stop && stop->load(std::memory_order_relaxed))
         throw Interrupted();

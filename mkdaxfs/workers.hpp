@@ -43,14 +43,16 @@ private:
     std::function<void()> hire_;
 };
 
+// Throws Interrupted once the flag, if there is one, is set.
+void check_stop(const std::atomic<bool>* stop);
+
 // How many threads may run, and the flag that ends all work early.
 struct Workers {
     unsigned threads = 1;
     const std::atomic<bool>* stop = nullptr;
     Progress* progress = nullptr;
 
-    // Throws Interrupted once the flag is set.
-    void check_stop() const;
+    void check_stop() const { daxfs::check_stop(stop); }
     void add_entries(std::uint64_t count) const
     {
         if (progress)
