@@ -46,11 +46,12 @@ void Content::find_sparse()
             candidates.push_back({id, {}});
     }
     std::vector<char> is_sparse(candidates.size());
-    const bool all_soon = stays_in_memory(candidates);
+    ReadAhead ahead;
+    ReadAhead* const used = stays_in_memory(candidates) ? &ahead : nullptr;
     workers_.for_each(candidates.size(), [&](std::size_t i) {
         SparseFile& file = candidates[i];
         const auto content = source_.open(tree_, file.node);
-        is_sparse[i] = find_extents(*content, tree_.nodes[file.node].size, file.extents, all_soon);
+        is_sparse[i] = find_extents(*content, tree_.nodes[file.node].size, file.extents, used);
     });
     for (std::size_t i = 0; i < candidates.size(); ++i) {
         if (!is_sparse[i])

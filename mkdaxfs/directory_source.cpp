@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -37,6 +38,17 @@ public:
             offset += static_cast<std::uint64_t>(got);
             to = to.subspan(static_cast<std::size_t>(got));
         }
+    }
+
+    // The kernel starts to bring in what it does not have.
+    bool read_now(std::uint64_t offset, std::span<std::byte> to) override
+    {
+        iovec part = {to.data(), to.size()};
+        const ssize_t got = preadv2(fd_.get(), &part, 1, static_cast<off_t>(offset), RWF_NOWAIT);
+        if (got >= 0 || errno == EAGAIN)
+            return got == static_cast<ssize_t>(to.size());
+        read(offset, to); // not every filesystem can tell
+        return true;
     }
 
     void will_read(std::uint64_t offset, std::uint64_t len) override

@@ -13,7 +13,7 @@ namespace daxfs {
 namespace {
 
 constexpr std::uint64_t piece_bytes = 4 << 20;
-constexpr std::uint64_t buffer_bytes = 512 << 10;
+constexpr std::uint64_t buffer_bytes = 512 << 10;  // the hashes the UUID comes from are of as much
 
 using Buffer = std::unique_ptr<std::byte[]>;
 
@@ -183,6 +183,8 @@ ContentSum LargeFiles::copy(const Piece& piece, Output& output, std::byte* buffe
     // It is read all the same: the UUID comes from what is stored.
     const bool is_cloned = piece.file_off + piece.len <= size &&
                            output.clone(content->fd(), piece.file_off, piece.len, piece.off);
+    if (!is_cloned)
+        output.will_write(piece.off, piece.len);
     ContentSum sum;
     for (std::uint64_t done = 0; done < piece.len; done += buffer_bytes) {
         std::span<std::byte> bytes(buffer, std::min(buffer_bytes, piece.len - done));

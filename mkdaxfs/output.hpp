@@ -18,6 +18,8 @@ class Output {
 public:
     virtual ~Output() = default;
 
+    // All of these bytes are about to be written.
+    virtual void will_write([[maybe_unused]] std::uint64_t offset, [[maybe_unused]] std::uint64_t size) {}
     // Write all bytes at offset.
     virtual void write(std::uint64_t offset, std::span<const std::byte> bytes) = 0;
     // Take bytes over from a file without copying them; false where that cannot be.

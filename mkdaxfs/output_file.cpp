@@ -3,8 +3,10 @@
 
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <linux/magic.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -61,6 +63,8 @@ OutputFile::OutputFile(const std::string& target, Publish when) : when_(when)
     fd_ = open_new(base.string(), temporary_);
     if (!fd_)
         throw system_failure(errno, "cannot write the image " + printable(target));
+    struct statfs fs = {};
+    allocates_ = fstatfs(fd_.get(), &fs) == 0 && fs.f_type == EXT4_SUPER_MAGIC;
     // A private image stays private.
     if (exists && fchmod(fd_.get(), st.st_mode & 0777) != 0)
         throw system_failure(errno, "cannot set the mode of the image " + printable(target));
@@ -70,6 +74,15 @@ OutputFile::~OutputFile()
 {
     if (!temporary_.empty())
         unlink(temporary_.c_str());
+}
+
+// ext4 reserves and maps block by block what has none yet, holding the file's lock: 57 ms instead of
+// 34 for 350 MB. Others are left alone: btrfs would not compress what is preallocated. Where it fails,
+// the write says why.
+void OutputFile::will_write(std::uint64_t offset, std::uint64_t size)
+{
+    if (allocates_)
+        fallocate(fd_.get(), FALLOC_FL_KEEP_SIZE, static_cast<off_t>(offset), static_cast<off_t>(size));
 }
 
 // copy_file_range(2) would copy in the kernel where the filesystem cannot clone, which takes longer

@@ -21,6 +21,7 @@ public:
     // Removes the temporary file when it was not committed.
     ~OutputFile() override;
 
+    void will_write(std::uint64_t offset, std::uint64_t size) override;
     bool clone(int from, std::uint64_t from_offset, std::uint64_t size, std::uint64_t offset) override;
     void zero(std::uint64_t, std::uint64_t) override {}
     // Set the size, write everything to the medium if asked to, rename.
@@ -30,6 +31,7 @@ public:
 
 private:
     Publish when_;
+    bool allocates_ = false;  // what is about to be written
     bool sync_ = true;
     std::string temporary_;
 };

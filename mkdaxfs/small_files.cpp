@@ -10,9 +10,10 @@ namespace daxfs {
 
 namespace {
 
-constexpr std::uint64_t batch_bytes = 1 << 20;
+constexpr std::uint64_t batch_bytes = 512 << 10;
 constexpr std::size_t batch_files = 256;
 constexpr std::size_t piece_files = 16;  // read in one go; few enough to notice early that they are on a disk
+constexpr std::size_t most_open = 512;   // files at once, of all threads: a shell allows 1024
 
 std::uint64_t in_blocks(const Node& node)
 {
@@ -27,32 +28,35 @@ SmallFiles::SmallFiles(Tree& tree, const TreeSource& source, const Workers& work
 {
 }
 
-// Where each batch begins, and the end of the last.
-std::vector<std::size_t> SmallFiles::split() const
+SmallFiles::Batches SmallFiles::split() const
 {
-    std::vector<std::size_t> cuts = {0};
+    Batches batches = {{0}, 0};
+    std::vector<std::size_t>& cuts = batches.cuts;
     std::uint64_t bytes = 0;
     for (std::size_t i = 0; i < files_.size(); ++i) {
-        if (i > cuts.back() && (bytes >= batch_bytes || i - cuts.back() >= batch_files)) {
+        const std::uint64_t len = in_blocks(tree_.nodes[files_[i]]);
+        if (i > cuts.back() && (bytes + len > batch_bytes || i - cuts.back() >= batch_files)) {
             cuts.push_back(i);
             bytes = 0;
         }
-        bytes += in_blocks(tree_.nodes[files_[i]]);
+        bytes += len;
+        batches.largest = std::max(batches.largest, bytes);
     }
     cuts.push_back(files_.size());
-    return cuts;
+    return batches;
 }
 
 std::uint64_t SmallFiles::write(Output& output, Placer& placer, ContentSum& sum)
 {
-    const std::vector<std::size_t> cuts = split();
+    const Batches batches = split();
+    const std::vector<std::size_t>& cuts = batches.cuts;
     if (options_.dedupe)
         known_.reserve(files_.size());
     std::atomic<std::size_t> next = 0;
     Turns turns;
     workers_.run(
         [&](Crew& crew) {
-            Batch batch;
+            Batch batch = {{}, std::make_unique_for_overwrite<std::byte[]>(batches.largest)};
             for (std::size_t turn = next++; turn + 1 < cuts.size(); turn = next++) {
                 workers_.check_stop();
                 read(cuts[turn], cuts[turn + 1], batch, crew);
@@ -75,24 +79,42 @@ void SmallFiles::read(std::size_t begin, std::size_t end, Batch& batch, Crew& cr
         batch.items.push_back({files_[i], at, len, {}, false});
         at += len;
     }
-    if (batch.buffer.size() < at)
-        batch.buffer.resize(at);
     const std::span<Item> items = batch.items;
     for (std::size_t i = 0; i < items.size(); i += piece_files)
         crew.piece([&] {
-            for (Item& item : items.subspan(i, std::min(piece_files, items.size() - i)))
-                read(item, std::span(batch.buffer).subspan(item.at, item.len));
+            read(items.subspan(i, std::min(piece_files, items.size() - i)), batch);
         });
 }
 
-void SmallFiles::read(Item& item, std::span<std::byte> to) const
+// What is in memory first; meanwhile a disk brings the others.
+void SmallFiles::read(std::span<Item> items, const Batch& batch) const
 {
-    const auto content = source_.open(tree_, item.node);
-    const std::uint64_t size = tree_.nodes[item.node].size;
-    content->read(0, to.first(size));
-    content->check_unchanged();
-    std::memset(to.data() + size, 0, item.len - size);
-    item.hash = hash_bytes(to);
+    const std::size_t most_awaited = most_open / workers_.threads;
+    std::vector<std::pair<Item*, std::unique_ptr<FileContent>>> awaited;
+    for (Item& item : items) {
+        auto content = source_.open(tree_, item.node);
+        const std::span to(batch.buffer.get() + item.at, tree_.nodes[item.node].size);
+        if (!content->read_now(0, to)) {
+            if (awaited.size() < most_awaited) {
+                awaited.emplace_back(&item, std::move(content));
+                continue;
+            }
+            content->read(0, to);
+        }
+        complete(item, *content, to);
+    }
+    for (const auto& [item, content] : awaited) {
+        const std::span to(batch.buffer.get() + item->at, tree_.nodes[item->node].size);
+        content->read(0, to);
+        complete(*item, *content, to);
+    }
+}
+
+void SmallFiles::complete(Item& item, FileContent& content, std::span<std::byte> read)
+{
+    content.check_unchanged();
+    std::memset(read.data() + read.size(), 0, item.len - read.size());
+    item.hash = hash_bytes({read.data(), item.len});
 }
 
 bool SmallFiles::equal(NodeId known, const Item& item, const Batch& batch) const
@@ -102,7 +124,7 @@ bool SmallFiles::equal(NodeId known, const Item& item, const Batch& batch) const
         return false;
     std::vector<std::byte> bytes(size);
     source_.open(tree_, known)->read(0, bytes);
-    return std::memcmp(bytes.data(), batch.buffer.data() + item.at, size) == 0;
+    return std::memcmp(bytes.data(), batch.buffer.get() + item.at, size) == 0;
 }
 
 // One batch at a time, in order.
@@ -128,10 +150,15 @@ void SmallFiles::place(Batch& batch, Placer& placer, ContentSum& sum)
 // Neighbours in the buffer that are neighbours in the image go out in one write.
 void SmallFiles::copy(const Batch& batch, Output& output) const
 {
-    const std::span<const std::byte> buffer(batch.buffer);
     std::uint64_t at = 0;
     std::uint64_t len = 0;
     std::uint64_t off = 0;
+    const auto flush = [&] {
+        if (len == 0)
+            return;
+        output.will_write(off, len);
+        output.write(off, {batch.buffer.get() + at, len});
+    };
     for (const Item& item : batch.items) {
         if (!item.stored)
             continue;
@@ -140,12 +167,12 @@ void SmallFiles::copy(const Batch& batch, Output& output) const
             len += item.len;
             continue;
         }
-        output.write(off, buffer.subspan(at, len));
+        flush();
         at = item.at;
         len = item.len;
         off = data;
     }
-    output.write(off, buffer.subspan(at, len));
+    flush();
 }
 
 }  // namespace daxfs

@@ -3,6 +3,7 @@
 // inode order so that the image does not depend on how many there are.
 #pragma once
 
+#include <memory>
 #include <span>
 #include <unordered_map>
 #include <vector>
@@ -30,12 +31,18 @@ private:
     };
     struct Batch {
         std::vector<Item> items;
-        std::vector<std::byte> buffer;
+        std::unique_ptr<std::byte[]> buffer;
     };
 
-    std::vector<std::size_t> split() const;
+    struct Batches {
+        std::vector<std::size_t> cuts;  // where each begins, and the end of the last
+        std::uint64_t largest;          // bytes
+    };
+
+    Batches split() const;
     void read(std::size_t begin, std::size_t end, Batch& batch, Crew& crew) const;
-    void read(Item& item, std::span<std::byte> to) const;
+    void read(std::span<Item> items, const Batch& batch) const;
+    static void complete(Item& item, FileContent& content, std::span<std::byte> read);
     void place(Batch& batch, Placer& placer, ContentSum& sum);
     bool equal(NodeId known, const Item& item, const Batch& batch) const;
     void copy(const Batch& batch, Output& output) const;

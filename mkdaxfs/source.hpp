@@ -30,6 +30,12 @@ public:
     virtual ~FileContent() = default;
     // Fill all of `to` with the bytes from offset on; throws when they are not there.
     virtual void read(std::uint64_t offset, std::span<std::byte> to) = 0;
+    // Fill all of `to` unless that takes waiting, for a disk say: then false.
+    virtual bool read_now(std::uint64_t offset, std::span<std::byte> to)
+    {
+        read(offset, to);
+        return true;
+    }
     // These bytes will be read soon: bring them nearer, if that can be done meanwhile.
     virtual void will_read([[maybe_unused]] std::uint64_t offset, [[maybe_unused]] std::uint64_t len) {}
     // Where the source keeps data; the rest of the file is known to read as 0.

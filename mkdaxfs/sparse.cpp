@@ -15,8 +15,6 @@ namespace {
 constexpr std::uint64_t block_size = DAXFS_BLOCK_SIZE;
 constexpr std::uint64_t window_blocks = smallest_hole / block_size;
 constexpr std::uint64_t announce_blocks = (8 << 20) / block_size;
-// Of a smaller file there is little to gain, and where it is in memory already the asking takes longer.
-constexpr std::uint64_t announce_size = 1 << 20;
 
 // Runs of blocks, [begin, end).
 struct Run {
@@ -26,8 +24,8 @@ struct Run {
 
 class ZeroBlocks {
 public:
-    ZeroBlocks(FileContent& content, std::uint64_t size, bool all_soon)
-        : content_(content), size_(size), announces_(all_soon && size >= announce_size),
+    ZeroBlocks(FileContent& content, std::uint64_t size, ReadAhead* ahead)
+        : content_(content), size_(size), ahead_(ahead),
           blocks_(round_up(size, block_size) / block_size)
     {
         for (const ByteRange& range : content.data_ranges()) {
@@ -83,16 +81,24 @@ private:
 
     void load(std::uint64_t block, std::uint64_t count)
     {
-        if (announces_)
-            announce(block);
         loaded_ = {block, std::min(block + count, blocks_)};
         const std::uint64_t begin = block * block_size;
         const std::uint64_t len = std::min(loaded_.end * block_size, size_) - begin;
-        content_.read(begin, std::span(buffer_).first(len));
+        read(begin, std::span(buffer_).first(len));
         std::fill(buffer_.begin() + static_cast<std::ptrdiff_t>(len), buffer_.end(), std::byte{0});
     }
 
-    // From a disk, many small reads one after the other take longer than large ones ahead of them.
+    void read(std::uint64_t begin, std::span<std::byte> to)
+    {
+        if (ahead_ && !ahead_->pays && content_.read_now(begin, to))
+            return;
+        if (ahead_) {
+            ahead_->pays = true;
+            announce(begin / block_size);
+        }
+        content_.read(begin, to);
+    }
+
     void announce(std::uint64_t block)
     {
         const Run data = data_from(block);
@@ -123,7 +129,7 @@ private:
 
     FileContent& content_;
     std::uint64_t size_;
-    bool announces_;
+    ReadAhead* ahead_;
     std::uint64_t blocks_;
     std::uint64_t announced_ = 0;
     std::vector<Run> data_;
@@ -133,9 +139,9 @@ private:
 
 }  // namespace
 
-bool find_extents(FileContent& content, std::uint64_t size, std::vector<Extent>& extents, bool all_soon)
+bool find_extents(FileContent& content, std::uint64_t size, std::vector<Extent>& extents, ReadAhead* ahead)
 {
-    ZeroBlocks zeros(content, size, all_soon);
+    ZeroBlocks zeros(content, size, ahead);
     const std::vector<Run> runs = zeros.runs();
     std::uint64_t zero_blocks = 0;
     for (const Run& run : runs)

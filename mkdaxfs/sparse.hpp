@@ -2,6 +2,7 @@
 // Which files are stored with holes, and where their data lies.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <vector>
 
@@ -25,11 +26,17 @@ struct SparseFile {
     std::vector<Extent> extents;
 };
 
+// From a disk, many small reads one after the other take longer than large ones ahead of them;
+// for what is in memory the asking does. So the first read that must wait decides, for all files.
+struct ReadAhead {
+    std::atomic<bool> pays = false;
+};
+
 // True when the file is better stored with holes: its runs of zero blocks of at
 // least smallest_hole make up more than 1/32 of it. Then extents is what lies
 // between them. Depends on the content alone, never on how the source stores it;
-// reads one block in 64 KiB where the source has data, and nothing in its holes. With `all_soon`
-// it tells the source that all of the data will be read.
-bool find_extents(FileContent& content, std::uint64_t size, std::vector<Extent>& extents, bool all_soon);
+// reads one block in 64 KiB where the source has data, and nothing in its holes. With `ahead`, which
+// is for files whose data will all be read soon, it tells the source so where that helps.
+bool find_extents(FileContent& content, std::uint64_t size, std::vector<Extent>& extents, ReadAhead* ahead);
 
 }  // namespace daxfs

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "workers.hpp"
 
+#include <sys/resource.h>
 #include <time.h>
 
 #include <algorithm>
@@ -23,14 +24,17 @@ Crew::Clock Crew::now()
 {
     timespec cpu = {};
     clock_gettime(CLOCK_THREAD_CPUTIME_ID, &cpu);
+    rusage used = {};
+    getrusage(RUSAGE_THREAD, &used);
     return {std::chrono::steady_clock::now().time_since_epoch(),
-            std::chrono::seconds(cpu.tv_sec) + std::chrono::nanoseconds(cpu.tv_nsec)};
+            std::chrono::seconds(cpu.tv_sec) + std::chrono::nanoseconds(cpu.tv_nsec), used.ru_nvcsw};
 }
 
-// Less than this is what a lock or the scheduler takes.
+// A thread whose core was taken did not wait: one more would make that worse. Less than this is
+// what a lock takes.
 bool Crew::waited(const Clock& before, const Clock& after)
 {
-    return after.wall - before.wall > 2 * (after.cpu - before.cpu) + std::chrono::microseconds(50);
+    return after.sleeps != before.sleeps && after.wall - before.wall > 2 * (after.cpu - before.cpu) + std::chrono::microseconds(50);
 }
 
 void Workers::run(const std::function<void(Crew&)>& job,

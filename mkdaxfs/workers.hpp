@@ -34,6 +34,7 @@ private:
     struct Clock {
         std::chrono::nanoseconds wall;
         std::chrono::nanoseconds cpu;  // this thread's
+        long sleeps;                   // how often it let go of its core
     };
 
     explicit Crew(std::function<void()> hire) : hire_(std::move(hire)) {}

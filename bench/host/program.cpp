@@ -51,7 +51,8 @@ void unpack(const ProgramSpec &spec, const fs::path &root)
     run_checked(argv, {.timeout = Seconds(600), .log = Cache::root() / "mmdebstrap.log"});
 }
 
-// The other release's libc wants its own loader and libraries.
+// The other release's libc wants its own loader and libraries. Called by its full path; whatever else
+// it started would be measured, too.
 void write_launcher(const std::string &name, const fs::path &dir)
 {
     const auto root = dir / "root";
@@ -60,7 +61,7 @@ void write_launcher(const std::string &name, const fs::path &dir)
     const auto program = fs::relative(find_below(root, name), dir);
     const auto launcher = dir / name;
     write_file(launcher, fmt::format("#!/bin/sh\n"
-                                     "here=$(dirname \"$(readlink -f \"$0\")\")\n"
+                                     "here=${{0%/*}}\n"
                                      "exec \"$here/{}\" --library-path \"$here/{}\" "
                                      "\"$here/{}\" \"$@\"\n",
                                      loader.string(), libraries.string(), program.string()));

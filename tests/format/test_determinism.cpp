@@ -7,6 +7,7 @@
 
 #include "compare_tree.hpp"
 #include "tree_fixture.hpp"
+#include "uuid.hpp"
 
 namespace daxfs::test {
 
@@ -68,6 +69,21 @@ TEST_F(Determinism, UuidFollowsTheContent)
     EXPECT_NE(first, uuid("two"));
     EXPECT_EQ(first, uuid("one"));
     EXPECT_EQ(first[6] & 0xf0, 0x80);
+}
+
+// How much is read or written at a time must not show, nor which mkdaxfs it was.
+TEST_F(Determinism, UuidStaysTheSameInLaterReleases)
+{
+    const std::vector<std::pair<std::string, std::size_t>> files = {
+        {"empty", 0}, {"small", 5000}, {"just-small", (2 << 20) - 1}, {"large", 5'000'000}};
+    for (const auto& [name, size] : files) {
+        ASSERT_EQ(chmod(add_file(name, noise(size, size)).c_str(), 0644), 0);
+        set_mtime(name, 1000, 0);
+    }
+    ASSERT_EQ(chmod(source().c_str(), 0755), 0);
+    set_mtime(".", 1000, 0);
+    make({"--all-root"});
+    EXPECT_EQ(show_uuid(ImageReader(image()).uuid()), "8b313785-9a78-8b30-b051-ef9bc117b1f6");
 }
 
 // Neither the clock nor what a copy of the tree changes: times of access and change, inode numbers.

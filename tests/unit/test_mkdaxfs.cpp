@@ -16,6 +16,7 @@
 #include "error.hpp"
 #include "physical_range.hpp"
 #include "placer.hpp"
+#include "small_files.hpp"
 #include "sparse.hpp"
 #include "tree.hpp"
 #include "workers.hpp"
@@ -85,11 +86,19 @@ public:
     }
     std::vector<ByteRange> data_ranges() override { return ranges_; }
     void check_unchanged() override {}
+    bool read_now(std::uint64_t offset, std::span<std::byte> to) override
+    {
+        if (on_disk)
+            return false;
+        read(offset, to);
+        return true;
+    }
     void will_read(std::uint64_t offset, std::uint64_t len) override { announced.push_back({offset, offset + len}); }
 
     void set_ranges(std::vector<ByteRange> ranges) { ranges_ = std::move(ranges); }
 
     std::vector<ByteRange> announced;
+    bool on_disk = true;
 
 private:
     std::string bytes_;
@@ -98,12 +107,13 @@ private:
 
 TEST(Sparse, AnnouncesTheDataAheadOfReadingIt)
 {
+    ReadAhead ahead;
     constexpr std::uint64_t mib = 1 << 20;
     const std::vector<ByteRange> ranges = {{0, 3 * mib}, {9 * mib, 30 * mib}};
     MemoryFile file(std::string(40 * mib, 'x'));
     file.set_ranges(ranges);
     std::vector<Extent> extents;
-    EXPECT_TRUE(find_extents(file, 40 * mib, extents, true));
+    EXPECT_TRUE(find_extents(file, 40 * mib, extents, &ahead));
     std::vector<ByteRange> joined;
     for (const ByteRange& range : file.announced) {
         EXPECT_LE(range.end - range.begin, 8 * mib);
@@ -116,10 +126,16 @@ TEST(Sparse, AnnouncesTheDataAheadOfReadingIt)
     for (std::size_t i = 0; i < ranges.size(); ++i)
         EXPECT_TRUE(joined[i].begin == ranges[i].begin && joined[i].end == ranges[i].end) << i;
     file.announced.clear();
-    find_extents(file, 40 * mib, extents, false);
-    MemoryFile small(std::string(mib - 1, 'x'));
-    find_extents(small, mib - 1, extents, true);
-    EXPECT_TRUE(file.announced.empty() && small.announced.empty());
+    find_extents(file, 40 * mib, extents, nullptr);
+    EXPECT_TRUE(file.announced.empty());
+    // What is in memory is only announced once something was not.
+    MemoryFile cached(std::string(mib, 'x'));
+    cached.on_disk = false;
+    ReadAhead none;
+    find_extents(cached, mib, extents, &none);
+    EXPECT_TRUE(cached.announced.empty());
+    find_extents(cached, mib, extents, &ahead);
+    EXPECT_EQ(cached.announced.size(), 1u);
 }
 
 TEST(Sparse, FindsExactlyTheLongRuns)
@@ -132,7 +148,7 @@ TEST(Sparse, FindsExactlyTheLongRuns)
             bytes.replace(start * block, len * block, len * block, '\0');
             MemoryFile file(bytes);
             std::vector<Extent> extents;
-            ASSERT_EQ(find_extents(file, bytes.size(), extents, true), len >= 16) << start << " " << len;
+            ASSERT_EQ(find_extents(file, bytes.size(), extents, nullptr), len >= 16) << start << " " << len;
             std::uint64_t covered = 0;
             for (const Extent& extent : extents)
                 covered += extent.len;
@@ -147,7 +163,7 @@ TEST(Sparse, ZeroTailOfAPartialBlock)
     bytes[0] = 'x';
     MemoryFile file(bytes);
     std::vector<Extent> extents;
-    ASSERT_TRUE(find_extents(file, bytes.size(), extents, true));
+    ASSERT_TRUE(find_extents(file, bytes.size(), extents, nullptr));
     ASSERT_EQ(extents.size(), 1u);
     EXPECT_EQ(extents[0].len, 4096u);
 }
@@ -265,6 +281,117 @@ TEST(Workers, GrowWhileTheyWait)
         seen.insert(std::this_thread::get_id());
     });
     EXPECT_EQ(seen.size(), most);
+}
+
+// More threads than cores do not wait, they take each other's cores.
+TEST(Workers, DoNotGrowWhileTheyCompute)
+{
+    const unsigned cores = std::max(1u, std::thread::hardware_concurrency());
+    std::atomic<bool> done = false;
+    std::vector<std::jthread> others;
+    for (unsigned i = 0; i < 3 * cores; ++i)
+        others.emplace_back([&] {
+            while (!done) {
+            }
+        });
+    std::mutex mutex;
+    std::set<std::thread::id> seen;
+    Workers{cores + 8, nullptr}.run([&](Crew& crew) {
+        for (int i = 0; i < 5; ++i)
+            crew.piece([] {
+                const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(20);
+                while (std::chrono::steady_clock::now() < end) {
+                }
+            });
+        const std::lock_guard lock(mutex);
+        seen.insert(std::this_thread::get_id());
+    });
+    done = true;
+    EXPECT_LE(seen.size(), cores);
+}
+
+// Small files, every other one on a disk: their bytes are the number of the file.
+class HalfOnDisk : public TreeSource {
+public:
+    std::unique_ptr<Tree> scan(const Workers&) override { return nullptr; }
+    std::unique_ptr<FileContent> open(const Tree& tree, NodeId node) const override
+    {
+        const std::lock_guard lock(mutex_);
+        most_open = std::max(most_open, ++open_now);
+        return std::make_unique<File>(*this, node, tree.nodes[node].size);
+    }
+
+    mutable unsigned open_now = 0;
+    mutable unsigned most_open = 0;
+
+private:
+    void close() const
+    {
+        const std::lock_guard lock(mutex_);
+        --open_now;
+    }
+
+    class File : public MemoryFile {
+    public:
+        File(const HalfOnDisk& source, NodeId node, std::uint64_t size)
+            : MemoryFile(std::string(size, static_cast<char>(node))), source_(source)
+        {
+            on_disk = node % 2 != 0;
+        }
+        ~File() override { source_.close(); }
+
+    private:
+        const HalfOnDisk& source_;
+    };
+
+    mutable std::mutex mutex_;
+};
+
+class MemoryOutput : public Output {
+public:
+    explicit MemoryOutput(std::size_t size) : bytes(size) {}
+    void write(std::uint64_t offset, std::span<const std::byte> from) override
+    {
+        ASSERT_LE(offset + from.size(), bytes.size());
+        std::copy(from.begin(), from.end(), bytes.begin() + static_cast<std::ptrdiff_t>(offset));
+    }
+    void read(std::uint64_t, std::span<std::byte>) const override {}
+    void zero(std::uint64_t, std::uint64_t) override {}
+    void commit(std::uint64_t, bool) override {}
+
+    std::vector<std::byte> bytes;
+};
+
+TEST(SmallFiles, AreRightInWhateverOrderADiskBringsThem)
+{
+    Tree tree;
+    std::vector<NodeId> files;
+    std::uint64_t blocks = 0;
+    for (std::uint64_t i = 0; i < 250; ++i) {
+        Node node;
+        node.mode = S_IFREG;
+        node.size = 1 + i * 37 % 9000;
+        blocks += (node.size + 4095) / 4096;
+        files.push_back(tree.add_node(node));
+    }
+    const ContentOptions options = {huge, true, {}};
+    for (const unsigned threads : {1u, 100u, 1000u}) {
+        const HalfOnDisk source;
+        const Workers workers = {threads, nullptr};
+        Placer placer(4096);
+        MemoryOutput output(4096 + blocks * 4096);
+        ContentSum sum;
+        EXPECT_EQ(SmallFiles(tree, source, workers, options, files).write(output, placer, sum), 0u);
+        EXPECT_EQ(placer.end(), output.bytes.size());
+        for (const NodeId id : files) {
+            const Node& node = tree.nodes[id];
+            for (std::uint64_t at = 0; at < (node.size + 4095) / 4096 * 4096; ++at)
+                ASSERT_EQ(output.bytes[node.data + at], at < node.size ? std::byte(id) : std::byte{0}) << id << " " << at;
+        }
+        const unsigned running = std::max(1u, std::thread::hardware_concurrency()); // nothing here makes more wait
+        EXPECT_LE(source.most_open, running * (1 + std::min(16u, 512 / threads))) << threads;
+        EXPECT_EQ(source.open_now, 0u);
+    }
 }
 
 TEST(Turns, PassInOrder)
