@@ -14,6 +14,8 @@ namespace fs = std::filesystem;
 
 namespace {
 
+constexpr int launcher_version = 2;  // of what write_launcher() writes
+
 bool new_enough(const fs::path &program, const ProgramSpec &spec)
 {
     const auto result = run_command({program.string(), "--version"});
@@ -85,8 +87,8 @@ fs::path ensure_program(const ProgramSpec &spec, const Progress &progress)
         return *own;
     std::vector<std::string> names{spec.name};
     names.insert(names.end(), spec.also.begin(), spec.also.end());
-    const auto key =
-        fmt::format("{}-{}-{}-{}", spec.package, spec.at_least, spec.release, fmt::join(names, "+"));
+    const auto key = fmt::format("{}-{}-{}-{}-{}", spec.package, spec.at_least, spec.release,
+                                 fmt::join(names, "+"), launcher_version);
     const auto dir = Cache::entry("programs", key, [&](const fs::path &aside) {
         progress(fmt::format("fetching {} of Debian {}", spec.package, spec.release));
         unpack(spec, aside / "root");
