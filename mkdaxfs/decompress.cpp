@@ -20,9 +20,11 @@ namespace {
 
 constexpr std::size_t buffer_bytes = 1 << 20;
 
-bool all_zero(std::span<const std::byte> bytes)
+// Up to and with the last byte that is not zero.
+std::size_t size_without_zeros(std::span<const std::byte> bytes)
 {
-    return std::all_of(bytes.begin(), bytes.end(), [](std::byte byte) { return byte == std::byte{0}; });
+    const auto last = std::find_if(bytes.rbegin(), bytes.rend(), [](std::byte byte) { return byte != std::byte{0}; });
+    return static_cast<std::size_t>(bytes.rend() - last);
 }
 
 std::runtime_error unreadable(const std::string& name, const char* why)
@@ -110,6 +112,9 @@ public:
         const la_ssize_t got = archive_read_data(in_.get(), to.data(), to.size());
         if (got < 0)
             check(static_cast<int>(got));
+        // Where its data ends, a filter looks no further.
+        if (got == 0 && !to.empty() && !stream_.is_zero_from(static_cast<std::uint64_t>(archive_filter_bytes(in_.get(), -1))))
+            throw unreadable(name_, "something follows the compressed data");
         return got < 0 ? 0 : static_cast<std::size_t>(got);
     }
 
@@ -175,10 +180,8 @@ ssize_t ArchiveStream::give(archive* in, void* self, const void** bytes)
 {
     auto* stream = static_cast<ArchiveStream*>(self);
     try {
-        stream->begin_ += stream->size_;
-        stream->size_ = stream->read_(stream->buffer_);
         *bytes = stream->buffer_.data();
-        return static_cast<ssize_t>(stream->size_);
+        return static_cast<ssize_t>(stream->next());
     } catch (...) {
         stream->failure_ = std::current_exception();
         archive_set_error(in, EIO, "cannot be read");
@@ -186,13 +189,20 @@ ssize_t ArchiveStream::give(archive* in, void* self, const void** bytes)
     }
 }
 
+std::size_t ArchiveStream::next()
+{
+    const std::size_t size = read_(buffer_);
+    if (const std::size_t used = size_without_zeros(std::span(buffer_).first(size)))
+        end_of_data_ = given_ + used;
+    given_ += size;
+    return size;
+}
+
 bool ArchiveStream::is_zero_from(std::uint64_t from)
 {
-    const std::size_t skip = from > begin_ ? std::min<std::uint64_t>(from - begin_, size_) : 0;
-    bool zero = all_zero(std::span(buffer_).first(size_).subspan(skip));
-    while (const std::size_t got = read_(buffer_))
-        zero = zero && all_zero(std::span(buffer_).first(got));
-    return zero;
+    while (next() != 0)
+        continue;
+    return end_of_data_ <= from;
 }
 
 }  // namespace daxfs

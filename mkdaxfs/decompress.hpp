@@ -28,16 +28,17 @@ public:
     // ARCHIVE_* as archive_read_open() returns it. Only once, and the stream must outlive the archive.
     int open(archive* in);
     void rethrow() const;
-    // Bytes of what was given last, from `from` of the whole stream on, and then all that is left: are they zeros?
+    // Reads all that is left. Is the stream zeros from there on?
     bool is_zero_from(std::uint64_t from);
 
 private:
     static ssize_t give(archive* in, void* self, const void** bytes);
+    std::size_t next();
 
     ReadBytes read_;
     std::vector<std::byte> buffer_;
-    std::uint64_t begin_ = 0;  // of what buffer_ holds, in the stream
-    std::size_t size_ = 0;
+    std::uint64_t given_ = 0;
+    std::uint64_t end_of_data_ = 0;  // behind the last byte given that is not zero
     std::exception_ptr failure_;
 };
 

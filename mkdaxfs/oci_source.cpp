@@ -96,24 +96,36 @@ std::string this_architecture()
 }
 
 // As docker writes it: "linux/arm64/v8"; "" for none.
-std::string platform_of(const Json& descriptor)
+std::string platform_in(const Json& json)
 {
-    const auto platform = descriptor.is_object() ? descriptor.find("platform") : descriptor.end();
-    if (!descriptor.is_object() || platform == descriptor.end())
-        return "";
     std::string text;
     for (const char* part : {"os", "architecture", "variant"}) {
-        const std::string value = text_at(*platform, part);
+        const std::string value = text_at(json, part);
         if (!value.empty())
             text += (text.empty() ? "" : "/") + value;
     }
     return text;
 }
 
+std::string platform_of(const Json& descriptor)
+{
+    const auto platform = descriptor.is_object() ? descriptor.find("platform") : descriptor.end();
+    return !descriptor.is_object() || platform == descriptor.end() ? "" : platform_in(*platform);
+}
+
 // Is "linux/arm64/v8" meant by "arm64", "linux/arm64" or itself?
 bool is_platform(const std::string& platform, const std::string& wanted)
 {
     return ("/" + platform + "/").find("/" + wanted + "/") != std::string::npos;
+}
+
+// An index need not say whom an image is for; its configuration does.
+void check_platform(const std::string& name, const Json& config, const std::string& wanted)
+{
+    const std::string got = platform_in(config);
+    if (!is_platform(got, wanted))
+        throw no_image(name, fmt::format("wanted an image for {}, got one for {}", printable(wanted),
+                                         got.empty() ? "no platform" : printable(got)));
 }
 
 bool has_tag(const Json& descriptor, const std::string& tag)
@@ -162,7 +174,7 @@ const Json& choose(const std::string& name, const Json& manifests, const std::st
         std::erase_if(found, [&](const Json* one) { return !is_platform(platform_of(*one), wanted); });
     if (found.size() == 1)
         return *found.front();
-    if (has_platforms && !tagged.empty())
+    if (has_platforms && !tagged.empty() && found.size() <= 1)
         throw no_image(name, fmt::format("wanted one image for {}, got {}; it has images for {}: choose by --platform",
                                          printable(wanted), found.size(), platforms_of(tagged)));
     throw no_image(name, fmt::format("wanted one image{}, got {}; {}: name one as {}:TAG",
@@ -174,14 +186,18 @@ std::vector<OciLayer> layers_of_layout(BlobStore& blobs, const std::string& name
                                        const std::string& tag, const std::string& platform)
 {
     Json manifest = read_json(blobs, "index.json");
+    bool is_chosen_by_platform = false;
     for (int depth = 0; manifest.is_object() && manifest.contains("manifests"); ++depth) {
         if (depth == most_nesting)
             throw no_image(name, "indexes more than 8 deep");
         const Json chosen = choose(name, list_at(manifest, "manifests"), depth == 0 ? tag : "", platform);
+        is_chosen_by_platform = !platform_of(chosen).empty();
         manifest = read_blob(blobs, name, chosen);
     }
     if (!manifest.is_object() || !manifest.contains("layers"))
         throw no_image(name, "wanted an image manifest with layers, got another one");
+    if (!platform.empty() && !is_chosen_by_platform)
+        check_platform(name, manifest.contains("config") ? read_blob(blobs, name, manifest["config"]) : Json(), platform);
     std::vector<OciLayer> layers;
     for (const Json& layer : list_at(manifest, "layers")) {
         const std::string sha256 = sha256_of(name, layer);
@@ -209,7 +225,7 @@ void add_diff_ids(BlobStore& blobs, const std::string& name, const std::string& 
 }
 
 std::vector<OciLayer> layers_of_docker(BlobStore& blobs, const std::string& name,
-                                       const std::string& tag)
+                                       const std::string& tag, const std::string& platform)
 {
     const Json images = read_json(blobs, "manifest.json");
     if (!images.is_array())
@@ -234,7 +250,10 @@ std::vector<OciLayer> layers_of_docker(BlobStore& blobs, const std::string& name
             throw no_image(name, "manifest.json: wanted the names of layers, got something else");
         layers.push_back({layer.get<std::string>(), "", ""});
     }
-    add_diff_ids(blobs, name, text_at(*found.front(), "Config"), layers);
+    const std::string config = text_at(*found.front(), "Config");
+    if (!platform.empty())
+        check_platform(name, !config.empty() && blobs.has(config) ? read_json(blobs, config) : Json(), platform);
+    add_diff_ids(blobs, name, config, layers);
     return layers;
 }
 
@@ -246,7 +265,7 @@ std::vector<OciLayer> oci_layers(BlobStore& blobs, const std::string& name, cons
     if (blobs.has("index.json"))
         return layers_of_layout(blobs, name, tag, platform);
     if (blobs.has("manifest.json"))
-        return layers_of_docker(blobs, name, tag);
+        return layers_of_docker(blobs, name, tag, platform);
     throw no_image(name, "wanted index.json (OCI) or manifest.json (docker save) in it, neither is there");
 }
 

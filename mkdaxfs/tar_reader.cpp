@@ -48,6 +48,7 @@ public:
     void run()
     {
         archive_entry* entry = nullptr;
+        la_int64_t end_of_entries = 0;
         for (;;) {
             target_.workers.check_stop();
             const int result = archive_read_next_header(in_.get(), &entry);
@@ -55,20 +56,34 @@ public:
                 throw std::runtime_error(fmt::format(
                     "archive {}: wanted an archive, got no bytes: see what was to write it",
                     printable(name_)));
-            if (result == ARCHIVE_EOF)
+            if (result == ARCHIVE_EOF) {
+                refuse_cut(end_of_entries);
                 return finish();
+            }
             check(result);
             located(entry);
+            check(archive_read_data_skip(in_.get()));
+            end_of_entries = archive_filter_bytes(in_.get(), 0);
             target_.workers.add_entries(1);
         }
     }
 
 private:
+    // A tar ends with blocks of zeros; cut between two entries it looks like a smaller one. Layers have digests.
+    void refuse_cut(la_int64_t end_of_entries)
+    {
+        const bool is_tar = (archive_format(in_.get()) & ARCHIVE_FORMAT_BASE_MASK) == ARCHIVE_FORMAT_TAR;
+        if (is_tar && target_.whiteouts == Whiteouts::names && archive_filter_bytes(in_.get(), 0) == end_of_entries)
+            throw std::runtime_error(fmt::format(
+                "archive {}: wanted blocks of zeros at its end, got none: it was cut, see what was to write it",
+                printable(name_)));
+    }
+
     // A warning concerns what an image does not keep, or a name's conversion.
     void check(int result)
     {
         stream_.rethrow();
-        if (result >= ARCHIVE_WARN)
+        if (result == ARCHIVE_OK || result == ARCHIVE_WARN)
             return;
         const char* why = archive_error_string(in_.get());
         throw std::runtime_error(fmt::format("cannot read the archive {}: {}", printable(name_),
@@ -104,9 +119,9 @@ private:
             const std::string shown = "/" + printable(path);
             node = node_of(entry, shown);
             node.xattrs = target_.builder.xattrs().intern(xattrs_of(entry, shown));
-        } catch (const std::runtime_error&) {
+        } catch (const std::runtime_error& error) {
             if (!excluded)
-                throw;
+                throw TreeError(error.what());
             return;  // may be why
         }
         const char* symlink = S_ISLNK(node.mode) ? archive_entry_symlink(entry) : nullptr;
@@ -127,16 +142,32 @@ private:
             keep_content(entry, target_.builder.file(*id, path));
     }
 
-    bool apply_whiteout(const std::string& path)
+    // Of a union filesystem, for itself (AUFS: .wh..wh.plnk, .wh..wh.aufs, .wh..wh.orph).
+    static bool is_own_of_union(std::string_view part)
     {
+        return part.starts_with(".wh..wh.") && part != opaque;
+    }
+
+    bool apply_whiteout(std::string path)
+    {
+        if (target_.whiteouts == Whiteouts::names)
+            return false;
+        while (path.ends_with('/'))
+            path.pop_back();
+        for (std::size_t at = 0, end = 0; end != path.npos; at = end + 1) {
+            end = path.find('/', at);
+            if (is_own_of_union(std::string_view(path).substr(at, end - at)))
+                return true;
+        }
         const std::size_t slash = path.rfind('/');
         const std::string dir = slash == path.npos ? "" : path.substr(0, slash + 1);
         const std::string last = path.substr(dir.size());
-        if (target_.whiteouts == Whiteouts::names || !last.starts_with(whiteout))
+        if (!last.starts_with(whiteout))
             return false;
+        const std::string_view name = std::string_view(last).substr(whiteout.size());
+        if (name.empty() || name == "." || name == "..")
+            throw TreeError(fmt::format("wanted a whiteout of a name, got /{}", printable(path)));
         const bool overlay = target_.whiteouts == Whiteouts::overlay;
-        if (last != opaque && last.starts_with(".wh..wh."))  // a union filesystem's own
-            return true;
         const std::string hidden = last == opaque ? dir : dir + last.substr(whiteout.size());
         // Not by its own name: what is excluded was never there.
         if (target_.filter.excludes_or_above(hidden))
@@ -167,8 +198,7 @@ private:
     {
         for (const std::string& dir : opaque_)
             target_.builder.hide_below(dir);
-        for (const std::string& path : hidden_)
-            target_.builder.hide(path);
+        target_.builder.hide(std::move(hidden_));
     }
 
     void keep_content(archive_entry* entry, Node& node)

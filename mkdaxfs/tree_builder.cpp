@@ -211,10 +211,12 @@ private:
     std::size_t deeper_ = 0;   // how far the walk is below it
 };
 
-// The directory that path names; none when it is not there and not to be made. is_below: is there such
-// a directory in lower layers?
-std::optional<NodeId> TreeBuilder::walk(std::string_view path, bool make, bool* is_below)
+// The directory that path names; none when it is not there and not to be made.
+std::optional<NodeId> TreeBuilder::walk(std::string_view path, bool make, Reached* reached,
+                                        std::string_view whole)
 {
+    if (whole.empty())
+        whole = path;
     NodeId dir = 0;
     bool lost = false;  // only lower layers may have what follows
     Below below(below_);
@@ -236,14 +238,14 @@ std::optional<NodeId> TreeBuilder::walk(std::string_view path, bool make, bool* 
             continue;
         if (part == "..") {
             if (!in_target)
-                throw TreeError("wanted a path inside the tree, got " + shown(path));
+                throw TreeError("wanted a path without \"..\", got " + shown(whole));
             dir = parent_of(dir);
             below.up();
             continue;
         }
         const auto follow = [&](const std::string& target) {
             if (++symlinks > most_symlinks)
-                throw TreeError(shown(path) + " leads through more than 40 symbolic links");
+                throw TreeError(shown(whole) + " leads through more than 40 symbolic links");
             if (target.starts_with('/')) {
                 dir = 0;
                 below.to_root();
@@ -280,7 +282,7 @@ std::optional<NodeId> TreeBuilder::walk(std::string_view path, bool make, bool* 
                 return std::nullopt;
             // By the name it was reached: a file's first one may have been replaced.
             const std::string parent = tree_->path(dir);
-            throw TreeError(shown(path) + " leads through " +
+            throw TreeError(shown(whole) + " leads through " +
                                      shown(parent.empty() ? part : parent + "/" + part) +
                                      ", which is no directory");
         }
@@ -289,8 +291,8 @@ std::optional<NodeId> TreeBuilder::walk(std::string_view path, bool make, bool* 
         dir = id;
         below.down(part);
     }
-    if (is_below)
-        *is_below = below.is_there();
+    if (reached)
+        *reached = {dir, below.is_there()};
     return lost ? std::nullopt : std::optional(dir);
 }
 
@@ -302,9 +304,9 @@ TreeBuilder::Place TreeBuilder::place(std::string_view path, bool make)
     const std::string_view front = slash == path.npos ? std::string_view() : path.substr(0, slash);
     const std::string_view name = slash == path.npos ? path : path.substr(slash + 1);
     if (name == "..")
-        throw TreeError("wanted a path inside the tree, got " + shown(path));
+        throw TreeError("wanted a path without \"..\", got " + shown(path));
     if (!last_valid_ || last_dir_ != front) {
-        const std::optional<NodeId> dir = walk(front, make);
+        const std::optional<NodeId> dir = walk(front, make, nullptr, path);
         if (!dir)
             return {no_entry, name};
         last_dir_ = front;
@@ -464,13 +466,25 @@ bool TreeBuilder::leads_through_a_file(std::string_view path)
     return false;
 }
 
-void TreeBuilder::hide(std::string_view path)
+void TreeBuilder::hide(std::vector<std::string> paths)
+{
+    // What is below something hidden needs no whiteout of its own.
+    for (std::string& path : paths)
+        path = plain(path);
+    std::sort(paths.begin(), paths.end());
+    for (const std::string& path : paths)
+        hide(path);
+}
+
+void TreeBuilder::hide(const std::string& path)
 {
     if (leads_through_a_file(path))
         return;
     const auto there = find(path);
-    if (there && S_ISDIR(tree_->nodes[*there].mode))
+    if (there && S_ISDIR(tree_->nodes[*there].mode)) {
+        implied_.erase(*there);  // it is not the lower layers' directory
         return hide_below(path);
+    }
     const std::size_t slash = path.rfind('/');
     if (there || !shows_through(slash == path.npos ? "" : path.substr(0, slash)))
         return;
@@ -481,14 +495,14 @@ void TreeBuilder::hide(std::string_view path)
 
 bool TreeBuilder::shows_through(std::string_view directory)
 {
-    bool is_below = false;
-    const std::optional<NodeId> dir = walk(directory, false, &is_below);
+    Reached reached;
+    walk(directory, false, &reached);
     // An opaque directory further up hides what is below it, too.
-    for (NodeId id = dir.value_or(0); id != 0; id = parent_of(id)) {
+    for (NodeId id = reached.deepest; id != 0; id = parent_of(id)) {
         if (is_opaque(id))
             return false;
     }
-    return is_below && !is_opaque(0);
+    return reached.is_below && !is_opaque(0);
 }
 
 bool TreeBuilder::is_opaque(NodeId id) const
