@@ -17,6 +17,8 @@ struct Interrupted : std::runtime_error {
 // UTF-8 become \xNN, so it is as different as the bytes were.
 std::string printable(std::string_view bytes);
 
+bool is_utf8(std::string_view bytes);
+
 // A stream opens a directory, but its failure to read it does not say why.
 void refuse_directory(const std::string& path);
 

@@ -118,6 +118,8 @@ BuildOptions completed(BuildOptions options, const ImageIdentity& identity)
 {
     if (!options.label)
         options.label = identity.label.value_or("");
+    if (!is_utf8(*options.label))
+        throw std::runtime_error("wanted a label in UTF-8, got " + printable(*options.label));
     if (!options.uuid)
         options.uuid = identity.uuid;
     if (!options.digest)

@@ -48,11 +48,16 @@ public:
         for (std::uint64_t ino = 1; ino < seen_.size(); ++ino)
             guarded(ino, [&] { look(ino); });
         for (std::uint64_t ino = 1; ino < seen_.size(); ++ino)
-            guarded(ino, [&] { inode(ino); });
+            if (!guarded(ino, [&] { inode(ino); }) && seen_[ino].type == S_IFDIR >> 12)
+                ++unread_;
         features();
+        gaps();
         reach();
         for (std::uint64_t ino = 1; ino < seen_.size(); ++ino)
             links(ino);
+        if (unlinked_ != 0)
+            problem(0, fmt::format("inodes without a path from the root or with fewer names than their nlink says: {}; entries, "
+                                   "directories and inodes that cannot be read, which may be why: {}", unlinked_, unread_));
         if (data_bytes_ != reader_.image().data_bytes)
             problem(0, fmt::format("superblock: data_bytes is {}, the files have {}",
                                    reader_.image().data_bytes, data_bytes_));
@@ -68,12 +73,24 @@ private:
     }
 
     // The reader's own errors name the inode already.
-    void guarded(std::uint64_t ino, const std::function<void()>& step)
+    bool guarded(std::uint64_t ino, const std::function<void()>& step)
     {
         try {
             step();
+            return true;
         } catch (const ImageError& error) {
             problem(ino, error.what());
+            return false;
+        }
+    }
+
+    // Where pass 2 has reported it.
+    template <typename Step>
+    static void unless_unreadable(Step step)
+    {
+        try {
+            step();
+        } catch (const ImageError&) {
         }
     }
 
@@ -86,12 +103,12 @@ private:
     // is reported by pass 2.
     void look(std::uint64_t ino)
     {
-        try {
+        unless_unreadable([&] {
             const daxfs_attr attr = reader_.inode(ino);
             seen_[ino].type = static_cast<std::uint8_t>(attr.mode >> 12);
             seen_[ino].nlink = attr.nlink;
-        } catch (const ImageError&) {
-        }
+        });
+        unread_ += seen_[ino].type == 0;
     }
 
     void inode(std::uint64_t ino)
@@ -106,6 +123,7 @@ private:
             regular(attr);
         else if (S_ISLNK(attr.mode))
             reader_.target(attr.node);
+        used_.add(reader_, attr);
         if (ino == DAXFS_ROOT_INO && (!S_ISDIR(attr.mode) || attr.parent != DAXFS_ROOT_INO))
             bad(ino, "the root is no directory that is its own parent");
     }
@@ -115,7 +133,14 @@ private:
         check_directory_record(reader_, dir, [&](const std::string& what) { bad(dir.node.ino, what); });
         daxfs_entry before = {};
         for (std::uint32_t i = 0; i < dir.node.count; ++i) {
-            const daxfs_entry entry = reader_.entry(dir.node, i);
+            daxfs_entry entry;
+            try {
+                entry = reader_.entry(dir.node, i);
+            } catch (const ImageError& error) {
+                problem(dir.node.ino, error.what());
+                ++unread_;
+                continue;
+            }
             this->entry(dir, entry);
             if (i > 0 && std::make_tuple(before.hash, name_of(before)) >=
                              std::make_tuple(entry.hash, name_of(entry)))
@@ -156,6 +181,14 @@ private:
         has_extents_ |= file.node.layout == DAXFS_LAYOUT_EXTENTS;
     }
 
+    void gaps()
+    {
+        runs_.check_gaps(reader_, workers_, [&](const std::string& what) { problem(0, what); });
+        used_.check(reader_, workers_, [&](std::uint64_t ino, const std::string& what) {
+            ino == 0 ? problem(0, what) : bad(ino, what);
+        });
+    }
+
     void features()
     {
         const bool shares = runs_.check_sharing([&](std::uint64_t ino, const std::string& what) { bad(ino, what); });
@@ -173,17 +206,18 @@ private:
         while (!pending.empty()) {
             const std::uint32_t ino = pending.back();
             pending.pop_back();
-            try {
+            const auto mark = [&](const daxfs_node& dir, std::uint32_t entry) {
+                const std::uint32_t below = reader_.entry(dir, entry).ino;
+                Seen& child = seen_[below];
+                if (!child.reached && child.type == S_IFDIR >> 12)
+                    pending.push_back(below);
+                child.reached = true;
+            };
+            unless_unreadable([&] {
                 const daxfs_attr dir = reader_.inode(ino);
-                for (std::uint32_t i = 0; S_ISDIR(dir.mode) && i < dir.node.count; ++i) {
-                    Seen& child = seen_[reader_.entry(dir.node, i).ino];
-                    if (!child.reached && child.type == S_IFDIR >> 12)
-                        pending.push_back(reader_.entry(dir.node, i).ino);
-                    child.reached = true;
-                }
-            } catch (const ImageError&) {
-                // Pass 2 has reported it.
-            }
+                for (std::uint32_t i = 0; S_ISDIR(dir.mode) && i < dir.node.count; ++i)
+                    unless_unreadable([&] { mark(dir.node, i); });
+            });
         }
     }
 
@@ -212,7 +246,8 @@ private:
         });
         std::sort(wrong.begin(), wrong.end());
         for (const std::uint64_t ino : wrong)
-            bad(ino, "its data does not have the digest that is stored");
+            bad(ino, seen_[ino].type == S_IFREG >> 12 ? "its data does not have the digest that is stored"
+                                                      : "it is no regular file, and its digest is not 0");
     }
 
     void root_digest(DigestKind kind)
@@ -220,20 +255,22 @@ private:
         Digester digester(kind);
         digester.update(std::as_bytes(reader_.bytes(reader_.image().digests.off,
                                                     reader_.image().digests.len)));
-        const std::string root = digester.finish();
+        std::string root = digester.finish();
+        root.resize(sizeof(reader_.image().root_digest));
         if (std::memcmp(root.data(), reader_.image().root_digest, root.size()) != 0)
             problem(0, "superblock: root_digest is not that of the digests");
     }
 
     bool digest_is_right(std::uint64_t ino, Digester& digester) const
     {
+        const std::string_view stored = reader_.digest(ino);
         if (seen_[ino].type != S_IFREG >> 12)
-            return true;
+            return seen_[ino].type == 0 || stored.find_first_not_of('\0') == stored.npos;
         try {
             reader_.for_each_piece(reader_.inode(ino).node,
                                    [&](std::span<const std::uint8_t> data, std::uint64_t len) {
                                        if (data.empty())
-                                           digester.update_zeros(len);
+                                           digester.update_zeros(len, workers_.stop);
                                        else
                                            digester.update(std::as_bytes(data));
                                        workers_.check_stop();
@@ -242,7 +279,7 @@ private:
             digester.finish();
             return true;  // pass 2 has reported it
         }
-        return digester.finish() == reader_.digest(ino);
+        return digester.finish() == stored;
     }
 
     void links(std::uint64_t ino)
@@ -251,11 +288,16 @@ private:
         if (seen.type == 0)
             return;
         const bool is_dir = seen.type == S_IFDIR >> 12;
+        const std::uint32_t wanted = is_dir ? 2 + seen.subdirs : seen.names;
+        // One bad entry is one problem, not one for each inode that it would have led to.
+        if (unread_ != 0 && (!seen.reached || wanted < seen.nlink)) {
+            ++unlinked_;
+            return;
+        }
         if (!seen.reached)
             bad(ino, "no path from the root leads to it");
         if (is_dir && seen.names != (ino == DAXFS_ROOT_INO ? 0 : 1))
             bad(ino, fmt::format("a directory with {} names", seen.names));
-        const std::uint32_t wanted = is_dir ? 2 + seen.subdirs : seen.names;
         if (seen.nlink != wanted)
             bad(ino, fmt::format("nlink is {}, counted {}", seen.nlink, wanted));
     }
@@ -265,6 +307,9 @@ private:
     const Workers& workers_;
     std::vector<Seen> seen_;  // by inode number
     DataRuns runs_;
+    UsedMetadata used_;
+    std::uint64_t unread_ = 0;    // entries, directories and inodes
+    std::uint64_t unlinked_ = 0;  // inodes that may be so only because of them
     std::uint64_t data_bytes_ = 0;
     bool has_extents_ = false;
     std::uint64_t problems_ = 0;

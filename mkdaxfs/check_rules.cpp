@@ -35,6 +35,11 @@ T record_at(const ImageReader& reader, std::uint64_t off)
     return record;
 }
 
+std::uint64_t xattr_set_of(const ImageReader& reader, const daxfs_node& node)
+{
+    return reader.image().xattrs.off + (node.xattr - 1) * std::uint64_t{8};
+}
+
 void check_ranges(const daxfs_image& image, const Complain& complain)
 {
     struct Range {
@@ -85,6 +90,9 @@ void check_super(const ImageReader& reader, const Complain& complain)
     const Bytes label(super.label);
     if (!all_zero(label.subspan(strnlen(reinterpret_cast<const char*>(super.label), label.size()))))
         complain("label goes on after its NUL");
+    const std::string name = reader.image().label;
+    if (!is_utf8(name))
+        complain("label is not UTF-8: " + printable(name));
     check_digest_fields(reader.image(), complain);
     check_ranges(reader.image(), complain);
 }
@@ -129,11 +137,50 @@ void check_directory_record(const ImageReader& reader, const daxfs_attr& dir, co
         pads = pads && record_at<daxfs_dirent>(reader, node.data + node.entries + i * sizeof(daxfs_dirent)).pad == 0;
     if (!pads)
         complain("a pad of the directory is not 0");
+    std::uint64_t name = node.entries + node.count * sizeof(daxfs_dirent);
+    for (std::uint32_t i = 0; i < node.count; ++i) {
+        const auto entry = record_at<daxfs_dirent>(reader, node.data + node.entries + i * sizeof(daxfs_dirent));
+        if (le32toh(entry.name) != name)
+            return complain(fmt::format("the name of entry {} is at {}, wanted {}, behind the one before it", i,
+                                        le32toh(entry.name), name));
+        name += entry.name_len;
+    }
+    if (name != node.size)
+        complain(fmt::format("its record has {} bytes, its names end at {}", node.size, name));
 }
+
+namespace {
+
+// Pads and sizes, which reading does not show.
+void check_xattr_set(const ImageReader& reader, std::uint64_t off, const Complain& complain)
+{
+    const auto head = record_at<daxfs_xattr_set>(reader, off);
+    const std::uint64_t size = le32toh(head.size);
+    std::uint64_t at = sizeof(head);
+    bool pads = true;
+    for (std::uint32_t i = 0; i < le32toh(head.count); ++i) {
+        const auto entry = record_at<daxfs_xattr>(reader, off + at);
+        const std::uint64_t end = at + sizeof(entry) + entry.name_len + le32toh(entry.value_len);
+        at = (end + 3) / 4 * 4;
+        if (at > size)
+            break;
+        pads = pads && entry.pad == 0 && all_zero(reader.bytes(off + end, at - end));
+    }
+    if (!pads)
+        complain("a pad of its extended attributes is not 0");
+    if (at != size)
+        complain(fmt::format("its extended attributes have {} bytes, their set says {}", at, size));
+    if (head.count == 0)
+        complain("a set of no extended attributes");
+}
+
+}  // namespace
 
 void check_xattrs(const ImageReader& reader, const daxfs_attr& attr, const Complain& complain)
 {
     const std::vector<Xattr> xattrs = reader.xattrs(attr.node);
+    if (attr.node.xattr != 0)
+        check_xattr_set(reader, xattr_set_of(reader, attr.node), complain);
     const auto unordered = [](const Xattr& a, const Xattr& b) {
         return std::tie(a.index, a.name) >= std::tie(b.index, b.name);
     };
@@ -153,14 +200,24 @@ std::uint64_t DataRuns::add(const ImageReader& reader, const daxfs_attr& file, c
     const daxfs_node& node = file.node;
     const auto ino = static_cast<std::uint32_t>(node.ino);
     const std::uint64_t end = round_up(node.size, DAXFS_BLOCK_SIZE);
-    const std::size_t first = runs_.size();
+    // Files may have one list: it is remembered once, however many they are.
+    const bool is_list = node.layout == DAXFS_LAYOUT_EXTENTS;
+    const bool is_new = !is_list || lists_.insert(node.data).second;
+    shared_ |= !is_new;
     std::uint64_t last_begin = 0;  // in the file, of the last run
-    if (node.layout == DAXFS_LAYOUT_FLAT) {
-        if (node.size != 0)
-            runs_.push_back({node.data, end, ino});
-    }
+    Run last = {};
+    std::uint64_t bytes = 0;
+    const auto add_run = [&](const Run& run, std::uint64_t begin) {
+        if (is_new)
+            runs_.push_back(run);
+        last = run;
+        last_begin = begin;
+        bytes += run.len;
+    };
+    if (!is_list && node.size != 0)
+        add_run({node.data, end, ino}, 0);
     std::uint64_t at = 0;
-    for (std::uint32_t i = 0; node.layout == DAXFS_LAYOUT_EXTENTS && i < node.count; ++i) {
+    for (std::uint32_t i = 0; is_list && i < node.count; ++i) {
         const auto raw = record_at<daxfs_extent>(reader, node.data + sizeof(daxfs_extent_list) + i * sizeof(daxfs_extent));
         const std::uint64_t begin = le64toh(raw.file_off);
         const std::uint64_t off = le64toh(raw.off);
@@ -174,17 +231,13 @@ std::uint64_t DataRuns::add(const ImageReader& reader, const daxfs_attr& file, c
                                  "outside the file or the data, or no whole blocks", i, len, off, begin));
             break;
         }
-        runs_.push_back({off, len, ino});
-        last_begin = begin;
+        add_run({off, len, ino}, begin);
         at = begin + len;
     }
     // A mapping shows the bytes after the end of the file.
-    std::uint64_t bytes = 0;
-    for (std::size_t i = first; i < runs_.size(); ++i)
-        bytes += runs_[i].len;
-    if (bytes != 0 && last_begin + runs_.back().len > node.size) {
+    if (bytes != 0 && last_begin + last.len > node.size) {
         const std::uint64_t rest = node.size - last_begin;
-        if (!all_zero(reader.bytes(runs_.back().off + rest, runs_.back().len - rest)))
+        if (!all_zero(reader.bytes(last.off + rest, last.len - rest)))
             complain("bytes after the end of the file are not 0");
     }
     return bytes;
@@ -195,7 +248,7 @@ bool DataRuns::check_sharing(const std::function<void(std::uint64_t ino, const s
     std::sort(runs_.begin(), runs_.end(), [](const Run& a, const Run& b) {
         return std::tie(a.off, a.len, a.ino) < std::tie(b.off, b.len, b.ino);
     });
-    bool shared = false;
+    bool shared = shared_;
     for (std::size_t i = 1, farthest = 0; i < runs_.size(); ++i) {
         const Run& reach = runs_[farthest];
         const Run& run = runs_[i];
@@ -210,6 +263,78 @@ bool DataRuns::check_sharing(const std::function<void(std::uint64_t ino, const s
             farthest = i;
     }
     return shared;
+}
+
+void DataRuns::check_gaps(const ImageReader& reader, const Workers& workers, const Complain& complain) const
+{
+    const daxfs_span& data = reader.image().data;
+    std::uint64_t at = data.off;
+    for (const Run& run : runs_) {
+        if (run.off > at)
+            check_zero(reader, at, run.off, workers, complain);
+        at = std::max(at, run.off + run.len);
+    }
+    if (data.len != 0)
+        check_zero(reader, at, data.off + data.len, workers, complain);
+}
+
+void check_zero(const ImageReader& reader, std::uint64_t begin, std::uint64_t end, const Workers& workers,
+                const Complain& complain)
+{
+    constexpr std::uint64_t piece = 1 << 20;
+    for (std::uint64_t at = begin; at < end; at += piece) {
+        workers.check_stop();
+        if (!all_zero(reader.bytes(at, std::min(piece, end - at))))
+            return complain(fmt::format("the bytes from {} to {} belong to nothing and are not 0", begin, end));
+    }
+}
+
+void UsedMetadata::add(const ImageReader& reader, const daxfs_attr& attr)
+{
+    const daxfs_node& node = attr.node;
+    const auto ino = static_cast<std::uint32_t>(node.ino);
+    if (S_ISDIR(attr.mode) || S_ISLNK(attr.mode))
+        spans_.push_back({node.data, node.size, ino, S_ISLNK(attr.mode)});
+    else if (S_ISREG(attr.mode) && node.layout == DAXFS_LAYOUT_EXTENTS)
+        add_once({node.data, sizeof(daxfs_extent_list) + node.count * sizeof(daxfs_extent), ino, true});
+    if (node.xattr != 0) {
+        const std::uint64_t off = xattr_set_of(reader, node);
+        add_once({off, le32toh(record_at<daxfs_xattr_set>(reader, off).size), ino, true});
+    }
+}
+
+void UsedMetadata::add_once(const Span& span)
+{
+    if (known_.insert({span.off, span.len}).second)
+        spans_.push_back(span);
+}
+
+void UsedMetadata::check(const ImageReader& reader, const Workers& workers,
+                         const std::function<void(std::uint64_t ino, const std::string& what)>& complain)
+{
+    const daxfs_image& image = reader.image();
+    for (const daxfs_span& table : {image.inodes, image.digests})
+        spans_.push_back({table.off, table.len, 0, false});
+    std::erase_if(spans_, [](const Span& span) { return span.len == 0; });
+    std::sort(spans_.begin(), spans_.end(),
+              [](const Span& a, const Span& b) { return std::tie(a.off, a.len, a.ino) < std::tie(b.off, b.len, b.ino); });
+    const std::uint64_t metadata_end = image.metadata.off + image.metadata.len;
+    const std::uint64_t end = image.data.len != 0 ? image.data.off : image.size;
+    Span before = {image.metadata.off, 0, 0, false};
+    std::uint64_t at = before.off;
+    for (const Span& span : spans_) {
+        const bool same = span.off == before.off && span.len == before.len && span.may_be_shared && before.may_be_shared;
+        if (span.off < at && !same)
+            complain(span.ino, fmt::format("its {} bytes at {} overlap the {} at {} of {}", span.len, span.off, before.len,
+                                           before.off, before.ino == 0 ? "a table" : fmt::format("inode {}", before.ino)));
+        check_zero(reader, at, std::min(span.off, metadata_end), workers, [&](const std::string& what) { complain(0, what); });
+        if (span.off + span.len > at) {
+            at = span.off + span.len;
+            before = span;
+        }
+    }
+    if (at < end)
+        check_zero(reader, at, end, workers, [&](const std::string& what) { complain(0, what); });
 }
 
 }  // namespace daxfs

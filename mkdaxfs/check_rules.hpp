@@ -4,10 +4,14 @@
 
 #include <cstdint>
 #include <functional>
+#include <set>
 #include <string>
+#include <unordered_set>
+#include <utility>
 #include <vector>
 
 #include "image_reader.hpp"
+#include "workers.hpp"
 
 namespace daxfs {
 
@@ -30,6 +34,8 @@ class DataRuns {
 public:
     // The runs of a regular file, each one checked. Returns their blocks together, in bytes.
     std::uint64_t add(const ImageReader& reader, const daxfs_attr& file, const Complain& complain);
+    // After check_sharing(): what lies between the runs is 0.
+    void check_gaps(const ImageReader& reader, const Workers& workers, const Complain& complain) const;
     // Runs that are neither apart nor the same: complain(inode, what). Returns whether some are the same.
     bool check_sharing(const std::function<void(std::uint64_t ino, const std::string& what)>& complain);
 
@@ -41,6 +47,35 @@ private:
     };
 
     std::vector<Run> runs_;
+    std::unordered_set<std::uint64_t> lists_;  // offsets of the extent lists seen
+    bool shared_ = false;                      // are some of them of two files?
 };
+
+// Bytes of the metadata that belong to something: apart from each other, with nothing but zeros between.
+class UsedMetadata {
+public:
+    // The record, list, target or xattr set of an inode that could be read.
+    void add(const ImageReader& reader, const daxfs_attr& attr);
+    // Inode 0 is none.
+    void check(const ImageReader& reader, const Workers& workers,
+               const std::function<void(std::uint64_t ino, const std::string& what)>& complain);
+
+private:
+    struct Span {
+        std::uint64_t off;
+        std::uint64_t len;
+        std::uint32_t ino;
+        bool may_be_shared;
+    };
+
+    void add_once(const Span& span);
+
+    std::vector<Span> spans_;
+    std::set<std::pair<std::uint64_t, std::uint64_t>> known_;
+};
+
+// Are these bytes of the image, which nothing has, 0?
+void check_zero(const ImageReader& reader, std::uint64_t begin, std::uint64_t end, const Workers& workers,
+                const Complain& complain);
 
 }  // namespace daxfs

@@ -42,7 +42,7 @@ void Content::find_sparse()
     std::vector<SparseFile> candidates;
     for (const NodeId id : tree_.by_ino) {
         const Node& node = tree_.nodes[id];
-        if (S_ISREG(node.mode) && node.size >= smallest_hole)
+        if (S_ISREG(node.mode) && round_up(node.size, DAXFS_BLOCK_SIZE) >= smallest_hole)
             candidates.push_back({id, {}});
     }
     std::vector<char> is_sparse(candidates.size());
@@ -51,7 +51,7 @@ void Content::find_sparse()
     workers_.for_each(candidates.size(), [&](std::size_t i) {
         SparseFile& file = candidates[i];
         const auto content = source_.open(tree_, file.node);
-        is_sparse[i] = find_extents(*content, tree_.nodes[file.node].size, file.extents, used);
+        is_sparse[i] = find_extents(*content, tree_.nodes[file.node].size, file.extents, used, workers_.stop);
     });
     for (std::size_t i = 0; i < candidates.size(); ++i) {
         if (!is_sparse[i])

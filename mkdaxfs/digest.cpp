@@ -8,6 +8,8 @@
 #include <openssl/evp.h>
 #include <xxhash.h>
 
+#include "workers.hpp"
+
 namespace daxfs {
 
 namespace {
@@ -86,11 +88,13 @@ void Digester::update(std::span<const std::byte> bytes)
         EVP_DigestUpdate(state_->sha256, bytes.data(), bytes.size());
 }
 
-void Digester::update_zeros(std::uint64_t count)
+void Digester::update_zeros(std::uint64_t count, const std::atomic<bool>* stop)
 {
     static constexpr std::array<std::byte, 65536> zeros{};
-    for (; count > 0; count -= std::min<std::uint64_t>(count, zeros.size()))
+    for (; count > 0; count -= std::min<std::uint64_t>(count, zeros.size())) {
+        check_stop(stop);
         update(std::span(zeros).first(std::min<std::uint64_t>(count, zeros.size())));
+    }
 }
 
 std::string Digester::finish()

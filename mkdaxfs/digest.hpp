@@ -2,6 +2,7 @@
 // Digests of file data: the kinds an image can hold (docs/format.md, Digests).
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -27,7 +28,8 @@ public:
     ~Digester();
 
     void update(std::span<const std::byte> bytes);
-    void update_zeros(std::uint64_t count);
+    // Throws Interrupted once the flag, if there is one, is set.
+    void update_zeros(std::uint64_t count, const std::atomic<bool>* stop = nullptr);
     // digest_size() bytes; the next update() begins a new digest.
     std::string finish();
 

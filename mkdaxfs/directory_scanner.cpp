@@ -86,7 +86,7 @@ public:
         add_root();
         // On threads of its own, since they change their working directories.
         std::exception_ptr failure;
-        std::thread([&] {
+        start_thread([&] {
             try {
                 read_all();
             } catch (...) {

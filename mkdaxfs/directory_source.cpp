@@ -64,9 +64,10 @@ public:
             const off_t begin = lseek(fd_.get(), at, SEEK_DATA);
             if (begin < 0 && errno == ENXIO)
                 break;
-            const off_t end = begin < 0 ? begin : lseek(fd_.get(), begin, SEEK_HOLE);
-            if (end < 0)
+            if (begin < 0)
                 return {{0, tree_.nodes[node_].size}};  // not every filesystem can tell
+            const off_t hole = lseek(fd_.get(), begin, SEEK_HOLE);
+            const off_t end = hole < 0 ? size : hole;  // in the last block below 2^63 it overflows
             ranges.push_back({static_cast<std::uint64_t>(begin),
                               static_cast<std::uint64_t>(std::min(end, size))});
             at = end;

@@ -295,6 +295,9 @@ int dump_main(const std::vector<std::string>& args, std::ostream& out, std::ostr
         err << "dump.daxfs: " << (error.image.empty() ? printable(options.image) : error.image) << ": "
             << error.what() << '\n';
         return failed(options);
+    } catch (const std::bad_alloc&) {
+        err << "dump.daxfs: out of memory\n";
+        return failed(options);
     } catch (const std::exception& failure) {
         err << "dump.daxfs: " << failure.what() << '\n';
         return failed(options);

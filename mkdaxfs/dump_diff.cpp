@@ -49,8 +49,8 @@ private:
 
     void directory(const Pair& pair, std::vector<Pair>& pending)
     {
-        if (pair.path.empty())
-            compare("/", pair.left, pair.right);
+        if (pair.path.empty() && !compare("/", pair.left, pair.right))
+            throw left_.error("the root is no directory, here or in the other image");
         const auto a = sorted_entries(left_, left_.inode(pair.left).node);
         const auto b = sorted_entries(right_, right_.inode(pair.right).node);
         std::vector<Pair> below;

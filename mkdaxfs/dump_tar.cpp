@@ -164,7 +164,8 @@ public:
     {
         archive_write_set_format_pax(to_.get());
         const Spelling spelling = look_at_names(reader);
-        if (!spelling.names_are_kept)
+        has_binary_names_ = !spelling.names_are_kept;
+        if (has_binary_names_)
             check(archive_write_set_format_option(to_.get(), "pax", "hdrcharset", "BINARY"));
         if (spelling.xattr_names_are_kept)
             check(archive_write_set_format_option(to_.get(), "pax", "xattrheader", "SCHILY"));
@@ -245,11 +246,24 @@ private:
                             printable(path), size, max_header);
     }
 
-    // Holes go as a sparse map.
+    // With bytes for names (hdrcharset=BINARY) libarchive writes GNU.sparse.name shortened to a ustar
+    // name, and what reads it goes by that.
+    bool cuts_name_of_sparse(std::string_view path) const
+    {
+        constexpr std::size_t longest = 98;
+        return has_binary_names_ && (path.size() > longest || !is_ascii(path));
+    }
+
+    static bool is_ascii(std::string_view text)
+    {
+        return std::all_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x80; });
+    }
+
+    // Holes go as a sparse map, or as zeros.
     void add_sizes(archive_entry* entry, const daxfs_node& file)
     {
         archive_entry_set_size(entry, static_cast<la_int64_t>(file.size));
-        if (file.layout != DAXFS_LAYOUT_EXTENTS)
+        if (file.layout != DAXFS_LAYOUT_EXTENTS || cuts_name_of_sparse(archive_entry_pathname(entry)))
             return;
         for (std::uint64_t pos = 0; pos < file.size;) {
             const daxfs_map run = reader_.map(file, pos);
@@ -285,6 +299,7 @@ private:
     const ImageReader& reader_;
     std::ostream& err_;
     std::unique_ptr<archive, int (*)(archive*)> to_;
+    bool has_binary_names_ = false;
     std::uint64_t too_large_ = 0;
 };
 

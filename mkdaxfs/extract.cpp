@@ -234,6 +234,13 @@ private:
         attributes_of_fd(fd.get(), attr, path);
     }
 
+    // Never through a symlink that someone else has put in its place.
+    static bool set_mode(int dir, const std::string& name, mode_t mode)
+    {
+        const UniqueFd file(openat(dir, name.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
+        return file && chmod(fmt::format("/proc/self/fd/{}", file.get()).c_str(), mode) == 0;
+    }
+
     // False when there is no such file now.
     bool special(int dir, const std::string& name, const std::string& path, const daxfs_attr& attr)
     {
@@ -249,7 +256,7 @@ private:
         const bool owned = is_owned(attr, path, [&] {
             return fchownat(dir, name.c_str(), attr.uid, attr.gid, AT_SYMLINK_NOFOLLOW);
         });
-        if (!S_ISLNK(attr.mode) && fchmodat(dir, name.c_str(), mode_of(attr, owned, path), 0) != 0)
+        if (!S_ISLNK(attr.mode) && !set_mode(dir, name, mode_of(attr, owned, path)))
             warn(path, "its mode");
         const std::string proc = fmt::format("/proc/self/fd/{}/{}", dir, name);
         for (const Xattr& xattr : reader_.xattrs(attr.node)) {

@@ -27,12 +27,12 @@ public:
         }
         std::uint64_t at = 0;
         for (const Extent& extent : sparse[node.first - 1].extents) {
-            digester_.update_zeros(extent.file_off - at);
+            digester_.update_zeros(extent.file_off - at, workers_.stop);
             const std::uint64_t end = std::min(extent.file_off + extent.len, node.size);
             add(extent.off, end - extent.file_off);
             at = end;
         }
-        digester_.update_zeros(node.size - at);
+        digester_.update_zeros(node.size - at, workers_.stop);
         return digester_.finish();
     }
 

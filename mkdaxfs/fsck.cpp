@@ -106,6 +106,9 @@ int fsck_main(const std::vector<std::string>& args, std::ostream& out, std::ostr
     } catch (const CLI::ParseError& wrong) {
         err << "fsck.daxfs: " << wrong.what() << " (fsck.daxfs --help tells more)\n";
         return wrong_usage;
+    } catch (const std::bad_alloc&) {
+        err << "fsck.daxfs: out of memory\n";
+        return could_not_check;
     } catch (const std::exception& failure) {
         err << "fsck.daxfs: " << failure.what() << '\n';
         return could_not_check;

@@ -7,9 +7,11 @@
 #include <algorithm>
 #include <bit>
 #include <cerrno>
+#include <charconv>
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
+#include <limits>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -91,8 +93,31 @@ CLI::Option* add_list(CLI::App& app, const std::string& name, std::vector<std::s
     return app.add_option(name, list, what + "; repeatable")->type_name(type)->allow_extra_args(false);
 }
 
+// Decimal, and none that is cut to what fits: CLI11 and strtoll(3) do that.
+std::optional<std::int64_t> parse_number(std::string_view text, std::int64_t least, std::int64_t most)
+{
+    std::int64_t value = 0;
+    const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), value);
+    const bool is_good = failure == std::errc() && end == text.data() + text.size() && value >= least && value <= most;
+    return is_good ? std::optional(value) : std::nullopt;
+}
+
+CLI::Validator number(std::int64_t least, std::int64_t most)
+{
+    return CLI::Validator([=](std::string& text) {
+        const auto value = parse_number(text, least, most);
+        if (!value)
+            return fmt::format("wanted a number from {} to {}, got {}", least, most, printable(text));
+        text = std::to_string(*value);
+        return std::string();
+    }, "");
+}
+
 void declare(CLI::App& app, Options& o)
 {
+    constexpr std::int64_t last_owner = no_owner - 1;
+    const CLI::Validator owner = number(0, last_owner);
+    const CLI::Validator any = number(std::numeric_limits<std::int64_t>::min(), std::numeric_limits<std::int64_t>::max());
     app.add_option("IMAGE", o.image, "file, block device or /dev/daxX.Y to write; a source where an "
                                      "option names the target");
     app.add_option("SOURCE", o.sources, "directory that becomes the root");
@@ -138,11 +163,11 @@ void declare(CLI::App& app, Options& o)
     app.add_option("--file-contexts", o.file_contexts, "SELinux labels as this file says")
         ->type_name("FILE");
     app.add_flag("--all-root", o.all_root, "make root the owner and group of everything");
-    app.add_option("--force-uid", o.build.uid, "owner of everything");
-    app.add_option("--force-gid", o.build.gid, "group of everything");
-    app.add_option("--uid-offset", o.build.uid_offset, "add this to every owner's number");
-    app.add_option("--gid-offset", o.build.gid_offset, "add this to every group's number");
-    app.add_option("-T,--mtime", o.build.mtime, "time of everything, seconds since the epoch");
+    app.add_option("--force-uid", o.build.uid, "owner of everything")->transform(owner);
+    app.add_option("--force-gid", o.build.gid, "group of everything")->transform(owner);
+    app.add_option("--uid-offset", o.build.uid_offset, "add this to every owner's number")->transform(any);
+    app.add_option("--gid-offset", o.build.gid_offset, "add this to every group's number")->transform(any);
+    app.add_option("-T,--mtime", o.build.mtime, "time of everything, seconds since the epoch")->transform(any);
     app.add_flag("-f,--force", o.force, "overwrite a device or memory that holds something");
     app.add_flag("--keep-going", o.keep_going, "name what cannot be read and leave it out");
     app.add_flag("--no-sync", o.no_sync, "do not wait until the image is on the medium");
@@ -208,8 +233,8 @@ void complete(Options& o)
         o.build.gid = o.build.gid.value_or(0);
     }
     if (const char* epoch = std::getenv("SOURCE_DATE_EPOCH")) {
-        std::int64_t seconds = 0;
-        if (!CLI::detail::lexical_cast(epoch, seconds))
+        const auto seconds = parse_number(epoch, std::numeric_limits<std::int64_t>::min(), std::numeric_limits<std::int64_t>::max());
+        if (!seconds)
             throw CLI::ValidationError("SOURCE_DATE_EPOCH", fmt::format("wanted seconds, got {}",
                                                                         printable(epoch)));
         o.build.build_time = seconds;
@@ -218,16 +243,16 @@ void complete(Options& o)
 }
 
 // Writing the image would change the tree it is made of.
-void refuse_image_inside_source(const Options& o, const std::string& directory)
+void refuse_image_inside_source(const Options& o, const std::string& directory, const PathFilter& filter)
 {
     namespace fs = std::filesystem;
     std::error_code unknown;
-    const fs::path source = fs::weakly_canonical(directory, unknown);
-    const fs::path image = fs::weakly_canonical(o.image, unknown);
+    const fs::path source = fs::canonical(directory, unknown);
     if (unknown)
         return;  // one that cannot be looked at is refused when it is opened
-    const auto [end, rest] = std::mismatch(source.begin(), source.end(), image.begin(), image.end());
-    if (end == source.end() && rest != image.end())
+    const fs::path beside = fs::path(resolved(o.image)).parent_path();
+    const bool is_inside = std::mismatch(source.begin(), source.end(), beside.begin(), beside.end()).first == source.end();
+    if (is_inside && !filter.excludes_or_above(beside.lexically_relative(source).string()))
         throw std::runtime_error(fmt::format(
             "the image {} would lie inside its source {}: write it somewhere else",
             printable(o.image), printable(directory)));
@@ -330,7 +355,7 @@ void add_sources(SourceList& list, const CLI::App& app, const Options& o, Inputs
             const std::string& directory = name == "SOURCE" ? o.sources[i] : o.image;
             list.add(std::make_unique<DirectorySource>(directory, filter, unreadable));
             if (!o.has_target())
-                refuse_image_inside_source(o, directory);
+                refuse_image_inside_source(o, directory, filter);
         } else if (name == "--tar") {
             list.add(std::make_unique<TarSource>(inputs.bytes(o.tar[i]), o.tar[i], filter));
         } else if (name == "--oci") {
@@ -346,7 +371,7 @@ std::string to_json(const std::string& image, const BuildSummary& s, double seco
     return nlohmann::ordered_json{
         {"image", printable(image)},
         {"uuid", show_uuid(s.uuid)},
-        {"label", s.label},
+        {"label", printable(s.label)},
         {"inodes", s.inodes},
         {"files", s.files},
         {"directories", s.directories},

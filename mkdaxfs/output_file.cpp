@@ -32,8 +32,8 @@ UniqueFd open_new(const std::string& base, std::string& name)
     }
 }
 
-// Where the image goes that is to be written to this path: a symlink stays, also one that leads
-// to nothing yet.
+}  // namespace
+
 std::string resolved(const std::filesystem::path& target)
 {
     namespace fs = std::filesystem;
@@ -41,11 +41,9 @@ std::string resolved(const std::filesystem::path& target)
     fs::path path = target;
     for (int links = 0; links < 40 && fs::is_symlink(path, failed); ++links)
         path = path.parent_path() / fs::read_symlink(path, failed);
-    path = fs::weakly_canonical(path, failed);
+    path = fs::weakly_canonical(fs::absolute(path, failed), failed);
     return failed ? target.string() : path.string();
 }
-
-}  // namespace
 
 OutputFile::OutputFile(const std::string& target, Publish when) : when_(when)
 {

@@ -3,11 +3,16 @@
 // device.
 #pragma once
 
+#include <filesystem>
 #include <string>
 
 #include "output.hpp"
 
 namespace daxfs {
+
+// Where the image goes that is to be written to this path: a symlink stays, also one that leads
+// to nothing yet.
+std::string resolved(const std::filesystem::path& target);
 
 class OutputFile : public FdOutput {
 public:

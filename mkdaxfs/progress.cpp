@@ -11,6 +11,8 @@
 
 #include <fmt/core.h>
 
+#include "workers.hpp"
+
 namespace daxfs {
 
 namespace {
@@ -72,7 +74,7 @@ struct ProgressPrinter::Printing {
 ProgressPrinter::ProgressPrinter(const Progress& progress, std::ostream& out, bool is_terminal)
     : printing_(new Printing{progress, out, is_terminal, {}, {}})
 {
-    printing_->thread = std::jthread([printing = printing_.get()] { printing->run(); });
+    printing_->thread = start_thread([printing = printing_.get()] { printing->run(); });
 }
 
 ProgressPrinter::~ProgressPrinter()

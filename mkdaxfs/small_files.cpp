@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "small_files.hpp"
 
+#include <sys/resource.h>
+
 #include <algorithm>
 #include <cstring>
 
@@ -13,7 +15,17 @@ namespace {
 constexpr std::uint64_t batch_bytes = 512 << 10;
 constexpr std::size_t batch_files = 256;
 constexpr std::size_t piece_files = 16;  // read in one go; few enough to notice early that they are on a disk
-constexpr std::size_t most_open = 512;   // files at once, of all threads: a shell allows 1024
+
+// How many files a thread may keep open beside the two that it reads or compares.
+std::size_t most_awaited(unsigned threads)
+{
+    constexpr rlim_t others = 32;  // of the process
+    rlimit limit = {};
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur <= others)
+        return 0;
+    const rlim_t each = std::min<rlim_t>((limit.rlim_cur - others) / threads, piece_files + 2);
+    return each < 2 ? 0 : static_cast<std::size_t>(each - 2);
+}
 
 std::uint64_t in_blocks(const Node& node)
 {
@@ -24,7 +36,8 @@ std::uint64_t in_blocks(const Node& node)
 
 SmallFiles::SmallFiles(Tree& tree, const TreeSource& source, const Workers& workers,
                        const ContentOptions& options, const std::vector<NodeId>& files)
-    : tree_(tree), source_(source), workers_(workers), options_(options), files_(files)
+    : tree_(tree), source_(source), workers_(workers), options_(options), files_(files),
+      most_awaited_(most_awaited(workers.threads))
 {
 }
 
@@ -89,13 +102,12 @@ void SmallFiles::read(std::size_t begin, std::size_t end, Batch& batch, Crew& cr
 // What is in memory first; meanwhile a disk brings the others.
 void SmallFiles::read(std::span<Item> items, const Batch& batch) const
 {
-    const std::size_t most_awaited = most_open / workers_.threads;
     std::vector<std::pair<Item*, std::unique_ptr<FileContent>>> awaited;
     for (Item& item : items) {
         auto content = source_.open(tree_, item.node);
         const std::span to(batch.buffer.get() + item.at, tree_.nodes[item.node].size);
         if (!content->read_now(0, to)) {
-            if (awaited.size() < most_awaited) {
+            if (awaited.size() < most_awaited_) {
                 awaited.emplace_back(&item, std::move(content));
                 continue;
             }
@@ -117,14 +129,14 @@ void SmallFiles::complete(Item& item, FileContent& content, std::span<std::byte>
     item.hash = hash_bytes({read.data(), item.len});
 }
 
+// In their blocks: what follows the end of a file there is zeros, as in the image.
 bool SmallFiles::equal(NodeId known, const Item& item, const Batch& batch) const
 {
-    const std::uint64_t size = tree_.nodes[item.node].size;
-    if (tree_.nodes[known].size != size)
+    if (in_blocks(tree_.nodes[known]) != item.len)
         return false;
-    std::vector<std::byte> bytes(size);
-    source_.open(tree_, known)->read(0, bytes);
-    return std::memcmp(bytes.data(), batch.buffer.get() + item.at, size) == 0;
+    std::vector<std::byte> bytes(item.len);
+    source_.open(tree_, known)->read(0, std::span(bytes).first(tree_.nodes[known].size));
+    return std::memcmp(bytes.data(), batch.buffer.get() + item.at, item.len) == 0;
 }
 
 // One batch at a time, in order.

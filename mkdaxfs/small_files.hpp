@@ -52,6 +52,7 @@ private:
     const Workers& workers_;
     const ContentOptions& options_;
     const std::vector<NodeId>& files_;
+    const std::size_t most_awaited_;
     std::unordered_map<Hash128, NodeId, HashOfHash> known_;
     std::uint64_t shared_bytes_ = 0;
 };

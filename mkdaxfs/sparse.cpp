@@ -24,8 +24,8 @@ struct Run {
 
 class ZeroBlocks {
 public:
-    ZeroBlocks(FileContent& content, std::uint64_t size, ReadAhead* ahead)
-        : content_(content), size_(size), ahead_(ahead),
+    ZeroBlocks(FileContent& content, std::uint64_t size, ReadAhead* ahead, const std::atomic<bool>* stop)
+        : content_(content), size_(size), ahead_(ahead), stop_(stop),
           blocks_(round_up(size, block_size) / block_size)
     {
         for (const ByteRange& range : content.data_ranges()) {
@@ -81,6 +81,7 @@ private:
 
     void load(std::uint64_t block, std::uint64_t count)
     {
+        check_stop(stop_);
         loaded_ = {block, std::min(block + count, blocks_)};
         const std::uint64_t begin = block * block_size;
         const std::uint64_t len = std::min(loaded_.end * block_size, size_) - begin;
@@ -130,6 +131,7 @@ private:
     FileContent& content_;
     std::uint64_t size_;
     ReadAhead* ahead_;
+    const std::atomic<bool>* stop_;
     std::uint64_t blocks_;
     std::uint64_t announced_ = 0;
     std::vector<Run> data_;
@@ -139,9 +141,10 @@ private:
 
 }  // namespace
 
-bool find_extents(FileContent& content, std::uint64_t size, std::vector<Extent>& extents, ReadAhead* ahead)
+bool find_extents(FileContent& content, std::uint64_t size, std::vector<Extent>& extents, ReadAhead* ahead,
+                  const std::atomic<bool>* stop)
 {
-    ZeroBlocks zeros(content, size, ahead);
+    ZeroBlocks zeros(content, size, ahead, stop);
     const std::vector<Run> runs = zeros.runs();
     std::uint64_t zero_blocks = 0;
     for (const Run& run : runs)

@@ -37,6 +37,7 @@ struct ReadAhead {
 // between them. Depends on the content alone, never on how the source stores it;
 // reads one block in 64 KiB where the source has data, and nothing in its holes. With `ahead`, which
 // is for files whose data will all be read soon, it tells the source so where that helps.
-bool find_extents(FileContent& content, std::uint64_t size, std::vector<Extent>& extents, ReadAhead* ahead);
+bool find_extents(FileContent& content, std::uint64_t size, std::vector<Extent>& extents, ReadAhead* ahead,
+                  const std::atomic<bool>* stop = nullptr);
 
 }  // namespace daxfs

@@ -37,6 +37,15 @@ bool Crew::waited(const Clock& before, const Clock& after)
     return after.sleeps != before.sleeps && after.wall - before.wall > 2 * (after.cpu - before.cpu) + std::chrono::microseconds(50);
 }
 
+std::jthread start_thread(std::function<void()> work)
+{
+    try {
+        return std::jthread(std::move(work));
+    } catch (const std::system_error& failure) {
+        throw system_failure(failure.code().value(), "cannot start a thread");
+    }
+}
+
 void Workers::run(const std::function<void(Crew&)>& job,
                   const std::function<void()>& on_failure) const
 {

@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <functional>
 #include <mutex>
+#include <thread>
 #include <utility>
 
 #include "progress.hpp"
@@ -46,6 +47,9 @@ private:
 
 // Throws Interrupted once the flag, if there is one, is set.
 void check_stop(const std::atomic<bool>* stop);
+
+// A thread of its own. Throws the line to show where the system has none left.
+std::jthread start_thread(std::function<void()> work);
 
 // How many threads may run, and the flag that ends all work early.
 struct Workers {

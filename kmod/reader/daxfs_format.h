@@ -129,7 +129,7 @@ DAXFS_ASSERT_SIZE(struct daxfs_inode, 64);
 
 /*
  * A directory: this header, then bucket_count + 1 times __le32 (padded with 0
- * to 8 bytes), then count entries, then their names one after the other.
+ * to 8 bytes), then count entries, then their names, one after the other in that order.
  *
  * Entries are sorted by (hash, name bytes as unsigned, shorter first). Bucket b
  * holds the entries whose (hash >> (32 - bucket_bits)) equals b; they are the

@@ -104,7 +104,7 @@ TEST_F(CheckRules, EachIsFound)
     std::string text = "label name\nreg /flat size=3\n+ YWJj\nreg /same size=3\n+ YWJj\nreg /other size=3\n+ YWJk\nreg /empty\n"
                        "reg /list size=401408\n" + block + zeros + block + zeros + block + "0 126976\n" +
                        "reg /tail size=262154\n" + block + zeros + "0 126976\n+ MDEyMzQ1Njc4OQ==\n"
-                       "lnk /link target=flat\nfifo /fifo\nchr /chr dev=1:3\ndir /dir\ndir /many\n"
+                       "lnk /link target=flat\nlnk /link2 target=othe\nfifo /fifo\nchr /chr dev=1:3\ndir /dir\ndir /many\n"
                        "reg /acl xattr.system.posix_acl_access=" + percent_encode(acl) + " xattr.user.a=1 xattr.user.b=2\n";
     for (int i = 0; i < 200; ++i)
         text += "reg /many/" + std::to_string(i) + "\n";
@@ -175,8 +175,37 @@ TEST_F(CheckRules, EachIsFound)
                  const std::uint64_t at = bytes.bytes().find(acl, bytes.xattrs("acl"));
                  bytes.set<std::uint8_t>(at, 3);
              }},
+            {"superblock: label is not UTF-8: \\xff", [](Bytes& bytes) { bytes.set<std::uint8_t>(SUPER(label), 0xff); }},
+            {"the name of entry 1 is at", [](Bytes& bytes) {
+                 const daxfs_node node = bytes.attr("many").node;
+                 const std::uint64_t at = node.data + node.entries + offsetof(daxfs_dirent, name);
+                 bytes.set<std::uint32_t>(at + sizeof(daxfs_dirent), bytes.get<std::uint32_t>(at));
+             }},
+            {"its names end at", [](Bytes& bytes) {
+                 bytes.set<std::uint64_t>(INODE("", size), bytes.get<std::uint64_t>(INODE("", size)) + 1);
+             }},
+            {"a pad of its extended attributes", [](Bytes& bytes) { bytes.set<std::uint16_t>(bytes.xattrs("acl") + 10, 1); }},
+            {"a pad of its extended attributes", [](Bytes& bytes) { bytes.set<std::uint8_t>(bytes.bytes().find("a1", bytes.xattrs("acl")) + 2, 1); }},
+            {"extended attributes have ", [](Bytes& bytes) {
+                 bytes.set<std::uint32_t>(bytes.xattrs("acl") + 4, 1);
+             }},
+            {"a set of no extended attributes", [](Bytes& bytes) { bytes.set<std::uint32_t>(bytes.xattrs("acl") + 4, 0); }},
+            {"belong to nothing and are not 0", [](Bytes& bytes) {
+                 bytes.set<std::uint8_t>(bytes.get<std::uint64_t>(SUPER(symlinks.off)) + bytes.get<std::uint64_t>(SUPER(symlinks.len)), 1);
+             }},
+            {"belong to nothing and are not 0", [](Bytes& bytes) {
+                 bytes.set<std::uint64_t>(INODE("other", size), 0);
+                 bytes.set<std::uint64_t>(INODE("other", data), 0);
+             }},
+            {"overlap the", [](Bytes& bytes) {
+                 bytes.set<std::uint64_t>(INODE("link2", data), bytes.attr("link").node.data + 1);
+             }},
         };
         if (digest) {
+            cases.push_back({"it is no regular file, and its digest is not 0", [](Bytes& bytes) {
+                                 bytes.set<std::uint8_t>(bytes.get<std::uint64_t>(SUPER(digests.off)), 1);
+                             }});
+            cases.push_back({"root_digest is not that of", [](Bytes& bytes) { bytes.set<std::uint8_t>(SUPER(root_digest) + 31, 1); }});
             cases.push_back({"digests of kind 1 in", [](Bytes& bytes) {
                                  bytes.set(SUPER(compat), bytes.get<std::uint32_t>(SUPER(compat)) & ~DAXFS_COMPAT_DIGESTS);
                              }});

@@ -20,7 +20,9 @@
 #include "daxfs_format.h"
 #include "dump.hpp"
 #include "mkdaxfs.hpp"
+#include "percent.hpp"
 #include "shell.hpp"
+#include "text_form.hpp"
 #include "tree_fixture.hpp"
 
 namespace daxfs::test {
@@ -408,6 +410,21 @@ TEST_F(TextImage, TarKeepsAllNames)
         make_of("dir /a\ndir /a/" + name + "\nreg /a/" + name + "/b\n");
         tar_of_same_image();
     }
+}
+
+// libarchive cuts the name in a sparse map where names are bytes.
+TEST_F(TextImage, TarKeepsNamesOfFilesWithHoles)
+{
+    const std::string block = "+ " + base64_encode(noise(4096, 1)) + "\n";
+    std::string text = "reg /%ff\n";
+    for (const std::string& name : {std::string(98, 'n') + "1", std::string(98, 'n') + "2", std::string(200, 'd') + "/file",
+                                    std::string("\xc3\xbc"), std::string("short")}) {
+        if (name.find('/') != name.npos)
+            text += "dir /" + name.substr(0, name.find('/')) + "\n";
+        text += "reg /" + percent_encode(name) + " size=200000\n" + block + "0 195904\n";
+    }
+    make_of(text);
+    tar_of_same_image();
 }
 
 TEST_F(TextImage, TarOfManyXattrs)

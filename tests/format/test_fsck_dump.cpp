@@ -180,6 +180,36 @@ TEST_F(FsckDump, DiffNamesTheDamagedImage)
     }
 }
 
+TEST_F(FsckDump, DiffOfWhatHasNoRootDirectory)
+{
+    after("", [](daxfs_inode& inode) {
+        inode.mode = 0100644;
+        inode.data = inode.size = inode.count = inode.parent = 0;
+    });
+    std::ostringstream out, err;
+    EXPECT_EQ(dump_main({image(), "--diff", image()}, out, err), 2);
+    expect_part(err.str(), "the root is no directory");
+}
+
+// One bad entry is no flood of what may follow from it.
+TEST_F(FsckDump, FewProblemsOfOneBadEntry)
+{
+    std::string bytes = good_;
+    {
+        std::ofstream(image(), std::ios::binary) << good_;
+        const ImageReader reader(image());
+        const daxfs_node dir = attr_of(reader, "").node;
+        bytes[dir.data + dir.entries + offsetof(daxfs_dirent, ino) + 3] = '\x7f';
+    }
+    mend_checksums(bytes);
+    std::ofstream(image(), std::ios::binary) << bytes;
+    const ToolResult result = fsck();
+    EXPECT_EQ(result.status, 4);
+    expect_part(result.out, "bad dirent.ino");
+    expect_part(result.out, "cannot be read, which may be why: 1\n");
+    EXPECT_LE(std::count(result.out.begin(), result.out.end(), '\n'), 4) << result.out;
+}
+
 TEST_F(FsckDump, WhatIsNoFileOrDevice)
 {
     const std::string pipe = root() / "pipe";

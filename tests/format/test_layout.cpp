@@ -10,6 +10,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "check_image.hpp"
 #include "compare_tree.hpp"
 #include "tree_fixture.hpp"
 
@@ -145,6 +146,23 @@ TEST_F(Layout, EqualFilesAreStoredOnce)
     EXPECT_NE(attr_of(twice, "a/small").node.data, attr_of(twice, "c/small").node.data);
     EXPECT_EQ(twice.image().compat, 0u);
     expect_same_tree(source(), twice);
+}
+
+// Blocks are shared, and what follows the end of a file in its last one is zeros.
+TEST_F(Layout, FilesThatDifferOnlyInZerosAtTheirEndAreStoredOnce)
+{
+    add_file("a", "abc");
+    for (const char* name : {"b", "c"})
+        add_file(name, std::string("abc\0", 4));
+    add_file("d", "abc" + std::string(4094, '\0'));
+    make();
+    const ImageReader reader(image());
+    const std::uint64_t data = attr_of(reader, "a").node.data;
+    EXPECT_EQ(attr_of(reader, "b").node.data, data);
+    EXPECT_EQ(attr_of(reader, "c").node.data, data);
+    EXPECT_NE(attr_of(reader, "d").node.data, data) << "it has two blocks";
+    expect_same_tree(source(), reader);
+    EXPECT_EQ(check_image(reader, [](const Problem& problem) { ADD_FAILURE() << problem.text; }), 0u);
 }
 
 TEST_F(Layout, SparseFileOf1TiB)

@@ -100,6 +100,44 @@ TEST_F(MkdaxfsErrors, TargetImpossible)
     fs::remove(image());
     expect_failure(run({root() / "no" / "image", source()}), 1, "No such file");
     expect_failure(run({source() / "image", source()}), 1, "inside its source");
+    // By a name below the working directory, and through a symlink that leads to nothing yet.
+    const fs::path before = fs::current_path();
+    fs::current_path(source());
+    expect_failure(run({"new", "."}), 1, "inside its source");
+    expect_failure(run({"new", source()}), 1, "inside its source");
+    fs::current_path(before);
+    fs::create_symlink("source/new", root() / "link");
+    const ToolResult linked = run({root() / "link", source()});
+    fs::remove(root() / "link");
+    expect_failure(linked, 1, "inside its source");
+    EXPECT_TRUE(fs::is_empty(source()));
+    // Where what it changes is left out, it may.
+    fs::create_directory(source() / "tmp");
+    expect_failure(run({source() / "tmp/image", source(), "-x", "image"}), 1, "inside its source");
+    const ToolResult beside = run({source() / "tmp/image", source(), "-x", "tmp"});
+    EXPECT_EQ(beside.status, 0) << beside.err;
+    EXPECT_FALSE(ImageReader(source() / "tmp/image").find("tmp"));
+}
+
+TEST_F(MkdaxfsErrors, NumbersAreNotCutToWhatFits)
+{
+    for (const std::string option : {"--mtime", "--uid-offset", "--force-gid"}) {
+        for (const std::string value : {"9223372036854775808", "-9223372036854775809", "0x10", "1 ", "1k"})
+            expect_failure(mkdaxfs({option + "=" + value}), 2, "wanted a number from ");
+    }
+    expect_failure(mkdaxfs({"--force-uid", "4294967295"}), 2, "wanted a number from 0 to 4294967294, got 4294967295");
+    for (const std::string value : {"99999999999999999999", "", "1x"}) {
+        setenv("SOURCE_DATE_EPOCH", value.c_str(), 1);
+        expect_failure(mkdaxfs(), 2, "SOURCE_DATE_EPOCH: wanted seconds, got " + value);
+    }
+    setenv("SOURCE_DATE_EPOCH", "010", 1);
+    make({"--mtime=-0012"});
+    unsetenv("SOURCE_DATE_EPOCH");
+    const ImageReader reader(image());
+    EXPECT_EQ(reader.image().build_sec, 10);
+    EXPECT_EQ(attr_of(reader, "").mtime_sec, -12);
+    fs::remove(image());
+    expect_failure(mkdaxfs({"--label", "\xff\xfe"}), 1, "wanted a label in UTF-8, got \\xff\\xfe");
 }
 
 TEST_F(MkdaxfsErrors, ImageIsASource)
