@@ -132,13 +132,13 @@ ReadBytes checked_sha256(ReadBytes read, std::string wanted, std::string name)
 {
     auto hash = std::make_shared<Digester>(DigestKind::sha256);
     return [read = std::move(read), wanted = std::move(wanted), name = std::move(name), hash,
-            ended = false](std::span<std::byte> to) mutable {
-        const std::size_t got = ended ? 0 : read(to);
+            found = std::string()](std::span<std::byte> to) mutable {
+        const std::size_t got = found.empty() ? read(to) : 0;
         hash->update(to.first(got));
-        if (got != 0 || ended)
+        if (got != 0)
             return got;
-        ended = true;
-        const std::string found = to_hex(hash->finish());
+        if (found.empty())
+            found = to_hex(hash->finish());
         if (found != wanted)
             throw std::runtime_error(fmt::format("{}: wanted the SHA-256 {}, got {}: the image is damaged",
                                                  printable(name), wanted, found));

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <mutex>
 #include <tuple>
+#include <unordered_map>
 
 #include <fmt/core.h>
 
@@ -84,7 +85,7 @@ private:
         }
     }
 
-    // Where pass 2 has reported it.
+    // Where pass 2 reports it.
     template <typename Step>
     static void unless_unreadable(Step step)
     {
@@ -113,19 +114,30 @@ private:
 
     void inode(std::uint64_t ino)
     {
-        const daxfs_attr attr = reader_.inode(ino);
-        const auto complain = [&](const std::string& what) { bad(ino, what); };
-        check_unused_fields(reader_, attr, complain);
-        check_xattrs(reader_, attr, complain);
+        daxfs_attr attr = reader_.inode(ino);
+        check_unused_fields(reader_, attr, [&](const std::string& what) { bad(ino, what); });
+        if (!xattrs_are_read(attr))
+            attr.node.xattr = 0;  // nobody knows where it ends
+        used_.add(reader_, attr);
         if (S_ISDIR(attr.mode))
             directory(attr);
         else if (S_ISREG(attr.mode))
             regular(attr);
         else if (S_ISLNK(attr.mode))
             reader_.target(attr.node);
-        used_.add(reader_, attr);
         if (ino == DAXFS_ROOT_INO && (!S_ISDIR(attr.mode) || attr.parent != DAXFS_ROOT_INO))
             bad(ino, "the root is no directory that is its own parent");
+    }
+
+    // Each set is looked at once, however many have it.
+    bool xattrs_are_read(const daxfs_attr& attr)
+    {
+        const auto [known, is_new] = xattr_sets_.try_emplace(attr.node.xattr, true);
+        if (is_new)
+            known->second = guarded(attr.node.ino, [&] {
+                check_xattrs(reader_, attr, [&](const std::string& what) { bad(attr.node.ino, what); });
+            });
+        return known->second;
     }
 
     void directory(const daxfs_attr& dir)
@@ -133,11 +145,8 @@ private:
         check_directory_record(reader_, dir, [&](const std::string& what) { bad(dir.node.ino, what); });
         daxfs_entry before = {};
         for (std::uint32_t i = 0; i < dir.node.count; ++i) {
-            daxfs_entry entry;
-            try {
-                entry = reader_.entry(dir.node, i);
-            } catch (const ImageError& error) {
-                problem(dir.node.ino, error.what());
+            daxfs_entry entry = {};
+            if (!guarded(dir.node.ino, [&] { entry = reader_.entry(dir.node, i); })) {
                 ++unread_;
                 continue;
             }
@@ -153,10 +162,13 @@ private:
     {
         const std::uint64_t ino = dir.node.ino;
         const std::string shown = printable(name_of(entry));
-        if (entry.hash != daxfs_name_hash(entry.name, entry.name_len))
+        const std::uint32_t hash = daxfs_name_hash(entry.name, entry.name_len);
+        if (entry.hash != hash)
             bad(ino, fmt::format("entry {}: the hash {:#x} is not its name's", shown, entry.hash));
-        else if (reader_.lookup(dir.node, name_of(entry)) != entry.ino)
-            bad(ino, fmt::format("entry {}: a lookup does not find it", shown));
+        unless_unreadable([&] {  // as an entry beside it may be
+            if (entry.hash == hash && reader_.lookup(dir.node, name_of(entry)) != entry.ino)
+                bad(ino, fmt::format("entry {}: a lookup does not find it", shown));
+        });
         Seen& child = seen_[entry.ino];
         if (entry.type != child.type)
             bad(ino, fmt::format("entry {}: type {} but inode {} has {}", shown, entry.type,
@@ -306,6 +318,7 @@ private:
     const std::function<void(const Problem&)>& report_;
     const Workers& workers_;
     std::vector<Seen> seen_;  // by inode number
+    std::unordered_map<std::uint32_t, bool> xattr_sets_;  // by daxfs_node::xattr: can it be read?
     DataRuns runs_;
     UsedMetadata used_;
     std::uint64_t unread_ = 0;    // entries, directories and inodes

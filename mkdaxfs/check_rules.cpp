@@ -195,52 +195,57 @@ void check_xattrs(const ImageReader& reader, const daxfs_attr& attr, const Compl
     }
 }
 
-std::uint64_t DataRuns::add(const ImageReader& reader, const daxfs_attr& file, const Complain& complain)
+// Files may have one list: it is looked at once, however many they are.
+const DataRuns::Data& DataRuns::list(const ImageReader& reader, const daxfs_node& node, const Complain& complain)
 {
-    const daxfs_node& node = file.node;
-    const auto ino = static_cast<std::uint32_t>(node.ino);
-    const std::uint64_t end = round_up(node.size, DAXFS_BLOCK_SIZE);
-    // Files may have one list: it is remembered once, however many they are.
-    const bool is_list = node.layout == DAXFS_LAYOUT_EXTENTS;
-    const bool is_new = !is_list || lists_.insert(node.data).second;
+    const auto [known, is_new] = lists_.try_emplace({node.data, node.count});
+    Data& list = known->second;
     shared_ |= !is_new;
-    std::uint64_t last_begin = 0;  // in the file, of the last run
-    Run last = {};
-    std::uint64_t bytes = 0;
-    const auto add_run = [&](const Run& run, std::uint64_t begin) {
-        if (is_new)
-            runs_.push_back(run);
-        last = run;
-        last_begin = begin;
-        bytes += run.len;
-    };
-    if (!is_list && node.size != 0)
-        add_run({node.data, end, ino}, 0);
     std::uint64_t at = 0;
-    for (std::uint32_t i = 0; is_list && i < node.count; ++i) {
+    for (std::uint32_t i = 0; is_new && i < node.count; ++i) {
         const auto raw = record_at<daxfs_extent>(reader, node.data + sizeof(daxfs_extent_list) + i * sizeof(daxfs_extent));
         const std::uint64_t begin = le64toh(raw.file_off);
         const std::uint64_t off = le64toh(raw.off);
         const std::uint64_t len = le64toh(raw.len);
         const daxfs_span& data = reader.image().data;
         const bool is_aligned = (begin | off | len) % DAXFS_BLOCK_SIZE == 0 && len != 0;
-        const bool is_inside = begin >= at && begin <= end && len <= end - begin && off >= data.off &&
-                               len <= data.len && off - data.off <= data.len - len;
-        if (!is_aligned || !is_inside) {
+        const bool is_inside = off >= data.off && len <= data.len && off - data.off <= data.len - len;
+        if (!is_aligned || !is_inside || begin < at || begin > DAXFS_MAX_FILE_SIZE) {
             complain(fmt::format("extent {} ({} bytes at {}, for the file's from {} on) is not behind the one before it, "
-                                 "outside the file or the data, or no whole blocks", i, len, off, begin));
+                                 "outside the data, or no whole blocks", i, len, off, begin));
             break;
         }
-        add_run({off, len, ino}, begin);
+        list.last = {off, len, static_cast<std::uint32_t>(node.ino)};
+        list.begin = begin;
+        list.bytes += len;
+        runs_.push_back(list.last);
         at = begin + len;
     }
+    return list;
+}
+
+std::uint64_t DataRuns::add(const ImageReader& reader, const daxfs_attr& file, const Complain& complain)
+{
+    const daxfs_node& node = file.node;
+    const std::uint64_t end = round_up(node.size, DAXFS_BLOCK_SIZE);
+    Data data;
+    if (node.layout == DAXFS_LAYOUT_EXTENTS) {
+        data = list(reader, node, complain);
+    } else if (node.size != 0) {
+        data = {{node.data, end, static_cast<std::uint32_t>(node.ino)}, 0, end};
+        runs_.push_back(data.last);
+    }
+    if (data.bytes == 0)
+        return 0;
+    if (data.begin + data.last.len > end)
+        complain(fmt::format("its extents end at {}, the file at {}", data.begin + data.last.len, node.size));
     // A mapping shows the bytes after the end of the file.
-    if (bytes != 0 && last_begin + last.len > node.size) {
-        const std::uint64_t rest = node.size - last_begin;
-        if (!all_zero(reader.bytes(last.off + rest, last.len - rest)))
+    else if (data.begin + data.last.len > node.size) {
+        const std::uint64_t rest = node.size - data.begin;
+        if (!all_zero(reader.bytes(data.last.off + rest, data.last.len - rest)))
             complain("bytes after the end of the file are not 0");
     }
-    return bytes;
+    return data.bytes;
 }
 
 bool DataRuns::check_sharing(const std::function<void(std::uint64_t ino, const std::string& what)>& complain)
@@ -325,8 +330,9 @@ void UsedMetadata::check(const ImageReader& reader, const Workers& workers,
     for (const Span& span : spans_) {
         const bool same = span.off == before.off && span.len == before.len && span.may_be_shared && before.may_be_shared;
         if (span.off < at && !same)
-            complain(span.ino, fmt::format("its {} bytes at {} overlap the {} at {} of {}", span.len, span.off, before.len,
-                                           before.off, before.ino == 0 ? "a table" : fmt::format("inode {}", before.ino)));
+            complain(span.ino, fmt::format("{} {} bytes at {} overlap the {} at {} of {}", span.ino == 0 ? "a table: its" : "its",
+                                           span.len, span.off, before.len, before.off,
+                                           before.ino == 0 ? "a table" : fmt::format("inode {}", before.ino)));
         check_zero(reader, at, std::min(span.off, metadata_end), workers, [&](const std::string& what) { complain(0, what); });
         if (span.off + span.len > at) {
             at = span.off + span.len;

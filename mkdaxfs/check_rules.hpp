@@ -4,9 +4,9 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <set>
 #include <string>
-#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -23,10 +23,10 @@ void check_super(const ImageReader& reader, const Complain& complain);
 // Fields of an inode that mean nothing for its type.
 void check_unused_fields(const ImageReader& reader, const daxfs_attr& attr, const Complain& complain);
 
-// The bucket table and the pads of a directory.
+// A directory's bucket table, its pads, and where its names lie.
 void check_directory_record(const ImageReader& reader, const daxfs_attr& dir, const Complain& complain);
 
-// The xattr set of an inode: order, names, ACLs.
+// The xattr set of an inode: order, names, ACLs, pads and size.
 void check_xattrs(const ImageReader& reader, const daxfs_attr& attr, const Complain& complain);
 
 // Where the data of all files lies.
@@ -41,14 +41,23 @@ public:
 
 private:
     struct Run {
-        std::uint64_t off;
-        std::uint64_t len;
-        std::uint32_t ino;
+        std::uint64_t off = 0;
+        std::uint64_t len = 0;
+        std::uint32_t ino = 0;
     };
 
+    // What a file has of the data.
+    struct Data {
+        Run last;                 // its last run
+        std::uint64_t begin = 0;  // of that run, in the file
+        std::uint64_t bytes = 0;  // of all runs
+    };
+
+    const Data& list(const ImageReader& reader, const daxfs_node& node, const Complain& complain);
+
     std::vector<Run> runs_;
-    std::unordered_set<std::uint64_t> lists_;  // offsets of the extent lists seen
-    bool shared_ = false;                      // are some of them of two files?
+    std::map<std::pair<std::uint64_t, std::uint32_t>, Data> lists_;  // by offset and count of extents
+    bool shared_ = false;  // are some of them of two files?
 };
 
 // Bytes of the metadata that belong to something: apart from each other, with nothing but zeros between.

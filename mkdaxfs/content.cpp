@@ -42,7 +42,7 @@ void Content::find_sparse()
     std::vector<SparseFile> candidates;
     for (const NodeId id : tree_.by_ino) {
         const Node& node = tree_.nodes[id];
-        if (S_ISREG(node.mode) && round_up(node.size, DAXFS_BLOCK_SIZE) >= smallest_hole)
+        if (S_ISREG(node.mode) && may_have_holes(node.size))
             candidates.push_back({id, {}});
     }
     std::vector<char> is_sparse(candidates.size());

@@ -200,6 +200,7 @@ std::size_t ArchiveStream::next()
 
 bool ArchiveStream::is_zero_from(std::uint64_t from)
 {
+    rethrow();
     while (next() != 0)
         continue;
     return end_of_data_ <= from;

@@ -47,8 +47,8 @@ public:
         const ssize_t got = preadv2(fd_.get(), &part, 1, static_cast<off_t>(offset), RWF_NOWAIT);
         if (got >= 0 || errno == EAGAIN)
             return got == static_cast<ssize_t>(to.size());
-        read(offset, to); // not every filesystem can tell
-        return true;
+        will_read(offset, to.size());  // not every filesystem can tell
+        return false;
     }
 
     void will_read(std::uint64_t offset, std::uint64_t len) override

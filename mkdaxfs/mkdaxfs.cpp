@@ -96,6 +96,8 @@ CLI::Option* add_list(CLI::App& app, const std::string& name, std::vector<std::s
 // Decimal, and none that is cut to what fits: CLI11 and strtoll(3) do that.
 std::optional<std::int64_t> parse_number(std::string_view text, std::int64_t least, std::int64_t most)
 {
+    if (text.starts_with('+') && !text.starts_with("+-"))  // as strtoll(3) takes it
+        text.remove_prefix(1);
     std::int64_t value = 0;
     const auto [end, failure] = std::from_chars(text.data(), text.data() + text.size(), value);
     const bool is_good = failure == std::errc() && end == text.data() + text.size() && value >= least && value <= most;
@@ -195,6 +197,8 @@ void complete(Options& o)
     if (o.label.size() > DAXFS_LABEL_MAX)
         throw CLI::ValidationError("--label", fmt::format("wanted at most {} bytes, got {}",
                                                           DAXFS_LABEL_MAX, o.label.size()));
+    if (!is_utf8(o.label))
+        throw CLI::ValidationError("--label", "wanted UTF-8, got " + printable(o.label));
     if (!std::has_single_bit(o.build.align) || o.build.align < DAXFS_BLOCK_SIZE ||
         o.build.align > (1ULL << 30))
         throw CLI::ValidationError("--align", fmt::format("wanted a power of 2 from 4K to 1G, got {}",
@@ -247,6 +251,8 @@ void refuse_image_inside_source(const Options& o, const std::string& directory, 
 {
     namespace fs = std::filesystem;
     std::error_code unknown;
+    if (fs::is_block_file(o.image, unknown) || is_device_dax(o.image))
+        return;  // a tree has its name only
     const fs::path source = fs::canonical(directory, unknown);
     if (unknown)
         return;  // one that cannot be looked at is refused when it is opened

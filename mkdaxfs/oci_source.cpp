@@ -113,10 +113,20 @@ std::string platform_of(const Json& descriptor)
     return !descriptor.is_object() || platform == descriptor.end() ? "" : platform_in(*platform);
 }
 
+// As containerd has it, arm64 is v8 and arm v7 where nothing else is said.
+std::string with_variant(std::string platform)
+{
+    if (platform.ends_with("arm64"))
+        platform += "/v8";
+    else if (platform.ends_with("arm"))
+        platform += "/v7";
+    return platform;
+}
+
 // Is "linux/arm64/v8" meant by "arm64", "linux/arm64" or itself?
 bool is_platform(const std::string& platform, const std::string& wanted)
 {
-    return ("/" + platform + "/").find("/" + wanted + "/") != std::string::npos;
+    return ("/" + with_variant(platform) + "/").find("/" + wanted + "/") != std::string::npos;
 }
 
 // An index need not say whom an image is for; its configuration does.

@@ -30,7 +30,8 @@ public:
     virtual ~FileContent() = default;
     // Fill all of `to` with the bytes from offset on; throws when they are not there.
     virtual void read(std::uint64_t offset, std::span<std::byte> to) = 0;
-    // Fill all of `to` unless that takes waiting, for a disk say: then false.
+    // Fill all of `to` unless that takes waiting, for a disk say: then, and where nobody can tell,
+    // begin to bring the bytes and return false.
     virtual bool read_now(std::uint64_t offset, std::span<std::byte> to)
     {
         read(offset, to);

@@ -5,8 +5,6 @@
 #include <array>
 #include <cstring>
 
-#include "daxfs_format.h"
-#include "placer.hpp"
 
 namespace daxfs {
 

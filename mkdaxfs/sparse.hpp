@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "daxfs_format.h"
+#include "placer.hpp"
 #include "source.hpp"
 
 namespace daxfs {
@@ -13,6 +15,9 @@ namespace daxfs {
 // Runs of zero blocks shorter than this are stored: an extent list costs every
 // later access more than they save.
 inline constexpr std::uint64_t smallest_hole = 64 * 1024;
+
+// Has a file of this size room for one? Its last block counts whole.
+inline bool may_have_holes(std::uint64_t size) { return round_up(size, DAXFS_BLOCK_SIZE) >= smallest_hole; }
 
 struct Extent {
     std::uint64_t file_off = 0;  // bytes, multiple of 4096
@@ -27,7 +32,8 @@ struct SparseFile {
 };
 
 // From a disk, many small reads one after the other take longer than large ones ahead of them;
-// for what is in memory the asking does. So the first read that must wait decides, for all files.
+// for what is in memory the asking does. So the first read that must wait (or of a filesystem that
+// cannot tell) decides, for all files.
 struct ReadAhead {
     std::atomic<bool> pays = false;
 };

@@ -70,8 +70,7 @@ void Spool::take(std::uint64_t size)
     constexpr std::uint64_t most = INT64_MAX;
     if (size > most - 4096 || end_ > most - 4096 - size)
         throw std::runtime_error(fmt::format("a file of {} bytes is more than can be kept", size));
-    // Whole blocks where holes may matter.
-    end_ = size < smallest_hole ? end_ + size : round_up(end_ + size, 4096);
+    end_ = may_have_holes(size) ? round_up(end_ + size, DAXFS_BLOCK_SIZE) : end_ + size;
 }
 
 void Spool::write(std::uint64_t at, std::span<const std::byte> bytes)

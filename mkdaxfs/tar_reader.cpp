@@ -69,7 +69,8 @@ public:
     }
 
 private:
-    // A tar ends with blocks of zeros; cut between two entries it looks like a smaller one. Layers have digests.
+    // A tar ends with blocks of zeros; cut between two entries it looks like a smaller one.
+    // Of a layer nothing is wanted there: not every tool writes it, and digests tell.
     void refuse_cut(la_int64_t end_of_entries)
     {
         const bool is_tar = (archive_format(in_.get()) & ARCHIVE_FORMAT_BASE_MASK) == ARCHIVE_FORMAT_TAR;
@@ -190,15 +191,8 @@ private:
                 "archive {}: wanted nothing after its end, got more bytes (another archive?): give each "
                 "archive by itself",
                 printable(name_)));
-        hide_what_is_below();
-    }
-
-    // Once all that the layer itself has is there: that is not what its whiteouts hide.
-    void hide_what_is_below()
-    {
-        for (const std::string& dir : opaque_)
-            target_.builder.hide_below(dir);
-        target_.builder.hide(std::move(hidden_));
+        // Once all that the layer itself has is there: that is not what its whiteouts hide.
+        target_.builder.hide(std::move(hidden_), std::move(opaque_));
     }
 
     void keep_content(archive_entry* entry, Node& node)

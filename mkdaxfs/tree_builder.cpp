@@ -466,12 +466,24 @@ bool TreeBuilder::leads_through_a_file(std::string_view path)
     return false;
 }
 
-void TreeBuilder::hide(std::vector<std::string> paths)
+void TreeBuilder::hide(std::vector<std::string> paths, std::vector<std::string> directories)
 {
-    // What is below something hidden needs no whiteout of its own.
-    for (std::string& path : paths)
-        path = plain(path);
-    std::sort(paths.begin(), paths.end());
+    // What is below something hidden needs no mark of its own.
+    for (auto* list : {&paths, &directories}) {
+        std::transform(list->begin(), list->end(), list->begin(), plain);
+        std::sort(list->begin(), list->end());
+    }
+    const auto is_below_one = [&](const std::string& path) {
+        for (std::size_t slash = path.find('/'); slash != path.npos; slash = path.find('/', slash + 1)) {
+            if (std::binary_search(paths.begin(), paths.end(), path.substr(0, slash)))
+                return true;
+        }
+        return std::binary_search(paths.begin(), paths.end(), path);
+    };
+    for (const std::string& directory : directories) {
+        if (find(directory) || (shows_through(directory) && !is_below_one(directory)))
+            hide_below(directory);
+    }
     for (const std::string& path : paths)
         hide(path);
 }

@@ -50,11 +50,10 @@ public:
     // an image cannot hold.
     void put_excluded(std::string_view path, Node node, std::string_view target = {});
     std::optional<NodeId> link_excluded(std::string_view path, std::string_view to);
-    // As overlayfs has it: what lower layers have at the paths, or below the directory at path, is hidden.
+    // As overlayfs has it: what lower layers have at the paths, or below the directories, is hidden.
     // What this tree has there itself stays. Where nothing shows through, in an opaque directory or
     // below what no lower layer has, nothing is put: overlayfs would show the whiteout itself.
-    void hide(std::vector<std::string> paths);
-    void hide_below(std::string_view path);
+    void hide(std::vector<std::string> paths, std::vector<std::string> directories);
     // Give the parents that were missing the attributes of the directories in `below`, which has
     // the lower layers' directories and symlinks; then put this layer's there.
     void adopt_parents(TreeBuilder& below);
@@ -92,6 +91,7 @@ private:
     std::optional<NodeId> walk(std::string_view path, bool make, Reached* reached = nullptr,
                                std::string_view whole = {});
     void hide(const std::string& path);
+    void hide_below(std::string_view path);
     bool shows_through(std::string_view directory);
     bool is_opaque(NodeId id) const;
     std::uint32_t lookup(NodeId dir, std::string_view name) const;

@@ -94,6 +94,15 @@ protected:
     }
 };
 
+std::ptrdiff_t lines_of(const std::string& text, const std::string& part)
+{
+    std::istringstream lines(text);
+    std::ptrdiff_t count = 0;
+    for (std::string line; std::getline(lines, line);)
+        count += line.find(part) != line.npos;
+    return count;
+}
+
 #define SUPER(field) offsetof(daxfs_super, field)
 #define INODE(path, field) bytes.inode(path, offsetof(daxfs_inode, field))
 
@@ -148,7 +157,9 @@ TEST_F(CheckRules, EachIsFound)
              }},
             {"extent 1 ", [](Bytes& bytes) { bytes.set<std::uint64_t>(bytes.extent("list", 1, 0), 0); }},
             {"extent 0 ", [](Bytes& bytes) { bytes.set<std::uint64_t>(bytes.extent("list", 0, 16), 0); }},
-            {"extent 2 ", [](Bytes& bytes) { bytes.set<std::uint64_t>(bytes.extent("list", 2, 0), 1 << 20); }},
+            {"its extents end at 1052672, the file at 401408", [](Bytes& bytes) {
+                 bytes.set<std::uint64_t>(bytes.extent("list", 2, 0), 1 << 20);
+             }},
             {"extent 0 ", [](Bytes& bytes) { bytes.set<std::uint64_t>(bytes.extent("list", 0, 8), 4096); }},
             {"bytes after the end of the file", [](Bytes& bytes) {
                  bytes.set<std::uint8_t>(bytes.get<std::uint64_t>(bytes.extent("tail", 1, 8)) + 4095, 1);
@@ -239,6 +250,34 @@ TEST_F(CheckRules, OverlappingExtentsReadTheSameFromEverywhere)
         EXPECT_EQ(content[pos], run.hole ? '\0' : static_cast<char>(reader.bytes(run.off, 1)[0])) << pos;
     }
     EXPECT_NE(problems_of(bytes.bytes()), "");
+}
+
+// Lists and sets that many inodes have are looked at once; what each file makes of its list is not.
+TEST_F(CheckRules, WhatIsShared)
+{
+    const std::string block = "+ " + base64_encode(noise(4096, 1)) + "\n";
+    ASSERT_EQ(make_from("reg /a size=139264 xattr.user.a=1\n" + block + "0 131072\n" + block +
+                        "reg /b size=139264 xattr.user.a=1\n" + block + "0 131072\n" + block + "reg /c xattr.user.c=1\n").status, 0);
+    const std::string good = read_file(image());
+    ASSERT_EQ(problems_of(good), "");
+    Bytes bytes(good);
+    ASSERT_EQ(bytes.xattrs("a"), bytes.xattrs("b"));
+    bytes.set(INODE("b", data), bytes.attr("a").node.data);
+    EXPECT_EQ(lines_of(problems_of(bytes.bytes()), "inode"), 0);
+    Bytes unordered(bytes.bytes());
+    bytes.set<std::uint64_t>(INODE("b", size), 135168);
+    const std::string short_b = problems_of(bytes.bytes());
+    EXPECT_NE(short_b.find("inode 3: its extents end at 139264, the file at 135168\n"), std::string::npos) << short_b;
+    EXPECT_EQ(lines_of(short_b, "inode"), 1) << short_b;
+    unordered.set<std::uint64_t>(unordered.extent("a", 1, 0), 0);
+    EXPECT_EQ(lines_of(problems_of(unordered.bytes()), "is not behind"), 1);
+    Bytes cut(good);
+    cut.set<std::uint32_t>(cut.xattrs("a") + offsetof(daxfs_xattr_set, count), 9);
+    const std::string found = problems_of(cut.bytes());
+    EXPECT_EQ(lines_of(found, "xattr"), 1) << found;
+    Bytes endless(good);
+    endless.set<std::uint32_t>(endless.xattrs("a") + offsetof(daxfs_xattr_set, size), 0x7ffffff8);
+    EXPECT_EQ(lines_of(problems_of(endless.bytes()), "overlap"), 0);
 }
 
 TEST_F(CheckRules, MkdaxfsMakesNoSuchImage)

@@ -191,23 +191,24 @@ TEST_F(FsckDump, DiffOfWhatHasNoRootDirectory)
     expect_part(err.str(), "the root is no directory");
 }
 
-// One bad entry is no flood of what may follow from it.
+// One bad entry is no flood of what may follow from it, wherever in the directory it is.
 TEST_F(FsckDump, FewProblemsOfOneBadEntry)
 {
-    std::string bytes = good_;
-    {
-        std::ofstream(image(), std::ios::binary) << good_;
-        const ImageReader reader(image());
-        const daxfs_node dir = attr_of(reader, "").node;
-        bytes[dir.data + dir.entries + offsetof(daxfs_dirent, ino) + 3] = '\x7f';
+    std::ofstream(image(), std::ios::binary) << good_;
+    const daxfs_node dir = attr_of(ImageReader(image()), "").node;
+    for (std::uint32_t entry = 0; entry < dir.count; ++entry) {
+        for (const std::size_t field : {offsetof(daxfs_dirent, ino), offsetof(daxfs_dirent, name)}) {
+            std::string bytes = good_;
+            bytes[dir.data + dir.entries + entry * sizeof(daxfs_dirent) + field + 3] = '\x7f';
+            mend_checksums(bytes);
+            std::ofstream(image(), std::ios::binary) << bytes;
+            const ToolResult result = fsck();
+            EXPECT_EQ(result.status, 4);
+            expect_part(result.out, field == offsetof(daxfs_dirent, ino) ? "bad dirent.ino" : "bad dirent.name");
+            expect_part(result.out, "cannot be read, which may be why: 1\n");
+            EXPECT_LE(std::count(result.out.begin(), result.out.end(), '\n'), 4) << entry << "\n" << result.out;
+        }
     }
-    mend_checksums(bytes);
-    std::ofstream(image(), std::ios::binary) << bytes;
-    const ToolResult result = fsck();
-    EXPECT_EQ(result.status, 4);
-    expect_part(result.out, "bad dirent.ino");
-    expect_part(result.out, "cannot be read, which may be why: 1\n");
-    EXPECT_LE(std::count(result.out.begin(), result.out.end(), '\n'), 4) << result.out;
 }
 
 TEST_F(FsckDump, WhatIsNoFileOrDevice)

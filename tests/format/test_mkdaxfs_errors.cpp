@@ -122,7 +122,7 @@ TEST_F(MkdaxfsErrors, TargetImpossible)
 TEST_F(MkdaxfsErrors, NumbersAreNotCutToWhatFits)
 {
     for (const std::string option : {"--mtime", "--uid-offset", "--force-gid"}) {
-        for (const std::string value : {"9223372036854775808", "-9223372036854775809", "0x10", "1 ", "1k"})
+        for (const std::string value : {"9223372036854775808", "-9223372036854775809", "0x10", "1 ", "1k", "+-1", "+"})
             expect_failure(mkdaxfs({option + "=" + value}), 2, "wanted a number from ");
     }
     expect_failure(mkdaxfs({"--force-uid", "4294967295"}), 2, "wanted a number from 0 to 4294967294, got 4294967295");
@@ -131,13 +131,14 @@ TEST_F(MkdaxfsErrors, NumbersAreNotCutToWhatFits)
         expect_failure(mkdaxfs(), 2, "SOURCE_DATE_EPOCH: wanted seconds, got " + value);
     }
     setenv("SOURCE_DATE_EPOCH", "010", 1);
-    make({"--mtime=-0012"});
+    make({"--mtime=-0012", "--uid-offset=+7"});
     unsetenv("SOURCE_DATE_EPOCH");
     const ImageReader reader(image());
     EXPECT_EQ(reader.image().build_sec, 10);
     EXPECT_EQ(attr_of(reader, "").mtime_sec, -12);
+    EXPECT_EQ(attr_of(reader, "").uid, getuid() + 7);
     fs::remove(image());
-    expect_failure(mkdaxfs({"--label", "\xff\xfe"}), 1, "wanted a label in UTF-8, got \\xff\\xfe");
+    expect_failure(mkdaxfs({"--label", "\xff\xfe"}), 2, "--label: wanted UTF-8, got \\xff\\xfe");
 }
 
 TEST_F(MkdaxfsErrors, ImageIsASource)

@@ -834,7 +834,13 @@ TEST_F(Containers, ForAPlatformThatOnlyTheConfigurationNames)
     std::ofstream(layout_ / "manifest.json") << "[{\"Config\": \"blobs/sha256/" << config
                                              << "\", \"Layers\": [\"blobs/sha256/" << layer << "\"]}]";
     ASSERT_EQ(run({"--oci", layout_, "--platform", "riscv64"}).status, 1);
-    // Its diff_ids are another matter.
+    // Without a variant, arm64 is v8.
+    const std::string plain = add_blob(layout_, R"({"os": "linux", "architecture": "arm64"})");
+    write_index_of(add_blob(layout_, "{\"config\": " + descriptor(plain) + ", \"layers\": [" + descriptor(layer) + "]}"));
+    for (const std::string wanted : {"arm64", "arm64/v8", "linux/arm64/v8", "linux"})
+        EXPECT_EQ(run({"--oci", layout_, "--platform", wanted}).status, 0) << wanted;
+    fs::remove(image("other"));
+    expect_error(run({"--oci", layout_, "--platform", "arm64/v9"}), "wanted an image for arm64/v9, got one for linux/arm64");
 }
 
 TEST_F(Containers, AnImageForEachLayer)
@@ -883,7 +889,8 @@ TEST_F(Containers, LayersOverOthers)
         {"etc/b", "b"}, {"gone", "now a file"}, {"gone/.wh.x", ""}, {"both/.wh..wh..opq", ""},
         {"new", "n"}, {".wh.new", ""}, {"dir/f", "f"}, {".wh.dir", ""}, {".wh.lost", ""},
         {"lib/sub/f", "s"}, {"lib/.wh.a", ""}, {"both/.wh.old", ""}, {"both/sub/.wh.old", ""}, {"fresh/f", "f"},
-        {"fresh/.wh.x", ""}, {"nowhere/.wh.x", ""}});
+        {"fresh/.wh.x", ""}, {"nowhere/.wh.x", ""}, {"lost/sub/.wh..wh..opq", ""},
+        {"never/.wh..wh..opq", ""}, {"both/deep/.wh..wh..opq", ""}});
     add_file("lost/sub/new", "n");
     ASSERT_EQ(shell("cd " + source().string() + " && tar -cf ../layer.tar lost/sub/new"), "");
     third_ = shell("sha256sum " + (root() / "layer.tar").string()).substr(0, 64);
@@ -917,7 +924,7 @@ TEST_F(Containers, LayersOverOthers)
     EXPECT_EQ(content_of(reader, "usr/lib/sub/f"), "s");
     EXPECT_EQ(attr_of(reader, "usr/lib/a").mode, unsigned{S_IFCHR});
     // Where nothing shows through, overlayfs would show the whiteout itself.
-    for (const char* path : {"both/old", "both/sub", "fresh/x", "nowhere"})
+    for (const char* path : {"both/old", "both/sub", "fresh/x", "nowhere", "never", "both/deep"})
         EXPECT_FALSE(reader.find(path)) << path;
     EXPECT_TRUE(reader.find("fresh/f"));
     // Made anew over the whiteout: it looks like nothing below.
@@ -1063,7 +1070,23 @@ TEST_F(Containers, DamagedImages)
     // Behind the archive's end, where only the digest can notice it.
     std::ofstream(blob, std::ios::binary | std::ios::app) << '\0';
     expect_error(run({"--oci", layout_}), "wanted the SHA-256 " + third_);
-    // Also where the archive cannot be read any more.
+    // Also where reading ends, with one block of zeros, as the bytes do.
+    const std::string layer = add_layer_of({{"file", "x"}});
+    write_index({layer});
+    EXPECT_EQ(run({"--oci", layout_}).status, 0);
+    fs::remove(image("other"));
+    const std::string archive = (layout_ / "blobs/sha256" / layer).string();
+    for (const std::string size : {"1024", "1536", "2048"}) {
+        for (const std::string compress : {"cat", "gzip", "xz", "zstd -q"}) {
+            shell("head -c " + size + " " + archive + " | " + compress + " >" + (root() / "cut").string());
+            fs::rename(archive, root() / "whole");
+            fs::rename(root() / "cut", archive);
+            expect_error(run({"--oci", layout_}), "wanted the SHA-256 " + layer);
+            fs::rename(root() / "whole", archive);
+        }
+    }
+    write_index({first_, second_, third_});
+    // And where the archive cannot be read any more.
     std::ofstream(blob, std::ios::binary) << "no archive" << bytes.substr(10);
     expect_error(run({"--oci", layout_}), "wanted the SHA-256 " + third_);
     fs::remove(blob);

@@ -93,6 +93,7 @@ TEST_F(Targets, DeviceDax) {
     made("--force --device " + dax + " /tools/small"); // whatever the RAM held
     refused("--device " + dax + " /tools/tree", dax + " holds a DAXFS image: --force overwrites it");
     refused(dax + " /tools/tree", "--force overwrites it");
+    made("--force -x '*' " + dax + " /dev"); // where its name is, but not the image
     refused("--force --device " + dax + " /tools",
             dax + " has 33554432 bytes, the image needs more");
     refused("--device /dev/null /tools/tree", "wanted a block device or /dev/daxX.Y, got /dev/null");
