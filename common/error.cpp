@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "error.hpp"
 
-#include <sys/stat.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
@@ -64,13 +62,6 @@ bool is_utf8(std::string_view bytes)
         bytes.remove_prefix(size);
     }
     return true;
-}
-
-void refuse_directory(const std::string& path)
-{
-    struct stat st = {};
-    if (stat(path.c_str(), &st) == 0 && S_ISDIR(st.st_mode))
-        throw system_failure(EISDIR, "cannot read " + printable(path));
 }
 
 std::runtime_error system_failure(int code, std::string_view what)

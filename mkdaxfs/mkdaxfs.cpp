@@ -45,7 +45,6 @@ namespace daxfs {
 namespace {
 
 struct Streams {
-    std::istream& in;
     std::ostream& out;
     std::ostream& err;
     bool err_is_terminal;
@@ -153,7 +152,7 @@ void declare(CLI::App& app, Options& o)
                    "(default 2M)")
         ->transform(CLI::AsSizeValue(false));
     app.add_flag("--no-dedupe", o.no_dedupe, "store equal files as often as they occur");
-    app.add_option("--order", o.order, "store what this list of paths names first, in its order")
+    app.add_option("--order", o.order, "store what this list of paths names first, in its order; - is standard input")
         ->type_name("FILE");
     app.add_option("--digest", o.digest, "keep a digest of every file: xxh3, sha256 or none");
     add_list(app, "-x,--exclude", o.exclude, "GLOB",
@@ -191,8 +190,49 @@ PhysicalRange physical_range(const std::string& text)
     }
 }
 
+// Gives options and sources their files and standard input, and keeps them open.
+class Inputs {
+public:
+    Inputs(std::istream& in, const std::atomic<bool>* stop) : in_(in), stop_(stop) {}
+
+    ReadBytes bytes(const std::string& path)
+    {
+        if (path == "-") {
+            take_standard_input();
+            return [this](std::span<std::byte> to) {
+                in_.read(reinterpret_cast<char*>(to.data()), static_cast<std::streamsize>(to.size()));
+                if (in_.bad())
+                    throw std::runtime_error("cannot read standard input");
+                return static_cast<std::size_t>(in_.gcount());
+            };
+        }
+        return bytes_of_file(open_input(path, stop_), path, stop_);
+    }
+
+    std::istream& text(const std::string& path)
+    {
+        if (path == "-") {
+            take_standard_input();
+            return in_;
+        }
+        return *files_.emplace_back(std::make_unique<InputStream>(bytes(path)));
+    }
+
+private:
+    void take_standard_input()
+    {
+        if (std::exchange(taken_, true))
+            throw std::runtime_error("wanted standard input (-) once, got it twice");
+    }
+
+    std::istream& in_;
+    const std::atomic<bool>* stop_;
+    bool taken_ = false;
+    std::vector<std::unique_ptr<InputStream>> files_;
+};
+
 // What CLI11 does not check by itself. Throws CLI::ValidationError.
-void complete(Options& o)
+void complete(Options& o, Inputs& inputs)
 {
     if (o.label.size() > DAXFS_LABEL_MAX)
         throw CLI::ValidationError("--label", fmt::format("wanted at most {} bytes, got {}",
@@ -231,7 +271,7 @@ void complete(Options& o)
     if (!o.file_contexts.empty())
         o.build.label_of = read_file_contexts(o.file_contexts);
     if (!o.order.empty())
-        o.build.order = read_order(o.order);
+        o.build.order = read_order(inputs.text(o.order), o.order);
     if (o.all_root) {
         o.build.uid = o.build.uid.value_or(0);
         o.build.gid = o.build.gid.value_or(0);
@@ -296,47 +336,6 @@ void refuse_image_instead_of_source(const Options& o, const std::string& image)
     refuse(o.order);
     refuse(o.file_contexts);
 }
-
-// Gives sources their files and standard input, and keeps them open.
-class Inputs {
-public:
-    Inputs(std::istream& in, const std::atomic<bool>* stop) : in_(in), stop_(stop) {}
-
-    ReadBytes bytes(const std::string& path)
-    {
-        if (path == "-") {
-            take_standard_input();
-            return [this](std::span<std::byte> to) {
-                in_.read(reinterpret_cast<char*>(to.data()), static_cast<std::streamsize>(to.size()));
-                if (in_.bad())
-                    throw std::runtime_error("cannot read standard input");
-                return static_cast<std::size_t>(in_.gcount());
-            };
-        }
-        return bytes_of_file(open_input(path, stop_), path, stop_);
-    }
-
-    std::istream& text(const std::string& path)
-    {
-        if (path == "-") {
-            take_standard_input();
-            return in_;
-        }
-        return *files_.emplace_back(std::make_unique<InputStream>(bytes(path)));
-    }
-
-private:
-    void take_standard_input()
-    {
-        if (std::exchange(taken_, true))
-            throw std::runtime_error("wanted standard input (-) for one source, got it for two");
-    }
-
-    std::istream& in_;
-    const std::atomic<bool>* stop_;
-    bool taken_ = false;
-    std::vector<std::unique_ptr<InputStream>> files_;
-};
 
 PathFilter filter_of(const Options& o)
 {
@@ -476,12 +475,11 @@ void make_layers(const Options& o, Streams& streams, const std::atomic<bool>* st
         report(o, layer.name, layer.summary, layer.seconds, streams.out);
 }
 
-void make_image(const CLI::App& app, const Options& o, Streams& streams, const std::atomic<bool>* stop)
+void make_image(const CLI::App& app, const Options& o, Inputs& inputs, Streams& streams, const std::atomic<bool>* stop)
 {
     const auto start = std::chrono::steady_clock::now();
     if (o.phys.empty() && o.heap.empty())
         refuse_image_instead_of_source(o, target_name(o));
-    Inputs inputs(streams.in, stop);
     SourceList sources;
     std::mutex mutex;
     OnUnreadable unreadable;
@@ -505,19 +503,20 @@ void make_image(const CLI::App& app, const Options& o, Streams& streams, const s
 int mkdaxfs_main(const std::vector<std::string>& args, std::istream& in, std::ostream& out,
                  std::ostream& err, const std::atomic<bool>* stop, bool err_is_terminal)
 {
-    Streams streams = {in, out, err, err_is_terminal};
+    Streams streams = {out, err, err_is_terminal};
     Options options;
     CLI::App app("Make a DAXFS image of directories, archives, container images or text.", "mkdaxfs");
     declare(app, options);
     try {
         parse_arguments(app, args, "--label");
-        complete(options);
+        Inputs inputs(in, stop);
+        complete(options, inputs);
         if (app.count("--label") != 0)  // an empty one, too
             options.build.label = options.label;
         if (options.layers)
             make_layers(options, streams, stop);
         else
-            make_image(app, options, streams, stop);
+            make_image(app, options, inputs, streams, stop);
         if (!out.flush())
             throw std::runtime_error("the image is made, but its summary cannot be written");
         return 0;

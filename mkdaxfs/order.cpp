@@ -4,8 +4,6 @@
 #include <sys/stat.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <fstream>
 #include <optional>
 #include <stdexcept>
 
@@ -40,26 +38,20 @@ std::optional<NodeId> find(const Tree& tree, std::string_view path)
 
 }  // namespace
 
-std::vector<std::string> read_order(const std::string& file)
+std::vector<std::string> read_order(std::istream& list, const std::string& name)
 {
-    std::ifstream stream(file, std::ios::binary);
-    if (!stream)
-        throw system_failure(errno, "cannot open " + printable(file));
-    refuse_directory(file);
     std::vector<std::string> paths;
     std::size_t number = 0;
-    for (std::string line; std::getline(stream, line);) {
+    for (std::string line; std::getline(list, line);) {
         ++number;
         if (line.empty() || line.starts_with('#'))
             continue;
         auto path = percent_decode(line);
         if (!path)
             throw std::runtime_error(fmt::format("{} line {}: wanted two hexadecimal digits after %, got {}",
-                                                 printable(file), number, printable(line)));
+                                                 printable(name), number, printable(line)));
         paths.push_back(std::move(*path));
     }
-    if (stream.bad())
-        throw std::runtime_error("cannot read " + printable(file));
     return paths;
 }
 

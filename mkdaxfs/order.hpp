@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <istream>
 #include <string>
 #include <vector>
 
@@ -10,9 +11,9 @@
 
 namespace daxfs {
 
-// The paths that a file lists, one a line, percent-coded where needed; empty lines and those that
-// begin with # do not count. Throws when it cannot be read or a line is wrong.
-std::vector<std::string> read_order(const std::string& file);
+// The paths that are listed, one a line, percent-coded where needed; empty lines and those that
+// begin with # do not count. Throws when a line is wrong; the name is for messages.
+std::vector<std::string> read_order(std::istream& list, const std::string& name);
 
 struct FileOrder {
     std::vector<NodeId> files;   // each once, the first to be used first

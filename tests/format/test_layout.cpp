@@ -7,11 +7,13 @@
 
 #include <algorithm>
 #include <fstream>
+#include <sstream>
 
 #include <nlohmann/json.hpp>
 
 #include "check_image.hpp"
 #include "compare_tree.hpp"
+#include "mkdaxfs.hpp"
 #include "tree_fixture.hpp"
 
 namespace daxfs::test {
@@ -308,6 +310,10 @@ TEST_F(Layout, FollowsTheOrderGiven)
     EXPECT_EQ(plain.find("z%"), reader.find("z%"));
     EXPECT_EQ(fs::file_size(image()), fs::file_size(image("plain")));
     make({"--order", list, "--threads", "1"}, "again");
+    EXPECT_TRUE(read_file(image()) == read_file(image("again")));
+    std::ifstream in(list, std::ios::binary);
+    std::ostringstream out;
+    ASSERT_EQ(mkdaxfs_main({"--order", "-", image("again"), source()}, in, out, out), 0) << out.str();
     EXPECT_TRUE(read_file(image()) == read_file(image("again")));
     std::ofstream(list, std::ios::trunc);
     make({"--order", list}, "again");

@@ -281,13 +281,13 @@ TEST_F(MkdaxfsErrors, SilentPipesAreLeft)
     const std::string fifo = source() / "fifo";
     ASSERT_EQ(mkfifo(fifo.c_str(), 0600), 0);
     const UniqueFd silent(open(fifo.c_str(), O_RDWR | O_CLOEXEC));
-    for (const std::string option : {"--tar", "--text", "--oci"}) {
+    for (const std::string option : {"--tar", "--text", "--oci", "--order"}) {
         std::atomic<bool> stop = false;
         std::jthread signal([&] {
             std::this_thread::sleep_for(std::chrono::milliseconds(200));
             stop = true;
         });
-        expect_failure(run({image(), option, fifo}, &stop), 130, "interrupted");
+        expect_failure(run({image(), option, fifo, source()}, &stop), 130, "interrupted");
     }
 }
 
