@@ -10,7 +10,10 @@ namespace daxfs {
 
 // The user (or a signal) asked to stop.
 struct Interrupted : std::runtime_error {
-    Interrupted() : std::runtime_error("interrupted, nothing was written") {}
+    explicit Interrupted(const std::string& what_is_left = "nothing was written")
+        : std::runtime_error("interrupted, " + what_is_left)
+    {
+    }
 };
 
 // A path as part of one line, or of JSON: control characters, backslashes and bytes that are no

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <ostream>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -31,6 +32,16 @@ inline void parse_arguments(CLI::App& app, const std::vector<std::string>& args,
         if (option->get_name() != may_be_empty && std::find(values.begin(), values.end(), "") != values.end())
             refuse(option->get_name());
     }
+}
+
+// --help or --version; failed is the status where that cannot be written.
+inline int end_as_asked(const CLI::App& app, const CLI::Success& asked, std::ostream& out, std::ostream& err, int failed)
+{
+    const int status = app.exit(asked, out, err);
+    if (out.flush())
+        return status;
+    err << app.get_name() << ": cannot write the output\n";
+    return failed;
 }
 
 }  // namespace daxfs

@@ -105,6 +105,8 @@ std::string acl_value(archive_entry* entry, int type, const std::string& shown)
 std::uint16_t mode_of(archive_entry* entry)
 {
     unsigned mode = archive_entry_mode(entry);
+    if (S_ISLNK(mode))
+        return S_IFLNK | 0777;  // as symlink(2) makes it, whatever the archive says
     for_each_acl_entry(entry, ARCHIVE_ENTRY_ACL_TYPE_ACCESS, [&](int tag, std::uint16_t bits, int, const char*) {
         if (tag == ARCHIVE_ENTRY_ACL_MASK)
             mode = (mode & ~0070U) | bits << 3;

@@ -221,10 +221,7 @@ BuildSummary summarize(const Tree& tree, const ContentTotals& totals, const Plac
     return summary;
 }
 
-}  // namespace
-
-BuildSummary build_image(TreeSource& source, const OpenOutput& open, const BuildOptions& wanted,
-                         const Workers& workers)
+BuildSummary build(TreeSource& source, const OpenOutput& open, const BuildOptions& wanted, const Workers& workers)
 {
     const std::unique_ptr<Tree> tree = source.scan(workers);
     const BuildOptions options = completed(wanted, source.identity());
@@ -262,9 +259,8 @@ BuildSummary build_image(TreeSource& source, const OpenOutput& open, const Build
     std::memcpy(block.data(), &super, sizeof(super));
     super.crc = daxfs_crc32c(0, block.data(), block.size());
     std::memcpy(block.data(), &super, sizeof(super));
-    output.write(0, block);
     workers.check_stop();
-    output.commit(super.image_size, options.sync);
+    output.commit(block, super.image_size, options.sync);
     BuildSummary summary = summarize(*tree, content.totals(), placer, super);
     summary.ordered_files = ordered_files;
     summary.unknown_files = order.unknown;
@@ -272,6 +268,21 @@ BuildSummary build_image(TreeSource& source, const OpenOutput& open, const Build
     summary.digest = *options.digest;
     summary.root_digest = root_digest;
     return summary;
+}
+
+}  // namespace
+
+BuildSummary build_image(TreeSource& source, const OpenOutput& open, const BuildOptions& options,
+                         const Workers& workers)
+{
+    std::shared_ptr<Output> output;
+    try {
+        return build(source, [&] { return output = open(); }, options, workers);
+    } catch (const Interrupted&) {
+        if (output && output->is_in_place())
+            throw Interrupted("there is no image on the target now");
+        throw;
+    }
 }
 
 BuildSummary build_image(TreeSource& source, const std::string& path, const BuildOptions& options,

@@ -122,8 +122,11 @@ private:
     void check(int result)
     {
         stream_.rethrow();
-        if (result < ARCHIVE_WARN)
-            throw unreadable(name_, archive_error_string(in_.get()));
+        if (result >= ARCHIVE_WARN)
+            return;
+        const char* why = archive_error_string(in_.get());
+        const bool is_cut = why && std::strstr(why, "No progress is possible");  // liblzma's LZMA_BUF_ERROR
+        throw unreadable(name_, is_cut ? "the compressed data was cut" : why);
     }
 
     std::string name_;

@@ -200,7 +200,9 @@ private:
     {
         try {
             Found found = look(dir, dir_path, name, listing.text, xattrs);
-            if (unreadable_ && S_ISREG(found.node.mode) && faccessat(dir, name, R_OK, AT_EACCESS) != 0)
+            // access(2) does not ask everyone whom open(2) asks.
+            if (unreadable_ && S_ISREG(found.node.mode) &&
+                !UniqueFd(openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)))
                 throw system_failure(errno, "cannot open /" + printable(join(dir_path, name)));
             listing.found.push_back(found);
         } catch (const std::runtime_error& error) {

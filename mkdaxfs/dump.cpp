@@ -287,7 +287,7 @@ int dump_main(const std::vector<std::string>& args, std::ostream& out, std::ostr
             throw std::runtime_error("cannot write the output");
         return status;
     } catch (const CLI::Success& asked) {
-        return app.exit(asked, out, err);
+        return end_as_asked(app, asked, out, err, failed(options));
     } catch (const CLI::ParseError& wrong) {
         err << "dump.daxfs: " << wrong.what() << " (dump.daxfs --help tells more)\n";
         return 2;

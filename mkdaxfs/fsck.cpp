@@ -102,7 +102,7 @@ int fsck_main(const std::vector<std::string>& args, std::ostream& out, std::ostr
             throw std::runtime_error("cannot write the output");
         return status;
     } catch (const CLI::Success& asked) {
-        return app.exit(asked, out, err);
+        return end_as_asked(app, asked, out, err, could_not_check);
     } catch (const CLI::ParseError& wrong) {
         err << "fsck.daxfs: " << wrong.what() << " (fsck.daxfs --help tells more)\n";
         return wrong_usage;

@@ -6,6 +6,7 @@
 
 #include "input.hpp"
 #include "mkdaxfs.hpp"
+#include "standard_streams.hpp"
 
 namespace {
 
@@ -21,10 +22,15 @@ void on_signal(int)
 
 int main(int argc, char** argv)
 {
+    daxfs::hold_standard_streams();
     struct sigaction action = {};
     action.sa_handler = on_signal;
-    for (const int signal : {SIGINT, SIGTERM, SIGHUP})
-        sigaction(signal, &action, nullptr);
+    for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
+        struct sigaction before = {};
+        sigaction(signal, nullptr, &before);
+        if (before.sa_handler != SIG_IGN)  // nohup(1) wants it so
+            sigaction(signal, &action, nullptr);
+    }
     // They become errors of write(2), after which the temporary file is taken away.
     for (const int signal : {SIGXFSZ, SIGPIPE})
         std::signal(signal, SIG_IGN);

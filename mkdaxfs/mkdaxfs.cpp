@@ -177,7 +177,7 @@ void declare(CLI::App& app, Options& o)
     app.set_version_flag("-V,--version", fmt::format("mkdaxfs {}, format version {}", DAXFS_TOOLS_VERSION,
                                                      DAXFS_VERSION));
     app.footer("Several sources are merged in the order given, later ones over earlier ones.\n"
-               "SOURCE_DATE_EPOCH, when set, is the image's build time, and no file's time is later; "
+               "SOURCE_DATE_EPOCH, when set, is the image's build time, and no file's time is later unless --mtime gives it; "
                "otherwise the newest time in the tree is the build time.");
 }
 
@@ -261,6 +261,8 @@ void complete(Options& o, Inputs& inputs)
     }
     if (o.layers && (o.oci.size() != 1 || directories + o.tar.size() + o.text.size() != 0))
         throw CLI::ValidationError("--layers", "wanted one --oci and no other source");
+    if (o.layers && !o.uuid.empty())
+        throw CLI::ValidationError("--layers", "wanted no --uuid, since each image has its own");
     if (!o.platform.empty() && o.oci.empty())
         throw CLI::ValidationError("--platform", "wanted --oci with it");
     if (o.layers && o.has_target())
@@ -293,15 +295,17 @@ void refuse_image_inside_source(const Options& o, const std::string& directory, 
     std::error_code unknown;
     if (fs::is_block_file(o.image, unknown) || is_device_dax(o.image))
         return;  // a tree has its name only
-    const fs::path source = fs::canonical(directory, unknown);
-    if (unknown)
-        return;  // one that cannot be looked at is refused when it is opened
     const fs::path beside = fs::path(resolved(o.image)).parent_path();
-    const bool is_inside = std::mismatch(source.begin(), source.end(), beside.begin(), beside.end()).first == source.end();
-    if (is_inside && !filter.excludes_or_above(beside.lexically_relative(source).string()))
-        throw std::runtime_error(fmt::format(
-            "the image {} would lie inside its source {}: write it somewhere else",
-            printable(o.image), printable(directory)));
+    // By what they are: a bind mount gives a directory another name. What cannot be looked at is refused
+    // when it is opened.
+    for (fs::path above = beside;; above = above.parent_path()) {
+        if (fs::equivalent(above, directory, unknown) &&
+            !filter.excludes_or_above(beside.lexically_relative(above).string()))
+            throw std::runtime_error(fmt::format("the image {} would lie inside its source {}: write it somewhere else",
+                                                 printable(o.image), printable(directory)));
+        if (above == above.parent_path())
+            return;
+    }
 }
 
 // As the summary names it.
@@ -440,11 +444,23 @@ std::unique_ptr<Output> open_target(const Options& o)
     return std::make_unique<OutputFile>(path);
 }
 
+// None where nobody wants to see it.
+std::unique_ptr<ProgressPrinter> print_progress(const Options& o, Streams& streams, const Progress& progress,
+                                                const std::string& prefix = "")
+{
+    if (o.quiet || o.json)
+        return nullptr;
+    return std::make_unique<ProgressPrinter>(progress, streams.err, streams.err_is_terminal, prefix);
+}
+
 void make_layers(const Options& o, Streams& streams, const std::atomic<bool>* stop)
 {
     const Workers workers = {o.threads, stop, nullptr};
     const OciImage image(o.oci.front(), o.platform, workers);
     const PathFilter filter = filter_of(o);
+    const std::size_t count = image.layers().size();
+    if (count == 0)
+        throw std::runtime_error(printable(o.oci.front()) + ": wanted an image with layers, it has none");
     TreeBuilder below;
     struct Layer {
         std::string name;
@@ -453,14 +469,16 @@ void make_layers(const Options& o, Streams& streams, const std::atomic<bool>* st
         double seconds;
     };
     std::vector<Layer> layers;
-    for (std::size_t i = 0; i < image.layers().size(); ++i) {
+    for (std::size_t i = 0; i < count; ++i) {
+        Progress progress;
+        const auto printer = print_progress(o, streams, progress, fmt::format("layer {} of {}: ", i + 1, count));
         const auto start = std::chrono::steady_clock::now();
         OciLayerSource source(image, i, filter, below);
         const std::string name = fmt::format("{}.{}", o.image, i + 1);
         refuse_image_instead_of_source(o, name);
         const auto file = std::make_shared<OutputFile>(name, OutputFile::Publish::later);
         try {
-            const BuildSummary summary = build_image(source, [&] { return file; }, o.build, workers);
+            const BuildSummary summary = build_image(source, [&] { return file; }, o.build, {o.threads, stop, &progress});
             layers.push_back({name, file, summary, seconds_since(start)});
         } catch (const Interrupted&) {
             throw;
@@ -490,9 +508,7 @@ void make_image(const CLI::App& app, const Options& o, Inputs& inputs, Streams& 
         };
     add_sources(sources, app, o, inputs, unreadable);
     Progress progress;
-    std::optional<ProgressPrinter> printer;
-    if (!o.quiet && !o.json)
-        printer.emplace(progress, streams.err, streams.err_is_terminal);
+    auto printer = print_progress(o, streams, progress);
     const BuildSummary summary = build_image(sources, [&] { return open_target(o); }, o.build, {o.threads, stop, &progress});
     printer.reset();
     report(o, target_name(o), summary, seconds_since(start), streams.out);
@@ -521,7 +537,7 @@ int mkdaxfs_main(const std::vector<std::string>& args, std::istream& in, std::os
             throw std::runtime_error("the image is made, but its summary cannot be written");
         return 0;
     } catch (const CLI::Success& asked) {
-        return app.exit(asked, out, err);
+        return end_as_asked(app, asked, out, err, 1);
     } catch (const CLI::ParseError& wrong) {
         err << "mkdaxfs: " << wrong.what() << " (mkdaxfs --help tells more)\n";
         return 2;

@@ -42,13 +42,18 @@ std::string text_at(const Json& json, const char* key)
     return json.is_object() && at != json.end() && at->is_string() ? at->get<std::string>() : "";
 }
 
-const Json& list_at(const Json& json, const char* key)
+// Empty where there is none; Go writes null for that. `name` is for messages.
+const Json& list_at(const std::string& name, const Json& json, const char* key)
 {
     static const Json none = Json::array();
     if (!json.is_object())
         return none;
     const auto at = json.find(key);
-    return at != json.end() && at->is_array() ? *at : none;
+    if (at == json.end() || at->is_null())
+        return none;
+    if (!at->is_array())
+        throw no_image(name, fmt::format("wanted a list as {}, got something else", key));
+    return *at;
 }
 
 std::string hex_of_sha256(const std::string& name, const std::string& digest)
@@ -138,24 +143,45 @@ void check_platform(const std::string& name, const Json& config, const std::stri
                                          got.empty() ? "no platform" : printable(got)));
 }
 
-bool has_tag(const Json& descriptor, const std::string& tag)
+std::string annotation(const Json& descriptor, const char* key)
 {
     const auto annotations = descriptor.is_object() ? descriptor.find("annotations") : descriptor.end();
-    if (!descriptor.is_object() || annotations == descriptor.end())
-        return false;
-    const std::string name = text_at(*annotations, "org.opencontainers.image.ref.name");
-    return name == tag || name.ends_with(":" + tag) ||
-           text_at(*annotations, "io.containerd.image.name").ends_with(":" + tag);
+    return !descriptor.is_object() || annotations == descriptor.end() ? "" : text_at(*annotations, key);
+}
+
+// docker leaves out its own registry.
+std::string_view without_registry(std::string_view name)
+{
+    for (const std::string_view part : {"docker.io/", "library/"}) {
+        if (name.starts_with(part))
+            name.remove_prefix(part.size());
+    }
+    return name;
+}
+
+// Is "docker.io/library/debian:12" meant by "12", "debian:12" or itself?
+bool is_name(const std::string& name, const std::string& wanted)
+{
+    const std::string_view end = without_registry(wanted);
+    return without_registry(name) == end || name.ends_with(":" + wanted) || name.ends_with("/" + wanted);
+}
+
+constexpr auto ref_name = "org.opencontainers.image.ref.name";  // may be the whole name or the tag
+constexpr auto containerd_name = "io.containerd.image.name";    // the whole name, if docker or containerd wrote it
+
+bool has_tag(const Json& descriptor, const std::string& tag)
+{
+    return is_name(annotation(descriptor, ref_name), tag) || is_name(annotation(descriptor, containerd_name), tag);
 }
 
 std::string tags_of(const Json& manifests)
 {
     std::string all;
     for (const Json& one : manifests) {
-        const auto annotations = one.is_object() ? one.find("annotations") : one.end();
-        if (one.is_object() && annotations != one.end())
-            all += (all.empty() ? "" : ", ") +
-                   printable(text_at(*annotations, "org.opencontainers.image.ref.name"));
+        const std::string whole = annotation(one, containerd_name);
+        const std::string name = whole.empty() ? annotation(one, ref_name) : whole;
+        if (!name.empty())
+            all += (all.empty() ? "" : ", ") + printable(name);
     }
     return all.empty() ? "it has no tags" : "it has the tags " + all;
 }
@@ -179,12 +205,17 @@ const Json& choose(const std::string& name, const Json& manifests, const std::st
     }
     const std::vector<const Json*> tagged = found;
     const bool has_platforms = std::any_of(found.begin(), found.end(), [](const Json* one) { return !platform_of(*one).empty(); });
-    const std::string wanted = platform.empty() ? this_architecture() : platform;
+    const std::string wanted = platform.empty() ? "linux/" + this_architecture() : platform;
+    const auto is_itself = [&](const Json* one) { return with_variant(platform_of(*one)) == with_variant(wanted); };
     if (has_platforms && (found.size() > 1 || !platform.empty()))
         std::erase_if(found, [&](const Json* one) { return !is_platform(platform_of(*one), wanted); });
+    // linux/amd64 is wanted, and there is linux/amd64/v3, too.
+    if (found.size() > 1 && std::any_of(found.begin(), found.end(), is_itself))
+        std::erase_if(found, [&](const Json* one) { return !is_itself(one); });
     if (found.size() == 1)
         return *found.front();
-    if (has_platforms && !tagged.empty() && found.size() <= 1)
+    const bool differ = std::any_of(found.begin(), found.end(), [&](const Json* one) { return platform_of(*one) != platform_of(*found.front()); });
+    if (has_platforms && !tagged.empty() && (found.empty() || differ))
         throw no_image(name, fmt::format("wanted one image for {}, got {}; it has images for {}: choose by --platform",
                                          printable(wanted), found.size(), platforms_of(tagged)));
     throw no_image(name, fmt::format("wanted one image{}, got {}; {}: name one as {}:TAG",
@@ -200,7 +231,7 @@ std::vector<OciLayer> layers_of_layout(BlobStore& blobs, const std::string& name
     for (int depth = 0; manifest.is_object() && manifest.contains("manifests"); ++depth) {
         if (depth == most_nesting)
             throw no_image(name, "indexes more than 8 deep");
-        const Json chosen = choose(name, list_at(manifest, "manifests"), depth == 0 ? tag : "", platform);
+        const Json chosen = choose(name, list_at(name, manifest, "manifests"), depth == 0 ? tag : "", platform);
         is_chosen_by_platform = !platform_of(chosen).empty();
         manifest = read_blob(blobs, name, chosen);
     }
@@ -209,7 +240,10 @@ std::vector<OciLayer> layers_of_layout(BlobStore& blobs, const std::string& name
     if (!platform.empty() && !is_chosen_by_platform)
         check_platform(name, manifest.contains("config") ? read_blob(blobs, name, manifest["config"]) : Json(), platform);
     std::vector<OciLayer> layers;
-    for (const Json& layer : list_at(manifest, "layers")) {
+    for (const Json& layer : list_at(name, manifest, "layers")) {
+        const std::string type = text_at(layer, "mediaType");
+        if (type.ends_with("+encrypted"))
+            throw no_image(name, "wanted a layer that can be read, got one of type " + printable(type));
         const std::string sha256 = sha256_of(name, layer);
         layers.push_back({"blobs/sha256/" + sha256, sha256, ""});
     }
@@ -226,7 +260,7 @@ void add_diff_ids(BlobStore& blobs, const std::string& name, const std::string& 
     const auto rootfs = json.is_object() ? json.find("rootfs") : json.end();
     if (!json.is_object() || rootfs == json.end())
         return;
-    const Json& ids = list_at(*rootfs, "diff_ids");
+    const Json& ids = list_at(name, *rootfs, "diff_ids");
     if (ids.size() != layers.size())
         throw no_image(name, fmt::format("{}: wanted {} diff_ids, one for each layer, got {}", printable(config),
                                          layers.size(), ids.size()));
@@ -242,10 +276,9 @@ std::vector<OciLayer> layers_of_docker(BlobStore& blobs, const std::string& name
         throw no_image(name, "manifest.json: wanted a list of images, got something else");
     std::vector<const Json*> found;
     for (const Json& image : images) {
-        const Json& tags = list_at(image, "RepoTags");
+        const Json& tags = list_at(name, image, "RepoTags");
         const bool meant = tag.empty() || std::any_of(tags.begin(), tags.end(), [&](const Json& one) {
-            return one.is_string() &&
-                   (one.get<std::string>() == tag || one.get<std::string>().ends_with(":" + tag));
+            return one.is_string() && is_name(one.get<std::string>(), tag);
         });
         if (meant)
             found.push_back(&image);
@@ -254,8 +287,10 @@ std::vector<OciLayer> layers_of_docker(BlobStore& blobs, const std::string& name
         throw no_image(name, fmt::format("wanted one image{}, got {}: name one as {}:TAG",
                                          tag.empty() ? "" : " tagged " + printable(tag),
                                          found.size(), printable(name)));
+    if (!found.front()->is_object() || !found.front()->contains("Layers"))
+        throw no_image(name, "manifest.json: wanted an image with Layers, got another one");
     std::vector<OciLayer> layers;
-    for (const Json& layer : list_at(*found.front(), "Layers")) {
+    for (const Json& layer : list_at(name, *found.front(), "Layers")) {
         if (!layer.is_string())
             throw no_image(name, "manifest.json: wanted the names of layers, got something else");
         layers.push_back({layer.get<std::string>(), "", ""});

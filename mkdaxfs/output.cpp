@@ -47,6 +47,23 @@ void Output::take_over(const std::string& name, std::uint64_t capacity, bool for
             "wanted memory that begins with 1 MiB of zeros, {} holds {}: --force overwrites it", name,
             what_it_holds(begin)));
     write_zeros(0, begin.size());
+    bring_to_medium(0, begin.size());  // before anything else is
+}
+
+void Output::commit_in_place(std::span<const std::byte> super, std::uint64_t size, bool sync)
+{
+    if (sync)
+        bring_to_medium(super.size(), size - super.size());
+    write(0, super);
+    if (!sync)
+        return;
+    try {
+        bring_to_medium(0, super.size());
+    } catch (const std::exception&) {
+        // The page cache has it, and the medium may or may not.
+        write_zeros(0, super.size());
+        throw;
+    }
 }
 
 void FdOutput::write(std::uint64_t offset, std::span<const std::byte> bytes)

@@ -32,10 +32,17 @@ public:
     virtual void read(std::uint64_t offset, std::span<std::byte> to) const = 0;
     // Bytes that nothing else is written to: they read as 0 afterwards.
     virtual void zero(std::uint64_t offset, std::uint64_t size) = 0;
-    // The image is complete and this long; bring it to the medium if asked to.
-    virtual void commit(std::uint64_t size, bool sync) = 0;
+    // The image, this long, is complete but for its superblock: write that, too. If asked to sync, all
+    // is on the medium afterwards, and the superblock is not there before the rest.
+    virtual void commit(std::span<const std::byte> super, std::uint64_t size, bool sync) = 0;
+    // Is what was there gone before commit()?
+    virtual bool is_in_place() const { return false; }
 
 protected:
+    // What is written in place: returns once these bytes are on the medium.
+    virtual void bring_to_medium([[maybe_unused]] std::uint64_t offset, [[maybe_unused]] std::uint64_t size) {}
+    // commit() for it. Where it throws there is no image.
+    void commit_in_place(std::span<const std::byte> super, std::uint64_t size, bool sync);
     void write_zeros(std::uint64_t offset, std::uint64_t size);
     // Throws unless the first MiB is zeros or force is set; whatever this memory held is no
     // filesystem any more afterwards, should the run end early.

@@ -49,7 +49,7 @@ OutputFile::OutputFile(const std::string& target, Publish when) : when_(when)
 {
     target_ = resolved(target);
     struct stat st = {};
-    const bool exists = stat(target_.c_str(), &st) == 0;
+    const bool exists = stat(target.c_str(), &st) == 0;  // /dev/stdout is nothing that resolved() finds
     if (exists && !S_ISREG(st.st_mode))
         throw std::runtime_error(fmt::format(
             "cannot write the image {}: it is there and is no regular file, block device or "
@@ -95,8 +95,9 @@ bool OutputFile::clone(int from, std::uint64_t from_offset, std::uint64_t size, 
     return from >= 0 && ioctl(fd_.get(), FICLONERANGE, &range) == 0;
 }
 
-void OutputFile::commit(std::uint64_t size, bool sync)
+void OutputFile::commit(std::span<const std::byte> super, std::uint64_t size, bool sync)
 {
+    write(0, super);
     if (ftruncate(fd_.get(), static_cast<off_t>(size)) != 0 || (sync && fsync(fd_.get()) != 0))
         throw system_failure(errno, "cannot write the image " + printable(target_));
     sync_ = sync;
@@ -129,9 +130,14 @@ OutputDevice::OutputDevice(const std::string& device, bool force)
     take_over(printable(target_), static_cast<std::uint64_t>(capacity), force);
 }
 
-void OutputDevice::commit(std::uint64_t, bool sync)
+void OutputDevice::commit(std::span<const std::byte> super, std::uint64_t size, bool sync)
 {
-    if (sync && fsync(fd_.get()) != 0)
+    commit_in_place(super, size, sync);
+}
+
+void OutputDevice::bring_to_medium(std::uint64_t, std::uint64_t)
+{
+    if (fsync(fd_.get()) != 0)
         throw system_failure(errno, "cannot write to the device " + printable(target_));
 }
 

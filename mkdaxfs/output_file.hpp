@@ -29,8 +29,8 @@ public:
     void will_write(std::uint64_t offset, std::uint64_t size) override;
     bool clone(int from, std::uint64_t from_offset, std::uint64_t size, std::uint64_t offset) override;
     void zero(std::uint64_t, std::uint64_t) override {}
-    // Set the size, write everything to the medium if asked to, rename.
-    void commit(std::uint64_t size, bool sync) override;
+    // Renames the file at the end.
+    void commit(std::span<const std::byte> super, std::uint64_t size, bool sync) override;
     // The committed image gets its name.
     void publish();
 
@@ -47,7 +47,11 @@ public:
     OutputDevice(const std::string& device, bool force);
 
     void zero(std::uint64_t offset, std::uint64_t size) override { write_zeros(offset, size); }
-    void commit(std::uint64_t size, bool sync) override;
+    void commit(std::span<const std::byte> super, std::uint64_t size, bool sync) override;
+    bool is_in_place() const override { return true; }
+
+private:
+    void bring_to_medium(std::uint64_t offset, std::uint64_t size) override;
 };
 
 }  // namespace daxfs

@@ -86,11 +86,15 @@ public:
 
     void zero(std::uint64_t offset, std::uint64_t size) override { write_zeros(offset, size); }
 
-    void commit(std::uint64_t size, bool sync) override
+    void commit(std::span<const std::byte> super, std::uint64_t size, bool sync) override
     {
-        if (sync)
-            flush_caches(bytes_at(0), size);
+        commit_in_place(super, size, sync);
     }
+
+    bool is_in_place() const override { return true; }
+
+protected:
+    void bring_to_medium(std::uint64_t offset, std::uint64_t size) override { flush_caches(bytes_at(offset), size); }
 
 private:
     std::byte* bytes_at(std::uint64_t offset) const
@@ -118,8 +122,9 @@ public:
 
     void zero(std::uint64_t, std::uint64_t) override {}
 
-    void commit(std::uint64_t size, bool) override
+    void commit(std::span<const std::byte> super, std::uint64_t size, bool) override
     {
+        write(0, super);
         if (ftruncate(fd_.get(), static_cast<off_t>(size)) != 0)
             throw system_failure(errno, "cannot write the image " + target_);
         const UniqueFd buffer = make_heap_buffer(heap_, std::move(fd_), "mkdaxfs");

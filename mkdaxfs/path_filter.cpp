@@ -8,6 +8,7 @@
 #include <stdexcept>
 
 #include "error.hpp"
+#include "path_component.hpp"
 #include "thread_locale.hpp"
 
 namespace daxfs {
@@ -32,16 +33,18 @@ struct PathFilter::Regex {
 
 void PathFilter::add_glob(const std::string& glob)
 {
-    // As a shell completes the name of a directory, and as find(1) prints it.
-    std::string_view pattern = glob;
-    bool from_root = false;
-    for (; pattern.starts_with('/') || pattern.starts_with("./"); from_root = true)
-        pattern.remove_prefix(pattern.find('/') + 1);
-    while (pattern.ends_with('/'))
-        pattern.remove_suffix(1);
-    if (pattern.empty() || pattern == ".")
+    // As find(1) prints paths, shells complete and scripts join them.
+    const bool from_root = glob.starts_with('/') || glob.starts_with("./");
+    std::string_view rest = glob;
+    std::string pattern;
+    for (std::string_view part = next_component(rest); !part.empty(); part = next_component(rest)) {
+        if (part == "..")
+            throw std::runtime_error("wanted a glob without \"..\", got " + printable(glob));
+        pattern += (from_root || !pattern.empty() ? "/" : "") + std::string(part);
+    }
+    if (pattern.empty())
         throw std::runtime_error("wanted a glob for what is below the root, got " + printable(glob));
-    globs_.push_back((from_root ? "/" : "") + std::string(pattern));
+    globs_.push_back(pattern);
 }
 
 void PathFilter::add_regex(const std::string& expression)

@@ -12,8 +12,8 @@ namespace daxfs {
 class PathFilter {
 public:
     // A glob as in fnmatch(3): one without a slash is matched against each name, one with
-    // a slash against the path from the root. A slash at the end does not count, "./" in front
-    // is the root. Throws when nothing is left.
+    // a slash against the path from the root. A slash at the end, "." and double slashes do not
+    // count, "./" in front is the root. Throws when nothing is left and for "..".
     void add_glob(const std::string& glob);
     // A POSIX extended regular expression, searched in the path from the root (without a
     // leading slash). Throws when it is none.

@@ -15,42 +15,34 @@
 
 namespace daxfs {
 
-namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start)
+std::string ProgressLine::text(const Progress& progress, std::chrono::steady_clock::time_point now)
 {
-    return std::chrono::duration<double>(Clock::now() - start).count();
+    const auto total = static_cast<double>(progress.total.load());
+    if (total == 0)
+        return fmt::format("{}{} entries read", prefix_, progress.entries.load());
+    constexpr double mb = 1e6;
+    const auto done = static_cast<double>(progress.done.load());
+    std::string line = fmt::format("{}{:.0f} of {:.0f} MB, {:.0f} %", prefix_, done / mb, total / mb, 100 * done / total);
+    if (since_ == decltype(since_)()) {
+        since_ = now;
+        done_before_ = done;
+    }
+    const double seconds = std::chrono::duration<double>(now - since_).count();
+    if (done == done_before_ || seconds <= 0)
+        return line;
+    const double rate = (done - done_before_) / seconds;
+    return line + fmt::format(", {:.0f} MB/s, {:.0f} s left", rate / mb, (total - done) / rate);
 }
-
-}  // namespace
 
 struct ProgressPrinter::Printing {
     const Progress& progress;
     std::ostream& out;
     bool is_terminal;
+    ProgressLine line;
     std::mutex mutex;
     std::condition_variable changed;
     bool ended = false;
-    Clock::time_point copying_since{};
     std::jthread thread{};
-
-    std::string line()
-    {
-        const std::uint64_t total = progress.total;
-        if (total == 0)
-            return fmt::format("{} entries read", progress.entries.load());
-        if (copying_since == Clock::time_point())
-            copying_since = Clock::now();
-        constexpr double mb = 1e6;
-        const auto done = static_cast<double>(progress.done.load());
-        const double rate = done / std::max(0.001, seconds_since(copying_since));
-        const double left = (static_cast<double>(total) - done) / std::max(1.0, rate);
-        return fmt::format("{:.0f} of {:.0f} MB, {:.0f} %, {:.0f} MB/s, {:.0f} s left", done / mb,
-                           static_cast<double>(total) / mb, 100 * done / static_cast<double>(total),
-                           rate / mb, left);
-    }
 
     void run()
     {
@@ -58,12 +50,13 @@ struct ProgressPrinter::Printing {
         std::unique_lock lock(mutex);
         const auto pause = is_terminal ? 200ms : 10000ms;
         bool printed = false;
+        const auto text = [this] { return line.text(progress, std::chrono::steady_clock::now()); };
         while (!changed.wait_for(lock, pause, [this] { return ended; })) {
             // \033[K: what a longer line left behind goes.
             if (is_terminal)
-                out << '\r' << line() << "\033[K" << std::flush;
+                out << '\r' << text() << "\033[K" << std::flush;
             else
-                out << "mkdaxfs: " << line() << '\n' << std::flush;
+                out << "mkdaxfs: " << text() << '\n' << std::flush;
             printed = true;
         }
         if (is_terminal && printed)
@@ -71,8 +64,8 @@ struct ProgressPrinter::Printing {
     }
 };
 
-ProgressPrinter::ProgressPrinter(const Progress& progress, std::ostream& out, bool is_terminal)
-    : printing_(new Printing{progress, out, is_terminal, {}, {}})
+ProgressPrinter::ProgressPrinter(const Progress& progress, std::ostream& out, bool is_terminal, std::string prefix)
+    : printing_(new Printing{progress, out, is_terminal, ProgressLine(std::move(prefix)), {}, {}})
 {
     printing_->thread = start_thread([printing = printing_.get()] { printing->run(); });
 }

@@ -138,9 +138,10 @@ private:
     {
         const std::optional<NodeId> id = excluded ? target_.builder.link_excluded(path, to)
                                                   : target_.builder.link(path, to);
-        // cpio has the content with the last name.
-        if (id && archive_entry_size_is_set(entry) && archive_entry_size(entry) > 0)
-            keep_content(entry, target_.builder.file(*id, path));
+        // cpio has the content with the last name, and a symlink's target with each.
+        if (id && S_ISREG(target_.builder.tree().nodes[*id].mode) && archive_entry_size_is_set(entry) &&
+            archive_entry_size(entry) > 0)
+            keep_content(entry, target_.builder.file(*id));
     }
 
     // Of a union filesystem, for itself (AUFS: .wh..wh.plnk, .wh..wh.aufs, .wh..wh.orph).

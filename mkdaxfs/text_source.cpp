@@ -6,6 +6,7 @@
 #include <istream>
 #include <span>
 #include <stdexcept>
+#include <utility>
 
 #include <fmt/core.h>
 
@@ -183,8 +184,10 @@ private:
         const std::string path = decoded(word());
         if (path.empty())
             throw wrong(fmt::format("wanted a path after {}", type.name));
+        const std::uint64_t named = number_;
         Node node;
-        node.mode = static_cast<std::uint16_t>(type.mode | (S_ISDIR(type.mode) ? 0755 : 0644));
+        const unsigned permissions = S_ISDIR(type.mode) ? 0755 : S_ISLNK(type.mode) ? 0777 : 0644;
+        node.mode = static_cast<std::uint16_t>(type.mode | permissions);
         std::string target;
         std::vector<Xattr> xattrs;
         for (std::string_view next = word(); !next.empty(); next = word())
@@ -196,14 +199,14 @@ private:
         if (!S_ISREG(node.mode))
             node.size = 0;
         node.xattrs = builder_.xattrs().intern(std::move(xattrs));
-        --number_;  // for messages: the line that names it
+        const std::uint64_t behind = std::exchange(number_, named);  // for messages: the line that names it
         located([&] {
             if (filter_.excludes_or_above(path))
                 builder_.put_excluded(path, node, target);
             else
                 builder_.put(path, node, target);
         });
-        ++number_;
+        number_ = behind;
         return more;
     }
 

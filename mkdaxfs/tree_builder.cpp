@@ -438,10 +438,8 @@ std::optional<NodeId> TreeBuilder::find(std::string_view path)
     return entry_at(at.dir, at.name);
 }
 
-Node& TreeBuilder::file(NodeId id, std::string_view path)
+Node& TreeBuilder::file(NodeId id)
 {
-    if (!S_ISREG(tree_->nodes[id].mode))
-        throw TreeError(shown(path) + " has content and is no regular file");
     tree_->nodes[id].source = source_;
     return tree_->nodes[id];
 }

@@ -63,8 +63,8 @@ public:
     void clear(std::string_view path);
     // What is at path; its last part, if a symlink, is not followed.
     std::optional<NodeId> find(std::string_view path);
-    // A regular file that gets its content from this source; throws when it is none. The path is for messages.
-    Node& file(NodeId id, std::string_view path);
+    // A regular file that gets its content from this source.
+    Node& file(NodeId id);
     const Tree& tree() const { return *tree_; }
     // Everything of another tree that finish() has been called on. Node::content of what comes from it
     // is the node's id there.

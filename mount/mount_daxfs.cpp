@@ -9,6 +9,7 @@
 #include "buffer.hpp"
 #include "error.hpp"
 #include "new_mount.hpp"
+#include "options.hpp"
 
 namespace daxfs {
 
@@ -79,7 +80,7 @@ int mount_daxfs_main(const std::vector<std::string>& args, std::ostream& out, st
         run(line, out);
         return 0;
     } catch (const CLI::Success& asked) {
-        return app.exit(asked, out, err);
+        return end_as_asked(app, asked, out, err, system_failed);
     } catch (const CLI::ParseError& wrong) {
         err << "mount.daxfs: " << wrong.what() << " (mount.daxfs --help tells more)\n";
         return wrong_usage;

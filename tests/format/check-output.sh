@@ -30,9 +30,23 @@ for args in "" --json; do
 	expect 8 "cannot write the output" "$fsck" $args "$image" >/dev/full
 	expect 1 "cannot write the output" "$dump" $args "$image" >/dev/full
 done
-for action in --text --tar "--cat file"; do
+for action in --text --tar "--cat file" --help --version; do
 	expect 1 "cannot write" "$dump" $action "$image" >/dev/full
 done
+expect 1 "cannot write the output" "$mkdaxfs" --help >/dev/full
+expect 8 "cannot write the output" "$fsck" --help >/dev/full
+
+# A closed standard stream does not become a file that messages are written into.
+printf 'a file that waits in the temporary one\n' >"$dir/tree/small"
+tar -C "$dir/tree" -cf "$dir/tar" .
+{ cat "$dir/tar"; sleep 11; } | "$mkdaxfs" "$dir/piped" --tar - >/dev/null 2>&- || fail "mkdaxfs with a closed stderr fails"
+for closed in '<&-' '>&-' '2>&-' '<&- >&- 2>&-'; do
+	eval '"$mkdaxfs" -q "$dir/closed" --tar "$dir/tar"' "$closed" || fail "mkdaxfs $closed fails"
+	cmp "$dir/closed" "$dir/piped" || fail "mkdaxfs $closed makes another image"
+done
+rm "$dir/tree/small" "$dir/closed" "$dir/piped"
+expect 1 "cannot read standard input: Bad file descriptor" "$mkdaxfs" -q "$dir/closed" --tar - <&-
+expect 1 "summary cannot be written" "$mkdaxfs" "$image" "$dir/tree" >&-
 
 # A system call that is handed what cannot be read says EFAULT: not the output's fault.
 for action in --tar --text "--cat file"; do
@@ -65,4 +79,13 @@ for signal in INT TERM HUP; do
 		timeout --preserve-status -k 60 -s $signal 0.5 "$mkdaxfs" -q "$dir/out/new" --tar - <&3
 done
 [ "$(ls -A "$dir/out")" = image ] || fail "a run that was interrupted left: $(ls -A "$dir/out")"
+
+# What nohup(1) has the shell ignore is ignored.
+mkfifo "$dir/slow"
+(trap '' HUP; exec "$mkdaxfs" -q "$dir/out/nohup" --tar "$dir/slow") &
+exec 4>"$dir/slow"
+kill -HUP $!
+cat "$dir/tar" >&4
+exec 4>&-
+wait $! && [ -s "$dir/out/nohup" ] || fail "a run that is to ignore SIGHUP does not"
 exit $failed

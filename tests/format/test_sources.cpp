@@ -18,6 +18,7 @@
 
 #include <fmt/core.h>
 
+#include "check_image.hpp"
 #include "compare_tree.hpp"
 #include "container_image.hpp"
 #include "directory_source.hpp"
@@ -155,13 +156,30 @@ std::string cpio_entry(const std::string& name, int ino, int nlink, unsigned mod
 TEST_F(Sources, CpioWithHardLinks)
 {
     const std::string archive = cpio_entry("a", 5, 2, 0100644, "") + cpio_entry("b", 5, 2, 0100644, "content\n") +
-                                cpio_entry("c", 6, 1, 0100600, "c") + cpio_entry("TRAILER!!!", 0, 1, 0, "");
+                                cpio_entry("c", 6, 1, 0100600, "c") + cpio_entry("l", 7, 2, 0120777, "a") +
+                                cpio_entry("m", 7, 2, 0120777, "a") + cpio_entry("p", 8, 2, 0010600, "") +
+                                cpio_entry("q", 8, 2, 0010600, "what no FIFO has") + cpio_entry("TRAILER!!!", 0, 1, 0, "");
     const ToolResult result = run({"--tar", "-"}, archive);
     ASSERT_EQ(result.status, 0) << result.err;
     const ImageReader reader(image("other"));
     EXPECT_EQ(content_of(reader, "a"), "content\n");
     EXPECT_EQ(*reader.find("a"), *reader.find("b"));
     EXPECT_EQ(content_of(reader, "c"), "c");
+    EXPECT_EQ(reader.target(attr_of(reader, "m").node), "a");
+    EXPECT_EQ(*reader.find("p"), *reader.find("q"));
+    EXPECT_EQ(check_image(reader, [](const Problem& problem) { ADD_FAILURE() << problem.text; }), 0u);
+}
+
+TEST_F(Sources, SymlinksHaveTheModeThatLinuxGivesThem)
+{
+    fs::create_symlink("x", source() / "link");
+    tar("t.tar", pax + " --mode=0604");
+    ASSERT_EQ(run({"--tar", root() / "t.tar"}).status, 0);
+    EXPECT_EQ(attr_of(ImageReader(image("other")), "link").mode, S_IFLNK | 0777u);
+    EXPECT_EQ(attr_of(ImageReader(image("other")), "").mode, S_IFDIR | 0604u);
+    ASSERT_EQ(run({"--text", "-"}, "daxfs-text 1\nlnk /link target=x\nlnk /old target=x mode=644\n").status, 0);
+    EXPECT_EQ(attr_of(ImageReader(image("other")), "link").mode, S_IFLNK | 0777u);
+    EXPECT_EQ(attr_of(ImageReader(image("other")), "old").mode, S_IFLNK | 0644u);
 }
 
 // Damage that leaves the compressed data readable is for its checksum to find, and what follows the archive is
@@ -507,9 +525,13 @@ TEST_F(Sources, ExcludeByGlob)
     EXPECT_EQ(left({"sub/d//"}), "d sub/keep.o top.o sub/name name ");
     EXPECT_EQ(left({"./d"}), "sub/d sub/keep.o top.o sub/name name ") << "below the root only";
     EXPECT_EQ(left({".//./d/", "./*.o"}), "sub/d sub/keep.o sub/name name ");
+    for (const std::string name : {"sub//name", "sub/./name", "/sub/name/.", ".//sub//name"})
+        EXPECT_EQ(left({name}), "d sub/d sub/keep.o top.o name ") << "as scripts join it";
     fs::remove(image("other"));
     for (const std::string glob : {"/", ".", "./", "//"})
         expect_error(run({source(), "--exclude", glob}), "wanted a glob for what is below the root, got " + glob);
+    for (const std::string glob : {"..", "../sub/name", "sub/../name"})
+        expect_error(run({source(), "--exclude", glob}), "wanted a glob without \"..\", got " + glob);
 }
 
 // What is merged may give a directory's files names that the directory does not have.
@@ -627,6 +649,9 @@ TEST_F(Sources, SelinuxLabels)
     EXPECT_EQ(label("etc/alone/file"), had ? std::string("old\0|", 5) : "");
     EXPECT_EQ(label("a name\n"), labelled("default_t:s0"));
 
+    std::ofstream(root() / "wrong") << "fine.* system_u:object_r:a_t:s0\nbad\n[ x\n";
+    EXPECT_EQ(run({"--file-contexts", root() / "wrong", source()}).err,
+              "mkdaxfs: cannot read the file contexts " + (root() / "wrong").string() + ":  line 2 is missing fields\n");
     EXPECT_EQ(run({"--file-contexts", root() / "nothing", source()}).err,
               "mkdaxfs: cannot read the file contexts " + (root() / "nothing").string() +
                   ": No such file or directory\n");
@@ -805,7 +830,44 @@ TEST_F(Containers, ForSeveralPlatformsUnderLongNames)
         fs::remove(image("other"));
     }
     expect_error(run({"--oci", where + ":2"}), "wanted one image tagged 2, got 0; it has the tags docker.io/library/a:1");
+    // The plain one is meant, where there are variants of it, too.
+    std::ofstream(layout_ / "index.json")
+        << "{\"manifests\": [" << platform(arm, R"("os": "linux", "architecture": "riscv64", "variant": "v3")") << ", "
+        << platform(riscv, R"("os": "linux", "architecture": "riscv64")") << ", "
+        << platform(arm, R"("os": "windows", "architecture": "riscv64")") << "]}";
+    for (const std::string wanted : {"linux/riscv64", "linux/riscv64/v3"}) {
+        ASSERT_EQ(run({"--oci", where, "--platform", wanted}).status, 0);
+        EXPECT_EQ(ImageReader(image("other")).find("riscv").has_value(), wanted == "linux/riscv64");
+    }
+    fs::remove(image("other"));
+    expect_error(run({"--oci", where, "--platform", "riscv64"}), "wanted one image for riscv64, got 3; it has images for "
+                 "linux/riscv64/v3, linux/riscv64, windows/riscv64: choose by --platform");
     EXPECT_EQ(run({source(), "--platform", "arm64"}).status, 2);
+    EXPECT_EQ(run({"--oci", where, "--layers", "--uuid", std::string(32, '7')}).status, 2);
+}
+
+// As docker save writes an index beside its own manifest.json.
+TEST_F(Containers, NamesOfDocker)
+{
+    const auto named = [&](const std::string& name) {
+        add_file(name, "x");
+        return "{\"digest\": \"sha256:" + add_blob_of(add_layer(layout_)) + "\", \"annotations\": {\"io.containerd.image.name\": "
+               "\"docker.io/library/" + name + ":12\", \"org.opencontainers.image.ref.name\": \"12\"}}";
+    };
+    const std::string manifests = named("one") + ", " + named("other");
+    std::ofstream(layout_ / "index.json") << "{\"manifests\": [" << manifests << "]}";
+    for (const std::string name : {"one", "other"}) {
+        for (const std::string front : {"", "library/", "docker.io/", "docker.io/library/"}) {
+            const ToolResult result = run({"--oci", layout_.string() + ":" + front + name + ":12"});
+            ASSERT_EQ(result.status, 0) << front << name << result.err;
+            EXPECT_TRUE(ImageReader(image("other")).find(name));
+        }
+    }
+    fs::remove(image("other"));
+    for (const std::string name : {"12", "ne:12", "one"}) {
+        expect_error(run({"--oci", layout_.string() + ":" + name}), "wanted one image tagged " + name + ", got ");
+        expect_error(run({"--oci", layout_.string() + ":" + name}), "it has the tags docker.io/library/one:12, docker.io/library/other:12");
+    }
 }
 
 // An index need not have platforms: skopeo, umoci and docker save write them to the configuration alone.
@@ -1095,7 +1157,24 @@ TEST_F(Containers, DamagedImages)
     expect_error(run({"--oci", layout_}), "wanted a sha256 digest");
     std::ofstream(layout_ / "index.json") << "[1, 2";
     expect_error(run({"--oci", layout_}), "wanted JSON");
+    const auto manifest = [&](const std::string& text) {
+        std::ofstream(layout_ / "index.json") << "{\"manifests\": [" << descriptor(add_blob(layout_, text)) << "]}";
+    };
+    manifest(R"({"layers": {"a": 1}})");
+    expect_error(run({"--oci", layout_}), "wanted a list as layers, got something else");
+    manifest(R"({"layers": [{"mediaType": "application/vnd.oci.image.layer.v1.tar+gzip+encrypted"}]})");
+    expect_error(run({"--oci", layout_}), "wanted a layer that can be read, got one of type ");
+    // One without layers is an empty tree, but not a file for each of them.
+    manifest(R"({"layers": null})");
+    EXPECT_EQ(run({"--oci", layout_}).status, 0);
+    fs::remove(image("other"));
+    expect_error(run({"--layers", "--oci", layout_}), "wanted an image with layers, it has none");
     fs::remove(layout_ / "index.json");
+    for (const std::string image : {R"([{"Layers": "layer.tar"}])", R"([{"Layer": []}])"}) {
+        std::ofstream(layout_ / "manifest.json") << image;
+        expect_error(run({"--oci", layout_}), image.find("Layers") != image.npos ? "wanted a list as Layers" : "wanted an image with Layers");
+    }
+    fs::remove(layout_ / "manifest.json");
     expect_error(run({"--oci", layout_}), "neither is there");
 }
 

@@ -93,6 +93,9 @@ TEST_F(Targets, DeviceDax) {
     made("--force --device " + dax + " /tools/small"); // whatever the RAM held
     refused("--device " + dax + " /tools/tree", dax + " holds a DAXFS image: --force overwrites it");
     refused(dax + " /tools/tree", "--force overwrites it");
+    sh("mkdir -p /tmp/a /tmp/b && mount -o bind /tmp/a /tmp/b");
+    refused("/tmp/b/image /tmp/a", "the image /tmp/b/image would lie inside its source /tmp/a");
+    sh("umount /tmp/b");
     made("--force -x '*' " + dax + " /dev"); // where its name is, but not the image
     refused("--force --device " + dax + " /tools",
             dax + " has 33554432 bytes, the image needs more");

@@ -14,12 +14,15 @@
 #include <sstream>
 #include <thread>
 
+#include "build_image.hpp"
 #include "digest.hpp"
 #include "error.hpp"
 #include "physical_range.hpp"
 #include "placer.hpp"
+#include "progress.hpp"
 #include "small_files.hpp"
 #include "sparse.hpp"
+#include "text_source.hpp"
 #include "tree.hpp"
 #include "workers.hpp"
 #include "xattr_sets.hpp"
@@ -368,10 +371,116 @@ public:
     }
     void read(std::uint64_t, std::span<std::byte>) const override {}
     void zero(std::uint64_t, std::uint64_t) override {}
-    void commit(std::uint64_t, bool) override {}
+    void commit(std::span<const std::byte>, std::uint64_t, bool) override {}
 
     std::vector<std::byte> bytes;
 };
+
+// A device whose cache goes to its medium when it is told to, as long as it can.
+class CachedDevice : public Output {
+public:
+    CachedDevice() : cache_(2 << 20, std::byte{7}), medium(cache_) {}
+    void begin() { take_over("it", cache_.size(), true); }
+    void write(std::uint64_t offset, std::span<const std::byte> from) override
+    {
+        std::copy(from.begin(), from.end(), cache_.begin() + static_cast<std::ptrdiff_t>(offset));
+    }
+    void read(std::uint64_t offset, std::span<std::byte> to) const override
+    {
+        std::copy_n(cache_.begin() + static_cast<std::ptrdiff_t>(offset), to.size(), to.begin());
+    }
+    void zero(std::uint64_t offset, std::uint64_t size) override { write_zeros(offset, size); }
+    void commit(std::span<const std::byte> super, std::uint64_t size, bool sync) override { commit_in_place(super, size, sync); }
+    std::byte cached(std::size_t offset) const { return cache_[offset]; }
+
+private:
+    void bring_to_medium(std::uint64_t offset, std::uint64_t size) override
+    {
+        if (flushes_left-- == 0)
+            throw std::runtime_error("no medium");
+        std::copy_n(cache_.begin() + static_cast<std::ptrdiff_t>(offset), size, medium.begin() + static_cast<std::ptrdiff_t>(offset));
+    }
+
+    std::vector<std::byte> cache_;
+
+public:
+    std::vector<std::byte> medium;
+    int flushes_left = 3;
+};
+
+// Whenever the medium ends, a superblock is there only with what belongs to it.
+TEST(Output, TheSuperblockIsLastOnTheMedium)
+{
+    constexpr std::size_t image = 1600 << 10;
+    const std::vector<std::byte> super(4096, std::byte{1});
+    const std::vector<std::byte> data(image - super.size(), std::byte{2});
+    for (int flushes = 0; flushes <= 3; ++flushes) {
+        CachedDevice device;
+        device.flushes_left = flushes;
+        bool done = false;
+        try {
+            device.begin();
+            device.write(super.size(), data);
+            device.commit(super, image, true);
+            done = true;
+        } catch (const std::runtime_error&) {
+            EXPECT_NE(device.cached(0), std::byte{1}) << flushes;
+        }
+        EXPECT_EQ(done, flushes == 3);
+        EXPECT_EQ(device.medium[0], std::byte(flushes == 0 ? 7 : done ? 1 : 0));
+        EXPECT_EQ(device.medium[image - 1], std::byte(flushes < 2 ? 7 : 2));
+    }
+    CachedDevice hasty;
+    hasty.begin();
+    hasty.commit(super, image, false);
+    EXPECT_EQ(hasty.cached(0), std::byte{1});
+    EXPECT_EQ(hasty.flushes_left, 2);
+}
+
+// What was on the target is gone, and the image is not there.
+TEST(Output, InterruptedInPlace)
+{
+    class Interrupting : public MemoryOutput {
+    public:
+        Interrupting(std::atomic<bool>& stop, bool in_place) : MemoryOutput(1 << 20), stop_(stop), in_place_(in_place) {}
+        void write(std::uint64_t, std::span<const std::byte>) override { stop_ = true; }
+        void zero(std::uint64_t, std::uint64_t) override { stop_ = true; }
+        void commit(std::span<const std::byte>, std::uint64_t, bool) override { FAIL(); }
+        bool is_in_place() const override { return in_place_; }
+
+    private:
+        std::atomic<bool>& stop_;
+        bool in_place_;
+    };
+    for (const bool in_place : {false, true}) {
+        std::istringstream text("daxfs-text 1\nreg /file size=5\n0 5\n");
+        TextSource source(text, "-", PathFilter());
+        std::atomic<bool> stop = false;
+        std::string why;
+        try {
+            build_image(source, [&] { return std::make_shared<Interrupting>(stop, in_place); }, {}, {1, &stop});
+        } catch (const Interrupted& interrupted) {
+            why = interrupted.what();
+        }
+        EXPECT_EQ(why, in_place ? "interrupted, there is no image on the target now" : "interrupted, nothing was written");
+    }
+}
+
+TEST(Progress, TellsARateOnceItKnowsOne)
+{
+    using namespace std::chrono_literals;
+    const auto start = std::chrono::steady_clock::now();
+    Progress progress;
+    progress.entries = 7;
+    ProgressLine line("layer 1 of 2: ");
+    EXPECT_EQ(line.text(progress, start), "layer 1 of 2: 7 entries read");
+    progress.total = 800'000'000;
+    progress.done = 400'000'000;
+    EXPECT_EQ(line.text(progress, start + 1s), "layer 1 of 2: 400 of 800 MB, 50 %");
+    EXPECT_EQ(line.text(progress, start + 2s), "layer 1 of 2: 400 of 800 MB, 50 %");
+    progress.done = 600'000'000;
+    EXPECT_EQ(line.text(progress, start + 3s), "layer 1 of 2: 600 of 800 MB, 75 %, 100 MB/s, 2 s left");
+}
 
 TEST(SmallFiles, AreRightInWhateverOrderADiskBringsThem)
 {
