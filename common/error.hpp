@@ -22,8 +22,6 @@ std::string printable(std::string_view bytes);
 
 bool is_utf8(std::string_view bytes);
 
-// A stream opens a directory, but its failure to read it does not say why.
-
 // "WHAT: strerror(code)", to be thrown.
 std::runtime_error system_failure(int code, std::string_view what);
 

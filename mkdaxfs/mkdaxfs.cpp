@@ -296,11 +296,17 @@ void refuse_image_inside_source(const Options& o, const std::string& directory, 
     if (fs::is_block_file(o.image, unknown) || is_device_dax(o.image))
         return;  // a tree has its name only
     const fs::path beside = fs::path(resolved(o.image)).parent_path();
-    // By what they are: a bind mount gives a directory another name. What cannot be looked at is refused
-    // when it is opened.
+    const fs::path source = fs::canonical(directory, unknown);
+    // A bind mount gives a directory another name, but does not have what is mounted below it. What cannot be
+    // looked at is refused when it is opened.
+    const auto is_source = [&](const fs::path& above) {
+        struct stat here = {};
+        struct stat there = {};
+        return above == source || (fs::equivalent(above, directory, unknown) && stat(above.c_str(), &here) == 0 &&
+                                   stat(beside.c_str(), &there) == 0 && here.st_dev == there.st_dev);
+    };
     for (fs::path above = beside;; above = above.parent_path()) {
-        if (fs::equivalent(above, directory, unknown) &&
-            !filter.excludes_or_above(beside.lexically_relative(above).string()))
+        if (is_source(above) && !filter.excludes_or_above(beside.lexically_relative(above).string()))
             throw std::runtime_error(fmt::format("the image {} would lie inside its source {}: write it somewhere else",
                                                  printable(o.image), printable(directory)));
         if (above == above.parent_path())

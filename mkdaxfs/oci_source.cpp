@@ -166,6 +166,20 @@ bool is_name(const std::string& name, const std::string& wanted)
     return without_registry(name) == end || name.ends_with(":" + wanted) || name.ends_with("/" + wanted);
 }
 
+// Nothing but the registry may be left out.
+bool is_whole_name(const std::string& name, const std::string& wanted)
+{
+    return without_registry(name) == without_registry(wanted);
+}
+
+// Where some are more exactly what is wanted, the others are not.
+template <typename Predicate>
+void prefer(std::vector<const Json*>& found, Predicate is_better)
+{
+    if (std::any_of(found.begin(), found.end(), is_better))
+        std::erase_if(found, [&](const Json* one) { return !is_better(one); });
+}
+
 constexpr auto ref_name = "org.opencontainers.image.ref.name";  // may be the whole name or the tag
 constexpr auto containerd_name = "io.containerd.image.name";    // the whole name, if docker or containerd wrote it
 
@@ -203,15 +217,21 @@ const Json& choose(const std::string& name, const Json& manifests, const std::st
         if (tag.empty() || has_tag(one, tag))
             found.push_back(&one);
     }
+    prefer(found, [&](const Json* one) {
+        return !tag.empty() && (is_whole_name(annotation(*one, ref_name), tag) ||
+                                is_whole_name(annotation(*one, containerd_name), tag));
+    });
     const std::vector<const Json*> tagged = found;
     const bool has_platforms = std::any_of(found.begin(), found.end(), [](const Json* one) { return !platform_of(*one).empty(); });
     const std::string wanted = platform.empty() ? "linux/" + this_architecture() : platform;
-    const auto is_itself = [&](const Json* one) { return with_variant(platform_of(*one)) == with_variant(wanted); };
+    const auto is_wanted = [&](const std::string& one) {
+        return is_platform(one, wanted) || (platform.empty() && one == this_architecture());  // one that names no system
+    };
     if (has_platforms && (found.size() > 1 || !platform.empty()))
-        std::erase_if(found, [&](const Json* one) { return !is_platform(platform_of(*one), wanted); });
-    // linux/amd64 is wanted, and there is linux/amd64/v3, too.
-    if (found.size() > 1 && std::any_of(found.begin(), found.end(), is_itself))
-        std::erase_if(found, [&](const Json* one) { return !is_itself(one); });
+        std::erase_if(found, [&](const Json* one) { return !is_wanted(platform_of(*one)); });
+    // linux/amd64 is wanted, and there is linux/amd64/v3, too; or linux/arm/v7, and there is linux/arm.
+    prefer(found, [&](const Json* one) { return with_variant(platform_of(*one)) == with_variant(wanted); });
+    prefer(found, [&](const Json* one) { return platform_of(*one) == wanted; });
     if (found.size() == 1)
         return *found.front();
     const bool differ = std::any_of(found.begin(), found.end(), [&](const Json* one) { return platform_of(*one) != platform_of(*found.front()); });
@@ -283,6 +303,12 @@ std::vector<OciLayer> layers_of_docker(BlobStore& blobs, const std::string& name
         if (meant)
             found.push_back(&image);
     }
+    prefer(found, [&](const Json* one) {
+        const Json& tags = list_at(name, *one, "RepoTags");
+        return !tag.empty() && std::any_of(tags.begin(), tags.end(), [&](const Json& of) {
+            return of.is_string() && is_whole_name(of.get<std::string>(), tag);
+        });
+    });
     if (found.size() != 1)
         throw no_image(name, fmt::format("wanted one image{}, got {}: name one as {}:TAG",
                                          tag.empty() ? "" : " tagged " + printable(tag),

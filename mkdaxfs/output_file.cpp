@@ -49,7 +49,8 @@ OutputFile::OutputFile(const std::string& target, Publish when) : when_(when)
 {
     target_ = resolved(target);
     struct stat st = {};
-    const bool exists = stat(target.c_str(), &st) == 0;  // /dev/stdout is nothing that resolved() finds
+    // resolved() finds no /dev/stdout, and stat(2) nothing behind a directory that is not there.
+    const bool exists = stat(target.c_str(), &st) == 0 || stat(target_.c_str(), &st) == 0;
     if (exists && !S_ISREG(st.st_mode))
         throw std::runtime_error(fmt::format(
             "cannot write the image {}: it is there and is no regular file, block device or "

@@ -291,6 +291,19 @@ TEST_F(MkdaxfsErrors, SilentPipesAreLeft)
     }
 }
 
+// Whatever path leads to it.
+TEST_F(MkdaxfsErrors, APrivateImageStaysPrivate)
+{
+    make();
+    ASSERT_EQ(chmod(image().c_str(), 0600), 0);
+    for (const fs::path& path : {image(), root() / "nowhere/.." / image().filename()}) {
+        const ToolResult result = run({path, source()});
+        ASSERT_EQ(result.status, 0) << result.err;
+        EXPECT_EQ(fs::status(image()).permissions(), fs::perms(0600)) << path;
+    }
+    fs::remove(image());
+}
+
 TEST_F(MkdaxfsErrors, ASymlinkToTheTargetStays)
 {
     add_file("a", "x");

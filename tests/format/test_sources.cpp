@@ -839,6 +839,30 @@ TEST_F(Containers, ForSeveralPlatformsUnderLongNames)
         ASSERT_EQ(run({"--oci", where, "--platform", wanted}).status, 0);
         EXPECT_EQ(ImageReader(image("other")).find("riscv").has_value(), wanted == "linux/riscv64");
     }
+    std::ofstream(layout_ / "index.json")
+        << "{\"manifests\": [" << platform(arm, R"("os": "linux", "architecture": "arm", "variant": "v7")") << ", "
+        << platform(riscv, R"("os": "linux", "architecture": "arm")") << "]}";
+#if defined(__x86_64__) || defined(__aarch64__)
+    std::ofstream(root() / "index.json") << std::ifstream(layout_ / "index.json").rdbuf();
+    std::ofstream(layout_ / "index.json")
+        << "{\"manifests\": [" << platform(arm, R"("architecture": "amd64")") << ", "
+        << platform(riscv, R"("architecture": "arm64")") << "]}";
+    EXPECT_EQ(run({"--oci", where}).status, 0) << "no system is named";
+    fs::rename(root() / "index.json", layout_ / "index.json");
+#endif
+    for (const std::string wanted : {"linux/arm", "linux/arm/v7"}) {
+        ASSERT_EQ(run({"--oci", where, "--platform", wanted}).status, 0);
+        EXPECT_EQ(ImageReader(image("other")).find("riscv").has_value(), wanted == "linux/arm");
+    }
+    std::ofstream(layout_ / "index.json")
+        << "{\"manifests\": [" << platform(riscv, R"("os": "linux", "architecture": "arm64", "variant": "v9")") << ", "
+        << platform(arm, R"("os": "linux", "architecture": "arm64", "variant": "v8")") << "]}";
+    ASSERT_EQ(run({"--oci", where, "--platform", "linux/arm64"}).status, 0);
+    EXPECT_TRUE(ImageReader(image("other")).find("arm"));
+    std::ofstream(layout_ / "index.json")
+        << "{\"manifests\": [" << platform(arm, R"("os": "linux", "architecture": "riscv64", "variant": "v3")") << ", "
+        << platform(riscv, R"("os": "linux", "architecture": "riscv64")") << ", "
+        << platform(arm, R"("os": "windows", "architecture": "riscv64")") << "]}";
     fs::remove(image("other"));
     expect_error(run({"--oci", where, "--platform", "riscv64"}), "wanted one image for riscv64, got 3; it has images for "
                  "linux/riscv64/v3, linux/riscv64, windows/riscv64: choose by --platform");
@@ -867,6 +891,27 @@ TEST_F(Containers, NamesOfDocker)
     for (const std::string name : {"12", "ne:12", "one"}) {
         expect_error(run({"--oci", layout_.string() + ":" + name}), "wanted one image tagged " + name + ", got ");
         expect_error(run({"--oci", layout_.string() + ":" + name}), "it has the tags docker.io/library/one:12, docker.io/library/other:12");
+    }
+    // The whole name counts before what others end with.
+    const auto whole = [&](const std::string& name, const std::string& content) {
+        add_file(content, "x");
+        const std::string layer = add_layer(layout_);
+        return std::pair("{\"digest\": \"sha256:" + add_blob_of(layer) + "\", \"annotations\": "
+                             "{\"org.opencontainers.image.ref.name\": \"" + name + "\"}}",
+                         "{\"RepoTags\": [\"" + name + "\"], \"Layers\": [\"blobs/sha256/" + layer + "\"]}");
+    };
+    const auto here = whole("app:1", "here");
+    const auto there = whole("localhost:5000/app:1", "there");
+    std::ofstream(layout_ / "index.json") << "{\"manifests\": [" << there.first << ", " << here.first << ", " << manifests << "]}";
+    for (const bool of_docker : {false, true}) {
+        for (const std::string name : {"app:1", "localhost:5000/app:1"}) {
+            ASSERT_EQ(run({"--oci", layout_.string() + ":" + name}).status, 0) << name;
+            EXPECT_EQ(ImageReader(image("other")).find("here").has_value(), name == "app:1");
+        }
+        fs::remove(image("other"));
+        expect_error(run({"--oci", layout_}), of_docker ? "wanted one image, got 2" : "wanted one image, got 4");
+        fs::remove(layout_ / "index.json");
+        std::ofstream(layout_ / "manifest.json") << "[" << there.second << ", " << here.second << "]";
     }
 }
 

@@ -95,7 +95,9 @@ TEST_F(Targets, DeviceDax) {
     refused(dax + " /tools/tree", "--force overwrites it");
     sh("mkdir -p /tmp/a /tmp/b && mount -o bind /tmp/a /tmp/b");
     refused("/tmp/b/image /tmp/a", "the image /tmp/b/image would lie inside its source /tmp/a");
-    sh("umount /tmp/b");
+    sh("mkdir /tmp/a/t && mount -t tmpfs none /tmp/a/t"); // not below /tmp/b
+    made("/tmp/a/t/image /tmp/b");
+    sh("umount /tmp/a/t && umount /tmp/b");
     made("--force -x '*' " + dax + " /dev"); // where its name is, but not the image
     refused("--force --device " + dax + " /tools",
             dax + " has 33554432 bytes, the image needs more");
