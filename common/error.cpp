@@ -2,7 +2,6 @@
 #include "error.hpp"
 
 #include <algorithm>
-#include <cerrno>
 #include <cstring>
 
 #include <fmt/core.h>

@@ -162,13 +162,14 @@ private:
     {
         const std::uint64_t ino = dir.node.ino;
         const std::string shown = printable(name_of(entry));
-        const std::uint32_t hash = daxfs_name_hash(entry.name, entry.name_len);
-        if (entry.hash != hash)
-            bad(ino, fmt::format("entry {}: the hash {:#x} is not its name's", shown, entry.hash));
-        unless_unreadable([&] {  // as an entry beside it may be
-            if (entry.hash == hash && reader_.lookup(dir.node, name_of(entry)) != entry.ino)
+        const auto look_up = [&] {
+            if (reader_.lookup(dir.node, name_of(entry)) != entry.ino)
                 bad(ino, fmt::format("entry {}: a lookup does not find it", shown));
-        });
+        };
+        if (entry.hash != daxfs_name_hash(entry.name, entry.name_len))
+            bad(ino, fmt::format("entry {}: the hash {:#x} is not its name's", shown, entry.hash));
+        else
+            unless_unreadable(look_up);  // as an entry beside it may be
         Seen& child = seen_[entry.ino];
         if (entry.type != child.type)
             bad(ino, fmt::format("entry {}: type {} but inode {} has {}", shown, entry.type,

@@ -299,14 +299,13 @@ void refuse_image_inside_source(const Options& o, const std::string& directory, 
     const fs::path source = fs::canonical(directory, unknown);
     // A bind mount gives a directory another name, but does not have what is mounted below it. What cannot be
     // looked at is refused when it is opened.
-    const auto is_source = [&](const fs::path& above) {
-        struct stat here = {};
-        struct stat there = {};
-        return above == source || (fs::equivalent(above, directory, unknown) && stat(above.c_str(), &here) == 0 &&
-                                   stat(beside.c_str(), &there) == 0 && here.st_dev == there.st_dev);
-    };
+    struct stat of_source = {};
+    struct stat of_beside = {};
+    const bool may_be_bound = stat(directory.c_str(), &of_source) == 0 && stat(beside.c_str(), &of_beside) == 0 &&
+                              of_source.st_dev == of_beside.st_dev;
     for (fs::path above = beside;; above = above.parent_path()) {
-        if (is_source(above) && !filter.excludes_or_above(beside.lexically_relative(above).string()))
+        const bool is_source = above == source || (may_be_bound && fs::equivalent(above, directory, unknown));
+        if (is_source && !filter.excludes_or_above(beside.lexically_relative(above).string()))
             throw std::runtime_error(fmt::format("the image {} would lie inside its source {}: write it somewhere else",
                                                  printable(o.image), printable(directory)));
         if (above == above.parent_path())

@@ -7,6 +7,7 @@
 #include <array>
 #include <cctype>
 #include <filesystem>
+#include <functional>
 #include <stdexcept>
 
 #include <fmt/core.h>
@@ -159,17 +160,16 @@ std::string_view without_registry(std::string_view name)
     return name;
 }
 
-// Is "docker.io/library/debian:12" meant by "12", "debian:12" or itself?
-bool is_name(const std::string& name, const std::string& wanted)
-{
-    const std::string_view end = without_registry(wanted);
-    return without_registry(name) == end || name.ends_with(":" + wanted) || name.ends_with("/" + wanted);
-}
-
 // Nothing but the registry may be left out.
 bool is_whole_name(const std::string& name, const std::string& wanted)
 {
     return without_registry(name) == without_registry(wanted);
+}
+
+// Is "docker.io/library/debian:12" meant by "12", "debian:12" or itself?
+bool is_name(const std::string& name, const std::string& wanted)
+{
+    return is_whole_name(name, wanted) || name.ends_with(":" + wanted) || name.ends_with("/" + wanted);
 }
 
 // Where some are more exactly what is wanted, the others are not.
@@ -180,13 +180,27 @@ void prefer(std::vector<const Json*>& found, Predicate is_better)
         std::erase_if(found, [&](const Json* one) { return !is_better(one); });
 }
 
+using NamesOf = std::function<std::vector<std::string>(const Json& image)>;
+
+// Of the images those that the tag names; all without one.
+std::vector<const Json*> named(const Json& images, const std::string& tag, const NamesOf& names_of)
+{
+    std::vector<const Json*> found;
+    const auto has = [&](const Json* image, bool (*is)(const std::string&, const std::string&)) {
+        const std::vector<std::string> names = names_of(*image);
+        return std::any_of(names.begin(), names.end(), [&](const std::string& name) { return is(name, tag); });
+    };
+    for (const Json& image : images) {
+        if (has(&image, is_name) || tag.empty())
+            found.push_back(&image);
+    }
+    if (!tag.empty())
+        prefer(found, [&](const Json* image) { return has(image, is_whole_name); });
+    return found;
+}
+
 constexpr auto ref_name = "org.opencontainers.image.ref.name";  // may be the whole name or the tag
 constexpr auto containerd_name = "io.containerd.image.name";    // the whole name, if docker or containerd wrote it
-
-bool has_tag(const Json& descriptor, const std::string& tag)
-{
-    return is_name(annotation(descriptor, ref_name), tag) || is_name(annotation(descriptor, containerd_name), tag);
-}
 
 std::string tags_of(const Json& manifests)
 {
@@ -212,14 +226,8 @@ std::string platforms_of(const std::vector<const Json*>& manifests)
 const Json& choose(const std::string& name, const Json& manifests, const std::string& tag,
                    const std::string& platform)
 {
-    std::vector<const Json*> found;
-    for (const Json& one : manifests) {
-        if (tag.empty() || has_tag(one, tag))
-            found.push_back(&one);
-    }
-    prefer(found, [&](const Json* one) {
-        return !tag.empty() && (is_whole_name(annotation(*one, ref_name), tag) ||
-                                is_whole_name(annotation(*one, containerd_name), tag));
+    std::vector<const Json*> found = named(manifests, tag, [](const Json& one) {
+        return std::vector{annotation(one, ref_name), annotation(one, containerd_name)};
     });
     const std::vector<const Json*> tagged = found;
     const bool has_platforms = std::any_of(found.begin(), found.end(), [](const Json* one) { return !platform_of(*one).empty(); });
@@ -294,20 +302,11 @@ std::vector<OciLayer> layers_of_docker(BlobStore& blobs, const std::string& name
     const Json images = read_json(blobs, "manifest.json");
     if (!images.is_array())
         throw no_image(name, "manifest.json: wanted a list of images, got something else");
-    std::vector<const Json*> found;
-    for (const Json& image : images) {
-        const Json& tags = list_at(name, image, "RepoTags");
-        const bool meant = tag.empty() || std::any_of(tags.begin(), tags.end(), [&](const Json& one) {
-            return one.is_string() && is_name(one.get<std::string>(), tag);
-        });
-        if (meant)
-            found.push_back(&image);
-    }
-    prefer(found, [&](const Json* one) {
-        const Json& tags = list_at(name, *one, "RepoTags");
-        return !tag.empty() && std::any_of(tags.begin(), tags.end(), [&](const Json& of) {
-            return of.is_string() && is_whole_name(of.get<std::string>(), tag);
-        });
+    const std::vector<const Json*> found = named(images, tag, [&](const Json& image) {
+        std::vector<std::string> names;
+        for (const Json& one : list_at(name, image, "RepoTags"))
+            names.push_back(one.is_string() ? one.get<std::string>() : "");
+        return names;
     });
     if (found.size() != 1)
         throw no_image(name, fmt::format("wanted one image{}, got {}: name one as {}:TAG",
