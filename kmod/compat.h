@@ -1,20 +1,73 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What differs between the kernels this module builds for: 6.1 to 6.14.
- * The only place that looks at the kernel's version.
+ * What differs between the kernels this module builds for: 6.1 to 6.14 and 7.3.
+ * The only place that looks at the kernel's version. Tested are 6.1, 6.12 and
+ * 7.3; what stands between them here was read in the history of the functions.
  */
 #ifndef DAXFS_COMPAT_H
 #define DAXFS_COMPAT_H
 
-#ifndef CONFIG_X86_64
-#error "daxfs is for x86-64: load_word() and check_phys() know no other"
-#endif
-
 #include <linux/dax.h>
 #include <linux/fs.h>
+#include <linux/memremap.h>
 #include <linux/mm.h>
-#include <linux/pfn_t.h>
 #include <linux/version.h>
+
+/*
+ * 6.15 counts the references of pages of DAX, 6.17 drops the entries that had
+ * none, and only 7.3 lets modules make and take apart folios of such pages.
+ */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 15, 0)
+#define DAXFS_DEVMAP_ENTRIES
+#elif LINUX_VERSION_CODE < KERNEL_VERSION(7, 3, 0)
+#error "daxfs knows the kernels 6.1 to 6.14 and 7.3 and later"
+#endif
+
+#ifdef DAXFS_DEVMAP_ENTRIES
+#include <linux/pfn_t.h>
+#include <linux/swap.h>
+#include <linux/swapops.h>
+#include <linux/userfaultfd_k.h>
+
+/* A debugger's write looks for no page behind them, see needs_page(). */
+#define DAXFS_ENTRIES_HIDE_PAGES	1
+#define daxfs_pmd_is_leaf(pmd)	(pmd_trans_huge(pmd) || pmd_devmap(pmd))
+
+typedef pfn_t daxfs_dax_pfn;
+#define daxfs_dax_pfn_nr(pfn)	pfn_t_to_pfn(pfn)
+#define daxfs_inode_state(inode) READ_ONCE((inode)->i_state)
+#define daxfs_zero_pfn(addr)	my_zero_pfn(addr)
+#define daxfs_get_pagemap(pfn)	get_dev_pagemap(pfn, NULL)
+#define daxfs_pte_protect(pte)	pte_mkuffd_wp(pte)
+
+static inline bool daxfs_pte_wp_marker(pte_t pte)
+{
+	return pte_marker_uffd_wp(pte);
+}
+#else
+#include <linux/hex.h>
+#include <linux/leafops.h>
+
+#define DAXFS_ENTRIES_HIDE_PAGES	0
+#define daxfs_pmd_is_leaf(pmd)	pmd_leaf(pmd)
+/* A device-dax can be claimed as a whole. */
+#define DAXFS_CLAIMS_DEVICE_DAX
+
+typedef unsigned long daxfs_dax_pfn;
+#define daxfs_dax_pfn_nr(pfn)	(pfn)
+#define daxfs_inode_state(inode) inode_state_read_once(inode)
+#define daxfs_zero_pfn(addr)	zero_pfn(addr)
+#define daxfs_get_pagemap(pfn)	get_dev_pagemap(pfn)
+#define daxfs_pte_protect(pte)	pte_mkuffd(pte)
+
+static inline bool daxfs_pte_wp_marker(pte_t pte)
+{
+	return pte_is_uffd_wp_marker(pte);
+}
+
+/* As in mm/internal.h, which modules do not see. */
+#define DAXFS_ENTIRELY_MAPPED	0x800000
+#endif
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 2, 0)
 /* Exporters take their own locks. */
@@ -37,6 +90,8 @@ static inline void vm_flags_set(struct vm_area_struct *vma, vm_flags_t flags)
 	vma->vm_flags |= flags;
 }
 #else
+#include <linux/filelock.h>
+
 #define daxfs_idmap		struct mnt_idmap
 #endif
 
@@ -44,9 +99,12 @@ static inline void vm_flags_set(struct vm_area_struct *vma, vm_flags_t flags)
 #define copy_splice_read	generic_file_splice_read
 #endif
 
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 6, 0)
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 7, 0)
 /* Was what happened without one. */
 #define generic_encode_ino32_fh	NULL
+#endif
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 6, 0)
 #define daxfs_fillattr(idmap, mask, inode, stat) \
 	generic_fillattr(idmap, inode, stat)
 /* A fault of a size, before it became a fault of an order. */
@@ -61,12 +119,29 @@ static inline void vm_flags_set(struct vm_area_struct *vma, vm_flags_t flags)
 #define DAXFS_FAULT_PTE		0
 #endif
 
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 8, 0)
-static inline pte_t pte_next_pfn(pte_t pte)
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 6, 0)
+static inline void set_ptes(struct mm_struct *mm, unsigned long addr,
+			    pte_t *ptep, pte_t pte, unsigned int nr)
 {
 	/* x86 inverts the frame in entries that nobody may use. */
-	return __pte(pte_val(pte) +
-		     (__pte_needs_invert(pte_val(pte)) ? -PAGE_SIZE : PAGE_SIZE));
+	unsigned long step = __pte_needs_invert(pte_val(pte)) ? -PAGE_SIZE : PAGE_SIZE;
+
+	for (; nr; nr--, ptep++, addr += PAGE_SIZE, pte = __pte(pte_val(pte) + step))
+		set_pte_at(mm, addr, ptep, pte);
+}
+#endif
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 5, 0)
+/* The device of a mount going away was told to nobody. */
+#define DAXFS_SHUTDOWN(function)
+#else
+#define DAXFS_SHUTDOWN(function)	.shutdown = (function),
+#endif
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 9, 0)
+static inline void super_set_uuid(struct super_block *sb, const u8 *uuid, unsigned int len)
+{
+	memcpy(&sb->s_uuid, uuid, len);
 }
 #endif
 

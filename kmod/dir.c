@@ -108,17 +108,21 @@ static bool emit_batch(struct dir_context *ctx, const struct daxfs_dir_batch *ba
 
 static int emit_entries(struct inode *dir, struct dir_context *ctx)
 {
-	const struct daxfs_image *image = &DAXFS_SB(dir->i_sb)->image;
 	const struct daxfs_node *node = &DAXFS_I(dir)->node;
+	struct daxfs_sb_info *sbi = DAXFS_SB(dir->i_sb);
 	struct daxfs_dir_batch batch __uninitialized;
 	struct daxfs_err err;
-	int ret;
+	int ret, id;
 
 	if (ctx->pos == 2)
 		WRITE_ONCE(DAXFS_I(dir)->next, 0);
 	while (ctx->pos - 2 < node->count) {
-		ret = daxfs_dir_read(image, node, ctx->pos - 2, DAXFS_BATCH_ENTRIES,
+		if (!daxfs_enter(sbi, &id))
+			return -EIO;
+		ret = daxfs_dir_read(&sbi->image, node, ctx->pos - 2, DAXFS_BATCH_ENTRIES,
 				     &batch, &err);
+		/* The reader's memory is written outside: it may make us wait. */
+		daxfs_exit(sbi, id);
 		if (ret == -EUCLEAN)
 			daxfs_report(dir->i_sb, &err);
 		if (ret)
@@ -131,23 +135,16 @@ static int emit_entries(struct inode *dir, struct dir_context *ctx)
 
 static int daxfs_iterate(struct file *file, struct dir_context *ctx)
 {
-	struct inode *dir = file_inode(file);
-	struct daxfs_sb_info *sbi = DAXFS_SB(dir->i_sb);
-	int ret, id;
-
 	if (!dir_emit_dots(file, ctx))
 		return 0;
-	if (!daxfs_enter(sbi, &id))
-		return -EIO;
-	ret = emit_entries(dir, ctx);
-	daxfs_exit(sbi, id);
-	return ret;
+	return emit_entries(file_inode(file), ctx);
 }
 
 const struct file_operations daxfs_dir_operations = {
 	.llseek		= generic_file_llseek,
 	.read		= generic_read_dir,
 	.iterate_shared	= daxfs_iterate,
+	.setlease	= generic_setlease,
 };
 
 const struct inode_operations daxfs_dir_inode_operations = {

@@ -2,57 +2,39 @@
 /*
  * Page faults: map ahead. One fault maps 2 MiB by one entry where file, address
  * and memory are aligned alike, else as many 4 KiB entries as mapping and file
- * have in that window; a private write one page, since it is the one that copies.
+ * have in that window; the first fault in an empty window a part of them, since
+ * it may be the only one. A private write gets a copy of one page.
  *
- * A 2 MiB entry and a page table never compete for a window: which of the two
- * it gets follows from mapping and inode alone (see can_map_huge()).
+ * What an entry is like depends on memory and kernel, see entries.h.
  */
+#include <linux/hash.h>
 #include <linux/mm.h>
-#include <linux/uaccess.h>
+#include <linux/oom.h>
 #include <linux/pagemap.h>
+#include <linux/uaccess.h>
 
 #include "daxfs.h"
+#include "entries.h"
 #include "trace.h"
 
-/* What one fault looks at. */
-struct daxfs_fault {
-	struct vm_fault *vmf;
-	struct inode *inode;
-	struct daxfs_sb_info *sbi;
-	const struct daxfs_node *node;
-	struct daxfs_err err;
-};
+/* What the first fault in an empty 2 MiB window maps at most, and aligned to that. */
+#define FIRST_BYTES	SZ_256K
 
-/* A run of entries of one page table. */
-struct daxfs_fill {
-	struct mm_struct *mm;
-	pte_t pte;		/* the first one */
-	unsigned long pages;
-	bool hole;		/* all are the zero page */
-};
+/* A page table that is taken away while we fill it is no lack of memory: so often. */
+#define FILL_TRIES	3
 
-/* Called for the first entry, fills them all: they lie one after the other. */
-static int fill_ptes(pte_t *ptep, unsigned long addr, void *data)
+/*
+ * A 2 MiB entry and a page table must not compete for a window: the core warns
+ * of the one where it wants the other. Whoever puts in either holds its lock.
+ */
+static struct mutex window_locks[16];
+
+static struct mutex *lock_window(const struct vm_fault *vmf)
 {
-	const struct daxfs_fill *fill = data;
-	pte_t *end = ptep + fill->pages, pte = fill->pte;
-	bool hole = fill->hole;
+	struct mutex *lock = &window_locks[hash_ptr(vmf->pmd, ilog2(ARRAY_SIZE(window_locks)))];
 
-	for (; ptep < end; ptep++, addr += PAGE_SIZE) {
-		if (likely(pte_none(*ptep)))
-			set_pte_at(fill->mm, addr, ptep, pte);
-		if (likely(!hole))
-			pte = pte_next_pfn(pte);
-	}
-	return 0;
-}
-
-/* An entry for a frame; a device's page is found by get_user_pages, others not. */
-static pte_t make_pte(unsigned long pfn, pgprot_t prot, bool has_page)
-{
-	pte_t pte = pfn_pte(pfn, prot);
-
-	return has_page ? pte_mkdevmap(pte) : pte_mkspecial(pte);
+	mutex_lock(lock);
+	return lock;
 }
 
 static pgoff_t file_pages(const struct daxfs_node *node)
@@ -67,34 +49,58 @@ static vm_fault_t bad_image(struct daxfs_fault *fault, int ret)
 	return ret == -ENOMEM ? VM_FAULT_OOM : VM_FAULT_SIGBUS;
 }
 
+/* Fill a run of entries in one 2 MiB window, whose lock is held. */
+static int fill_run(struct daxfs_fault *fault, unsigned long addr, unsigned long pfn,
+		    unsigned long pages, bool hole)
+{
+	struct vm_area_struct *vma = fault->vmf->vma;
+	struct daxfs_region *region = &fault->sbi->region;
+
+	if (hole)
+		return daxfs_fill_special(vma, addr, pfn, pages, true);
+	if (region->has_pages)
+		return daxfs_fill_pages(region, vma, addr, pfn, pages);
+	return daxfs_fill_special(vma, addr, pfn, pages, false);
+}
+
+static int fill_window(struct daxfs_fault *fault, unsigned long addr, unsigned long pfn,
+		       unsigned long pages, bool hole)
+{
+	struct mutex *lock = lock_window(fault->vmf);
+	int tries, ret = -ENOMEM;
+
+	for (tries = 0; tries < FILL_TRIES && ret == -ENOMEM; tries++) {
+		/* It has got a 2 MiB entry meanwhile, and so what is asked for. */
+		ret = daxfs_pmd_is_leaf(READ_ONCE(*fault->vmf->pmd)) ? 0 :
+		      fill_run(fault, addr, pfn, pages, hole);
+	}
+	mutex_unlock(lock);
+	return ret;
+}
+
 /* Fill the entries of [start, end), in one 2 MiB window, file page first at start. */
 static vm_fault_t map_range(struct daxfs_fault *fault, unsigned long start,
 			    unsigned long end, pgoff_t first)
 {
-	struct vm_area_struct *vma = fault->vmf->vma;
 	struct daxfs_region *region = &fault->sbi->region;
 	struct daxfs_map map;
 	int ret;
 
 	while (start < end) {
-		struct daxfs_fill fill = { .mm = vma->vm_mm };
-		unsigned long pages, pfn;
+		unsigned long pages, run, pfn;
 
 		ret = daxfs_file_map(&fault->sbi->image, fault->node,
 				     (u64)first << PAGE_SHIFT, &map, &fault->err);
 		if (ret)
 			return bad_image(fault, ret);
-		fill.hole = map.hole;
-		fill.pages = min_t(u64, PAGE_ALIGN(map.len), end - start) >> PAGE_SHIFT;
-		pfn = my_zero_pfn(start);
+		run = min_t(u64, PAGE_ALIGN(map.len), end - start) >> PAGE_SHIFT;
+		pfn = daxfs_zero_pfn(start);
 		if (!map.hole)
-			fill.pages = daxfs_region_run(region, map.off, fill.pages, &pfn);
-		if (!fill.pages && first == fault->vmf->pgoff)
+			run = daxfs_region_run(region, map.off, run, &pfn);
+		if (!run && first == fault->vmf->pgoff)
 			return VM_FAULT_HWPOISON;
-		pages = max(fill.pages, 1UL);
-		fill.pte = make_pte(pfn, vma->vm_page_prot, region->has_pages && !map.hole);
-		ret = fill.pages ? apply_to_page_range(fill.mm, start, PAGE_SIZE,
-						       fill_ptes, &fill) : 0;
+		pages = max(run, 1UL);
+		ret = run ? fill_window(fault, start, pfn, run, map.hole) : 0;
 		if (ret)
 			return bad_image(fault, ret);
 		start += pages << PAGE_SHIFT;
@@ -110,18 +116,18 @@ static vm_fault_t map_page(struct daxfs_fault *fault)
 	return map_range(fault, start, start + PAGE_SIZE, fault->vmf->pgoff);
 }
 
-/* All of the fault's 2 MiB window that the mapping and the file have. */
-static vm_fault_t map_window(struct daxfs_fault *fault)
+/* What of the fault's aligned @bytes the mapping and the file have. */
+static vm_fault_t map_around(struct daxfs_fault *fault, unsigned long bytes)
 {
 	struct vm_fault *vmf = fault->vmf;
 	struct vm_area_struct *vma = vmf->vma;
-	unsigned long start = max(vmf->address & PMD_MASK, vma->vm_start);
-	unsigned long end = min((vmf->address | ~PMD_MASK) + 1, vma->vm_end);
+	unsigned long start = max(vmf->address & -bytes, vma->vm_start);
+	unsigned long end = min((vmf->address | (bytes - 1)) + 1, vma->vm_end);
 	pgoff_t first = linear_page_index(vma, start);
 	pgoff_t left = file_pages(fault->node) - first;
 	vm_fault_t ret;
 
-	if (end - start > left << PAGE_SHIFT)
+	if ((end - start) >> PAGE_SHIFT > left)
 		end = start + (left << PAGE_SHIFT);
 	trace_daxfs_fault(fault->inode, start, (end - start) >> PAGE_SHIFT, 0);
 	ret = map_range(fault, start, end, first);
@@ -131,51 +137,71 @@ static vm_fault_t map_window(struct daxfs_fault *fault)
 	return ret;
 }
 
-/*
- * Can the fault's window be one 2 MiB entry? The answer is the same for every
- * fault in it while the mapping stays as it is.
- */
+static vm_fault_t map_window(struct daxfs_fault *fault)
+{
+	return map_around(fault, pmd_none(READ_ONCE(*fault->vmf->pmd)) ? FIRST_BYTES : PMD_SIZE);
+}
+
+/* Can the fault's window be one 2 MiB entry, of frames from *pfn on? */
 static bool can_map_huge(struct daxfs_fault *fault, unsigned long *pfn)
 {
+	const unsigned long pages = PMD_SIZE >> PAGE_SHIFT;
+	struct daxfs_region *region = &fault->sbi->region;
 	struct vm_fault *vmf = fault->vmf;
 	struct vm_area_struct *vma = vmf->vma;
 	unsigned long start = vmf->address & PMD_MASK;
 	pgoff_t first;
+	u64 off;
 
-	if (start < vma->vm_start || start + PMD_SIZE > vma->vm_end)
+	if (!region->has_pages || start < vma->vm_start || start + PMD_SIZE > vma->vm_end)
 		return false;
 	first = linear_page_index(vma, start);
-	if (first + (PMD_SIZE >> PAGE_SHIFT) > file_pages(fault->node))
+	if (first + pages > file_pages(fault->node))
 		return false;
 	/* Extents are read each time, and may not be what they were. */
-	if (fault->node->layout != DAXFS_LAYOUT_FLAT || !fault->sbi->region.plain)
+	if (fault->node->layout != DAXFS_LAYOUT_FLAT)
 		return false;
-	*pfn = fault->sbi->region.pfn + (fault->node->data >> PAGE_SHIFT) + first;
-	/* The core takes what is below such an entry for pages, PAGE_TABLE_CHECK always. */
-	if (!fault->sbi->region.has_pages && (!(vma->vm_flags & VM_PFNMAP) || pfn_valid(*pfn)))
-		return false;
-	return IS_ALIGNED(*pfn, PMD_SIZE >> PAGE_SHIFT);
+	off = fault->node->data + ((u64)first << PAGE_SHIFT);
+	return IS_ALIGNED(region->pfn + (off >> PAGE_SHIFT), pages) &&
+	       daxfs_region_run(region, off, pages, pfn) == pages;
 }
 
-static bool begin_fault(struct daxfs_fault *fault, struct vm_fault *vmf)
+static vm_fault_t map_huge(struct daxfs_fault *fault, unsigned long pfn)
+{
+	struct mutex *lock = lock_window(fault->vmf);
+	vm_fault_t ret;
+
+	trace_daxfs_fault(fault->inode, fault->vmf->address & PMD_MASK,
+			  PMD_SIZE >> PAGE_SHIFT, PMD_SHIFT - PAGE_SHIFT);
+	ret = daxfs_fill_huge(&fault->sbi->region, fault->vmf, pfn);
+	mutex_unlock(lock);
+	return ret;
+}
+
+static bool begin_fault(struct daxfs_fault *fault, struct vm_fault *vmf, int *id)
 {
 	fault->vmf = vmf;
 	fault->inode = file_inode(vmf->vma->vm_file);
 	fault->sbi = DAXFS_SB(fault->inode->i_sb);
 	fault->node = &DAXFS_I(fault->inode)->node;
-	return vmf->pgoff < file_pages(fault->node);
+	/* Nothing is added to what the killer of this process takes away. */
+	return vmf->pgoff < file_pages(fault->node) &&
+	       !check_stable_address_space(vmf->vma->vm_mm) &&
+	       daxfs_enter(fault->sbi, id);
 }
 
 /*
  * A debugger's write to a private page that is mapped already copies it by its
- * struct page. The core looks for none behind the entries made here and would
- * copy from the debugger's own memory: who may be debugged gets page by page.
+ * struct page. Kernels look for none behind a device-map entry and copy from the
+ * debugger's own memory: who may be debugged gets page by page there.
  */
-static bool needs_page(const struct vm_fault *vmf)
+static bool needs_page(const struct daxfs_fault *fault)
 {
-	return vmf->cow_page ||
-	       ((vmf->vma->vm_flags & VM_MAYWRITE) &&
-		(unlikely(current->ptrace) || unlikely(vmf->flags & FAULT_FLAG_REMOTE)));
+	const struct vm_fault *vmf = fault->vmf;
+
+	return DAXFS_ENTRIES_HIDE_PAGES && fault->sbi->region.has_pages &&
+	       (vmf->vma->vm_flags & VM_MAYWRITE) &&
+	       (unlikely(current->ptrace) || unlikely(vmf->flags & FAULT_FLAG_REMOTE));
 }
 
 /*
@@ -186,29 +212,26 @@ static vm_fault_t daxfs_huge_fault(struct vm_fault *vmf, daxfs_fault_order order
 {
 	struct daxfs_fault fault;
 	unsigned long pfn;
-	vm_fault_t ret;
-	u64 flags;
+	vm_fault_t ret = VM_FAULT_FALLBACK;
 	int id;
 
 	/* A write to a private mapping copies one page: not here. */
-	if (order != DAXFS_FAULT_PMD || (vmf->flags & FAULT_FLAG_WRITE) || needs_page(vmf))
-		return VM_FAULT_FALLBACK;
-	if (!begin_fault(&fault, vmf) || !daxfs_enter(fault.sbi, &id))
+	if (order != DAXFS_FAULT_PMD || (vmf->flags & FAULT_FLAG_WRITE))
+		return ret;
+	if (!begin_fault(&fault, vmf, &id))
 		return VM_FAULT_SIGBUS;
-	if (can_map_huge(&fault, &pfn)) {
-		trace_daxfs_fault(fault.inode, vmf->address & PMD_MASK,
-				  PMD_SIZE >> PAGE_SHIFT, PMD_SHIFT - PAGE_SHIFT);
-		flags = fault.sbi->region.has_pages ? PFN_DEV | PFN_MAP : PFN_DEV;
-		ret = vmf_insert_pfn_pmd(vmf, __pfn_to_pfn_t(pfn, flags), false);
-	} else {
-		ret = map_window(&fault);
+	if (!needs_page(&fault)) {
+		if (can_map_huge(&fault, &pfn))
+			ret = map_huge(&fault, pfn);
+		if (ret == VM_FAULT_FALLBACK)
+			ret = map_window(&fault);
 	}
 	daxfs_exit(fault.sbi, id);
 	return ret;
 }
 
-/* One page of the file, for the core to copy for a write, or to map and count. */
-static vm_fault_t give_page(struct daxfs_fault *fault)
+/* One page of the file; to is where the core wants its copy, else it maps the page. */
+static vm_fault_t give_page(struct daxfs_fault *fault, struct page *to)
 {
 	struct vm_fault *vmf = fault->vmf;
 	struct daxfs_region *region = &fault->sbi->region;
@@ -220,30 +243,42 @@ static vm_fault_t give_page(struct daxfs_fault *fault)
 			     (u64)vmf->pgoff << PAGE_SHIFT, &map, &fault->err);
 	if (ret)
 		return bad_image(fault, ret);
-	if (map.hole || !(region->has_pages || vmf->cow_page))
+	if (map.hole && !to)
 		return map_page(fault);
-	if (!daxfs_region_run(region, map.off, 1, &pfn))
+	if (!map.hole && !daxfs_region_run(region, map.off, 1, &pfn))
 		return VM_FAULT_HWPOISON;
-	/* Where the core finds no page to copy from, it gets the copy. */
-	vmf->page = region->has_pages ? pfn_to_page(pfn) : vmf->cow_page;
-	if (!region->has_pages &&
-	    copy_mc_to_kernel(page_address(vmf->page), region->base + map.off, PAGE_SIZE))
+	/*
+	 * The core copies when the region has been left: it gets what it would
+	 * copy to, with the copy in it.
+	 */
+	if (to && map.hole)
+		clear_highpage(to);
+	else if (to && copy_mc_to_kernel(page_address(to), region->base + map.off, PAGE_SIZE))
 		return VM_FAULT_HWPOISON;
+	vmf->page = to ? to : pfn_to_page(pfn);
 	get_page(vmf->page);
+	/* The region does not go while a page of it is held. */
+	if (!to)
+		daxfs_region_mark_mapped(region, pfn, 1);
 	return 0;
 }
 
 static vm_fault_t daxfs_fault(struct vm_fault *vmf)
 {
 	struct daxfs_fault fault;
+	unsigned long pfn;
 	vm_fault_t ret;
 	int id;
 
-	if (!begin_fault(&fault, vmf) || !daxfs_enter(fault.sbi, &id))
+	if (!begin_fault(&fault, vmf, &id))
 		return VM_FAULT_SIGBUS;
-	if (needs_page(vmf))
-		ret = give_page(&fault);
+	if (vmf->cow_page || needs_page(&fault))
+		ret = give_page(&fault, vmf->cow_page);
+	else if (pmd_none(READ_ONCE(*vmf->pmd)) && can_map_huge(&fault, &pfn))
+		ret = map_huge(&fault, pfn);
 	else
+		ret = map_window(&fault);
+	if (ret == VM_FAULT_FALLBACK)
 		ret = map_window(&fault);
 	daxfs_exit(fault.sbi, id);
 	return ret;
@@ -258,10 +293,55 @@ static vm_fault_t daxfs_map_pages(struct vm_fault *vmf, pgoff_t start, pgoff_t e
 	return 0;
 }
 
+static int peek(struct daxfs_fault *fault, u64 pos, void *buf, int len)
+{
+	struct daxfs_map map;
+	int ret;
+
+	ret = daxfs_file_map(&fault->sbi->image, fault->node, pos, &map, &fault->err);
+	if (ret == -EUCLEAN)
+		daxfs_report(fault->inode->i_sb, &fault->err);
+	if (ret)
+		return ret;
+	len = min_t(u64, len, map.len);
+	if (map.hole) {
+		memset(buf, 0, len);
+		return len;
+	}
+	len = daxfs_region_good(&fault->sbi->region, map.off, len);
+	if (!len || copy_mc_to_kernel(buf, fault->sbi->region.base + map.off, len))
+		return -EIO;
+	return len;
+}
+
+/* What a debugger reads where there are no pages to be had. */
+static int daxfs_access(struct vm_area_struct *vma, unsigned long addr, void *buf,
+			int len, int write)
+{
+	u64 pos = ((u64)linear_page_index(vma, addr) << PAGE_SHIFT) + offset_in_page(addr);
+	struct vm_fault vmf = { .vma = vma, .pgoff = pos >> PAGE_SHIFT };
+	struct daxfs_fault fault;
+	int done = 0, ret = 1, id;
+
+	if (write || !begin_fault(&fault, &vmf, &id))
+		return -EIO;
+	/* Behind the end of the file are zeros, to the end of its page. */
+	len = min_t(u64, len, PAGE_ALIGN(fault.node->size) - pos);
+	memset(buf, 0, len);
+	while (done < len && pos + done < fault.node->size && ret > 0) {
+		ret = peek(&fault, pos + done, buf + done,
+			   min_t(u64, len - done, fault.node->size - pos - done));
+		done += max(ret, 0);
+	}
+	daxfs_exit(fault.sbi, id);
+	return ret > 0 ? len : done ? done : ret;
+}
+
 static const struct vm_operations_struct daxfs_vm_ops = {
 	.fault		= daxfs_fault,
 	.huge_fault	= daxfs_huge_fault,
 	.map_pages	= daxfs_map_pages,
+	.access		= daxfs_access,
 };
 
 /**
@@ -284,4 +364,13 @@ int daxfs_file_mmap(struct file *file, struct vm_area_struct *vma)
 	if (sbi->region.write_combined)
 		vma->vm_page_prot = pgprot_writecombine(vma->vm_page_prot);
 	return 0;
+}
+
+/** daxfs_fault_init - once, before the first mount */
+void daxfs_fault_init(void)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(window_locks); i++)
+		mutex_init(&window_locks[i]);
 }

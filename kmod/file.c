@@ -3,81 +3,114 @@
 #include <linux/fs.h>
 #include <linux/sched/signal.h>
 #include <linux/splice.h>
+#include <linux/uaccess.h>
 #include <linux/uio.h>
 
 #include "daxfs.h"
 
-/* Copy what of the file lies at pos, up to want bytes; short on a fault. */
-static ssize_t copy_run(struct daxfs_sb_info *sbi, const struct daxfs_node *node,
-			u64 pos, u64 want, struct iov_iter *to,
-			struct daxfs_err *err)
+/* A stay inside the region is no longer than for so many bytes. */
+#define COPY_BYTES	SZ_1M
+
+/* Inside the region: copy what of the file lies at pos, up to want bytes. */
+static noinline ssize_t copy_run(struct inode *inode, u64 pos, u64 want, struct iov_iter *to)
 {
+	struct daxfs_sb_info *sbi = DAXFS_SB(inode->i_sb);
+	struct daxfs_err err;
 	struct daxfs_map map;
 	int ret;
 
-	ret = daxfs_file_map(&sbi->image, node, pos, &map, err);
+	ret = daxfs_file_map(&sbi->image, &DAXFS_I(inode)->node, pos, &map, &err);
+	if (unlikely(ret == -EUCLEAN))
+		daxfs_report(inode->i_sb, &err);
 	if (unlikely(ret))
 		return ret;
 	want = min(want, map.len);
-	if (unlikely(map.hole))
+	if (map.hole)
 		return iov_iter_zero(want, to);
-	if (unlikely(!READ_ONCE(sbi->region.plain))) {
-		want = daxfs_region_good(&sbi->region, map.off, want);
-		if (!want)
-			return -EIO;
-	}
-	return _copy_mc_to_iter(sbi->image.base + map.off, want, to);
+	want = daxfs_region_good(&sbi->region, map.off, want);
+	return want ? _copy_mc_to_iter(sbi->image.base + map.off, want, to) : -EIO;
 }
 
-/* Run by run, as long as it goes well: bytes copied, or an error. */
-static noinline ssize_t copy_runs(struct inode *inode, u64 pos, u64 left,
-				  struct iov_iter *to)
+/*
+ * Copy up to want bytes without waiting for the reader's memory: fewer where it
+ * is not there, or where ours fails.
+ */
+static __always_inline ssize_t copy_some(struct inode *inode, u64 pos, u64 want,
+					 struct iov_iter *to)
 {
-	const struct daxfs_node *node = &DAXFS_I(inode)->node;
 	struct daxfs_sb_info *sbi = DAXFS_SB(inode->i_sb);
-	struct daxfs_err err;
-	ssize_t done = 0, ret;
+	const struct daxfs_node *node = &DAXFS_I(inode)->node;
+	ssize_t ret;
+	int id;
 
-	while (left) {
-		ret = copy_run(sbi, node, pos, left, to, &err);
-		if (unlikely(ret == -EUCLEAN))
-			daxfs_report(inode->i_sb, &err);
-		if (unlikely(ret <= 0))
-			return done ? done : ret;
-		done += ret;
-		pos += ret;
-		left -= ret;
-	}
-	return done;
+	if (unlikely(!daxfs_enter(sbi, &id)))
+		return -EIO;
+	pagefault_disable();
+	/* Nearly every file is contiguous, checked when its inode was read. */
+	if (likely(node->layout == DAXFS_LAYOUT_FLAT && READ_ONCE(sbi->region.plain)))
+		ret = _copy_mc_to_iter(sbi->image.base + node->data + pos, want, to);
+	else
+		ret = copy_run(inode, pos, want, to);
+	pagefault_enable();
+	daxfs_exit(sbi, id);
+	return ret;
+}
+
+/* Can the byte at pos be read at all? */
+static bool can_read(struct inode *inode, u64 pos)
+{
+	struct kvec vec = { .iov_len = 1 };
+	struct iov_iter to;
+	u8 byte;
+
+	vec.iov_base = &byte;
+	iov_iter_kvec(&to, ITER_DEST, &vec, 1, 1);
+	return copy_some(inode, pos, 1, &to) == 1;
+}
+
+/* Outside the region: make what a copy stopped at be there. 0, or why it cannot be. */
+static noinline int make_room(struct inode *inode, struct kiocb *iocb, u64 pos, u64 want,
+			      struct iov_iter *to)
+{
+	if (!can_read(inode, pos))
+		return -EIO;
+	if (iocb->ki_flags & IOCB_NOWAIT)
+		return -EAGAIN;
+	if (fatal_signal_pending(current))
+		return -EINTR;
+	return fault_in_iov_iter_writeable(to, want) == want ? -EFAULT : 0;
 }
 
 static ssize_t daxfs_read_iter(struct kiocb *iocb, struct iov_iter *to)
 {
 	struct inode *inode = file_inode(iocb->ki_filp);
-	struct daxfs_sb_info *sbi = DAXFS_SB(inode->i_sb);
-	const struct daxfs_node *node = &DAXFS_I(inode)->node;
-	ssize_t done = 0;
-	u64 pos, left;
-	int id;
+	const u64 start = iocb->ki_pos, size = DAXFS_I(inode)->node.size;
+	u64 pos = start, end, want;
+	ssize_t ret = 0;
 
-	id = srcu_read_lock(&daxfs_srcu);
-	pos = iocb->ki_pos;
-	if (likely(pos < node->size)) {
-		left = node->size - pos;
-		/* Nearly every file lies in a row, checked when its inode was read. */
-		if (likely(node->layout == DAXFS_LAYOUT_FLAT && READ_ONCE(sbi->region.plain)))
-			done = _copy_mc_to_iter(sbi->image.base + node->data + pos, left, to);
-		else if (READ_ONCE(sbi->region.gone))
-			done = -EIO;
-		else
-			done = copy_runs(inode, pos, min_t(u64, left, iov_iter_count(to)), to);
+	if (unlikely(start >= size))
+		return 0;
+	end = start + min_t(u64, size - start, iov_iter_count(to));
+	while (pos < end) {
+		want = min_t(u64, end - pos, COPY_BYTES);
+		ret = copy_some(inode, pos, want, to);
+		if (likely(ret == want)) {
+			pos += want;
+			if (likely(pos == end))
+				break;
+			cond_resched();
+			ret = fatal_signal_pending(current) ? -EINTR : 0;
+		} else if (ret >= 0) {
+			pos += ret;
+			ret = make_room(inode, iocb, pos, min_t(u64, end - pos, COPY_BYTES), to);
+		}
+		if (unlikely(ret))
+			break;
 	}
-	srcu_read_unlock(&daxfs_srcu, id);
-	if (likely(done > 0))
-		iocb->ki_pos += done;
-	else if (!done && iov_iter_count(to) && iocb->ki_pos < i_size_read(inode))
-		return -EFAULT;
-	return done;
+	if (likely(pos > start))
+		ret = pos - start;
+	iocb->ki_pos = pos;
+	return ret;
 }
 
 /* The next byte from pos on that is (or is not) in a hole; the size at the end. */
@@ -132,10 +165,26 @@ loff_t daxfs_llseek(struct file *file, loff_t offset, int whence)
 	return vfs_setpos(file, offset, inode->i_sb->s_maxbytes);
 }
 
+/**
+ * daxfs_file_open - what readers may ask for
+ * @inode: a regular file
+ * @file: of it
+ *
+ * Return: 0 or an error
+ */
+int daxfs_file_open(struct inode *inode, struct file *file)
+{
+	/* A read never waits for a device, and is direct always. */
+	file->f_mode |= FMODE_NOWAIT | FMODE_CAN_ODIRECT;
+	return generic_file_open(inode, file);
+}
+
 const struct file_operations daxfs_file_operations = {
+	.open			= daxfs_file_open,
 	.llseek			= daxfs_llseek,
 	.read_iter		= daxfs_read_iter,
 	.splice_read		= copy_splice_read,
 	.mmap			= daxfs_file_mmap,
 	.get_unmapped_area	= thp_get_unmapped_area,
+	.setlease		= generic_setlease,
 };

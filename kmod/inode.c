@@ -33,9 +33,18 @@ static const struct inode_operations daxfs_symlink_inode_operations = {
 	.listxattr	= daxfs_listxattr,
 };
 
-/* DAX has no pages to write back; direct I/O is what it always does. */
+/*
+ * Nothing is ever in the page cache. Who puts a page there to have it read calls
+ * this without a look whether it is: /proc/PID/maps does for a build ID.
+ */
+static int daxfs_read_folio(struct file *file, struct folio *folio)
+{
+	folio_unlock(folio);
+	return -EIO;
+}
+
 static const struct address_space_operations daxfs_aops = {
-	.direct_IO	= noop_direct_IO,
+	.read_folio	= daxfs_read_folio,
 };
 
 /* The target is kept with the inode, so that following it costs nothing. */
@@ -107,6 +116,7 @@ static __always_inline int fill_inode(struct inode *inode,
 	info->node = loaded->node;
 	info->parent = le32_to_cpu(raw->parent);
 	info->next = 0;
+	info->owned = false;
 	inode->i_mode = le16_to_cpu(raw->mode);
 	set_owner(inode, le32_to_cpu(raw->uid), le32_to_cpu(raw->gid));
 	if (raw->nlink != cpu_to_le32(1))	/* as a new inode has it */
@@ -122,57 +132,16 @@ static __always_inline int fill_inode(struct inode *inode,
 	return set_type(inode, err);
 }
 
-/*
- * An inode with one name is asked for by it, and the VFS lets one at a time look
- * up a name: it needs no place in the inode hash until a file handle asks for
- * inodes by number. From then on this refuses.
- */
-static bool publish(struct inode *inode, u64 ino)
-{
-	bool unhashed;
-
-	rcu_read_lock();
-	unhashed = !READ_ONCE(DAXFS_SB(inode->i_sb)->by_number);
-	if (likely(unhashed))
-		WRITE_ONCE(inode->i_ino, ino);
-	rcu_read_unlock();
-	return unhashed;
-}
-
-static void hash_inode(struct inode *inode)
-{
-	/* What is not published yet will be refused, and made again. */
-	if (READ_ONCE(inode->i_ino) && inode_unhashed(inode))
-		insert_inode_hash(inode);
-}
-
-/* Make every inode, those to come too, be found by its number. */
-static void hash_inodes(struct super_block *sb)
-{
-	static DEFINE_MUTEX(lock);
-	struct daxfs_sb_info *sbi = DAXFS_SB(sb);
-
-	mutex_lock(&lock);
-	if (!sbi->by_number) {
-		WRITE_ONCE(sbi->by_number, true);
-		synchronize_rcu();
-		daxfs_each_inode(sb, hash_inode);
-	}
-	/* Pairs with the load in daxfs_iget(): who sees it finds them all. */
-	smp_store_release(&sbi->hashed, true);
-	mutex_unlock(&lock);
-}
-
-static noinline struct inode *make_hashed(struct super_block *sb,
-					  const struct daxfs_loaded *loaded,
-					  struct daxfs_err *err)
+/* The one inode of a number: who holds it without a name finds the same again. */
+static struct inode *make_inode(struct super_block *sb, const struct daxfs_loaded *loaded,
+				struct daxfs_err *err)
 {
 	struct inode *inode = iget_locked(sb, loaded->node.ino);
 	int ret;
 
 	if (!inode)
 		return ERR_PTR(-ENOMEM);
-	if (!(inode->i_state & I_NEW))
+	if (!(daxfs_inode_state(inode) & I_NEW))
 		return inode;
 	ret = fill_inode(inode, loaded, err);
 	if (ret) {
@@ -181,23 +150,6 @@ static noinline struct inode *make_hashed(struct super_block *sb,
 	}
 	unlock_new_inode(inode);
 	return inode;
-}
-
-/* It is filled before it is seen: nobody waits for it or has to be woken. */
-static __always_inline struct inode *make_unhashed(struct super_block *sb,
-						   const struct daxfs_loaded *loaded,
-						   struct daxfs_err *err)
-{
-	struct inode *inode = new_inode(sb);
-	int ret;
-
-	if (!inode)
-		return ERR_PTR(-ENOMEM);
-	ret = fill_inode(inode, loaded, err);
-	if (likely(!ret && publish(inode, loaded->node.ino)))
-		return inode;
-	iput(inode);
-	return ret ? ERR_PTR(ret) : make_hashed(sb, loaded, err);
 }
 
 /*
@@ -235,12 +187,7 @@ struct inode *daxfs_iget_child(struct inode *dir, u32 ino)
 	ret = daxfs_load_inode(&DAXFS_SB(sb)->image, ino, &loaded, &err);
 	if (likely(!ret) && S_ISDIR(le16_to_cpu(loaded.raw.mode)))
 		ret = check_parent(dir, &loaded, &err);
-	if (unlikely(ret))
-		inode = ERR_PTR(ret);
-	else if (likely(loaded.raw.nlink == cpu_to_le32(1)))
-		inode = make_unhashed(sb, &loaded, &err);
-	else
-		inode = make_hashed(sb, &loaded, &err);
+	inode = unlikely(ret) ? ERR_PTR(ret) : make_inode(sb, &loaded, &err);
 	if (unlikely(inode == ERR_PTR(-EUCLEAN)))
 		daxfs_report(sb, &err);
 	return inode;
@@ -256,17 +203,13 @@ struct inode *daxfs_iget_child(struct inode *dir, u32 ino)
  */
 struct inode *daxfs_iget(struct super_block *sb, u64 ino)
 {
-	struct daxfs_sb_info *sbi = DAXFS_SB(sb);
 	struct daxfs_loaded loaded __uninitialized;
 	struct inode *inode;
 	struct daxfs_err err;
 	int ret;
 
-	/* Pairs with the store in hash_inodes(). */
-	if (sb->s_root && !smp_load_acquire(&sbi->hashed))
-		hash_inodes(sb);
-	ret = daxfs_load_inode(&sbi->image, ino, &loaded, &err);
-	inode = ret ? ERR_PTR(ret) : make_hashed(sb, &loaded, &err);
+	ret = daxfs_load_inode(&DAXFS_SB(sb)->image, ino, &loaded, &err);
+	inode = ret ? ERR_PTR(ret) : make_inode(sb, &loaded, &err);
 	if (inode == ERR_PTR(-EUCLEAN))
 		daxfs_report(sb, &err);
 	return inode;

@@ -2,12 +2,58 @@
 /*
  * -o fault=iomap: the kernel's own DAX paths in place of ours, for comparison
  * and for who prefers them. fs/dax.c keeps a record of each page it mapped,
- * which has room for one inode: data shared between inodes cannot go this way.
+ * which has room for one inode: data shared between inodes cannot go this way,
+ * and corrupts struct pages from 6.15 on. So the first inode that asks for a
+ * block owns it until unmount, whatever the image says of itself.
  */
 #include <linux/iomap.h>
+#include <linux/maple_tree.h>
+#include <linux/pagemap.h>
 #include <linux/splice.h>
 
 #include "daxfs.h"
+
+/* Make [off, off + len) of the image this inode's, unless a part is another's. */
+static int own_blocks(struct inode *inode, u64 off, u64 len)
+{
+	static DEFINE_MUTEX(lock);
+	struct maple_tree *owners = &DAXFS_SB(inode->i_sb)->owners;
+	unsigned long first = off >> PAGE_SHIFT, last = (off + len - 1) >> PAGE_SHIFT;
+	struct daxfs_err err = { .ino = inode->i_ino, .field = "data of another inode",
+				 .value = off };
+	void *owner = xa_mk_value(inode->i_ino), *found;
+	MA_STATE(mas, owners, first, last);
+	int ret = 0;
+
+	mutex_lock(&lock);
+	mas_lock(&mas);
+	mas_for_each(&mas, found, last)
+		if (found != owner)
+			ret = -EUCLEAN;
+	mas_unlock(&mas);
+	if (!ret)
+		ret = mtree_store_range(owners, first, last, owner, GFP_KERNEL);
+	mutex_unlock(&lock);
+	if (ret == -EUCLEAN)
+		daxfs_report(inode->i_sb, &err);
+	return ret;
+}
+
+/* Before fs/dax.c records a page of the run at @map. */
+static int own_run(struct inode *inode, const struct daxfs_map *map)
+{
+	struct daxfs_inode_info *info = DAXFS_I(inode);
+	int ret;
+
+	if (info->node.layout != DAXFS_LAYOUT_FLAT)
+		return own_blocks(inode, map->off, map->len);
+	if (READ_ONCE(info->owned))
+		return 0;
+	ret = own_blocks(inode, info->node.data, info->node.size);
+	if (!ret)
+		WRITE_ONCE(info->owned, true);
+	return ret;
+}
 
 static int daxfs_iomap_begin(struct inode *inode, loff_t pos, loff_t length,
 			     unsigned int flags, struct iomap *iomap,
@@ -34,6 +80,8 @@ static int daxfs_iomap_begin(struct inode *inode, loff_t pos, loff_t length,
 	daxfs_exit(sbi, id);
 	if (ret == -EUCLEAN)
 		daxfs_report(inode->i_sb, &err);
+	if (!ret && !map.hole && (flags & IOMAP_FAULT))
+		ret = own_run(inode, &map);
 	if (ret)
 		return ret;
 
@@ -100,12 +148,30 @@ static int daxfs_iomap_mmap(struct file *file, struct vm_area_struct *vma)
 	return 0;
 }
 
+/* How long to sleep until what ends by itself is looked at again. */
+#define LOOK_AGAIN	msecs_to_jiffies(20)
+
+/**
+ * daxfs_iomap_forget - drop what fs/dax.c recorded of a file
+ * @inode: a regular file, which nobody can map any more
+ *
+ * Waits for who holds a page: its record goes with the page's last reference.
+ */
+void daxfs_iomap_forget(struct inode *inode)
+{
+	while (dax_layout_busy_page(inode->i_mapping))
+		schedule_timeout_idle(LOOK_AGAIN);
+	truncate_inode_pages(inode->i_mapping, 0);
+}
+
 const struct file_operations daxfs_iomap_file_operations = {
+	.open			= daxfs_file_open,
 	.llseek			= daxfs_llseek,
 	.read_iter		= daxfs_iomap_read,
 	.splice_read		= copy_splice_read,
 	.mmap			= daxfs_iomap_mmap,
 	.get_unmapped_area	= thp_get_unmapped_area,
+	.setlease		= generic_setlease,
 };
 
 /**

@@ -9,6 +9,8 @@
 #include <linux/file.h>
 #include <linux/fs_parser.h>
 #include <linux/module.h>
+#include <linux/mount.h>
+#include <linux/namei.h>
 #include <linux/pagemap.h>
 #include <linux/security.h>
 #include <linux/seq_file.h>
@@ -36,9 +38,16 @@ static struct inode *daxfs_alloc_inode(struct super_block *sb)
 	struct daxfs_inode_info *info =
 		alloc_inode_sb(sb, daxfs_inode_cache, GFP_KERNEL);
 
-	if (info)
-		info->vfs_inode.i_ino = 0;
 	return info ? &info->vfs_inode : NULL;
+}
+
+static void daxfs_evict_inode(struct inode *inode)
+{
+	/* There is something only with fault=iomap. */
+	if (!mapping_empty(inode->i_mapping))
+		daxfs_iomap_forget(inode);
+	truncate_inode_pages_final(inode->i_mapping);
+	clear_inode(inode);
 }
 
 static void daxfs_free_inode(struct inode *inode)
@@ -67,7 +76,10 @@ static int daxfs_show_options(struct seq_file *seq, struct dentry *root)
 	struct dma_buf *dmabuf = options->dmabuf;
 	char name[32];	/* as long as the kernel allows */
 
-	if (options->has_phys)
+	/* As in /proc/iomem, the address is not for everyone. */
+	if (options->has_phys && !file_ns_capable(seq->file, &init_user_ns, CAP_SYS_ADMIN))
+		seq_printf(seq, ",phys=0x0,size=%llu", options->size);
+	else if (options->has_phys)
 		seq_printf(seq, ",phys=%pa,size=%llu", &options->phys, options->size);
 	if (options->validate)
 		seq_puts(seq, ",validate");
@@ -85,9 +97,18 @@ static int daxfs_show_options(struct seq_file *seq, struct dentry *root)
 	return 0;
 }
 
+/* The device under the mount was removed, whoever noticed it. */
+static void __maybe_unused daxfs_shutdown(struct super_block *sb)
+{
+	daxfs_region_fail(DAXFS_SB(sb), 0, U64_MAX);
+	daxfs_unmap_files(sb);
+}
+
 static const struct super_operations daxfs_super_operations = {
 	.alloc_inode	= daxfs_alloc_inode,
 	.free_inode	= daxfs_free_inode,
+	.evict_inode	= daxfs_evict_inode,
+	DAXFS_SHUTDOWN(daxfs_shutdown)
 	.statfs		= daxfs_statfs,
 	.show_options	= daxfs_show_options,
 };
@@ -116,9 +137,14 @@ static int refuse_image(struct fs_context *fc, const struct daxfs_region *region
 
 static struct inode *open_root(struct super_block *sb)
 {
-	struct inode *root = daxfs_iget(sb, DAXFS_ROOT_INO);
 	struct daxfs_err err = { .ino = DAXFS_ROOT_INO, .field = "mode" };
+	struct inode *root;
+	int id;
 
+	if (!daxfs_enter(DAXFS_SB(sb), &id))
+		return ERR_PTR(-EIO);
+	root = daxfs_iget(sb, DAXFS_ROOT_INO);
+	daxfs_exit(DAXFS_SB(sb), id);
 	if (IS_ERR(root) || S_ISDIR(root->i_mode))
 		return root;
 	err.value = root->i_mode;
@@ -138,12 +164,12 @@ static int open_image(struct super_block *sb, struct fs_context *fc)
 	if (!daxfs_enter(sbi, &id))
 		return refuse_image(fc, region, -EIO, &err);
 	ret = daxfs_image_open(&sbi->image, region->base, region->size, &err);
-	if (!ret && sbi->options.validate)
-		ret = daxfs_validate(&sbi->image, &err);
-	root = ret ? NULL : open_root(sb);
 	daxfs_exit(sbi, id);
+	if (!ret && sbi->options.validate)
+		ret = daxfs_validate(sbi, &err);
 	if (ret)
 		return refuse_image(fc, region, ret, &err);
+	root = open_root(sb);
 	if (IS_ERR(root))
 		return PTR_ERR(root);
 	sb->s_root = d_make_root(root);
@@ -178,7 +204,12 @@ static int daxfs_fill_super(struct super_block *sb, struct fs_context *fc)
 	sb->s_time_gran = 1;
 	sb->s_time_min = S64_MIN;
 	sb->s_time_max = S64_MAX;
+	/* Who writes the memory changes files without a trace: no verdict on them lasts. */
+	sb->s_iflags |= SB_I_IMA_UNVERIFIABLE_SIGNATURE;
 
+	if (PAGE_SIZE != DAXFS_BLOCK_SIZE)
+		return invalf(fc, "daxfs: this kernel has pages of %lu bytes: blocks of an image are of %u, and can be mapped only where both are the same",
+			      PAGE_SIZE, DAXFS_BLOCK_SIZE);
 	if (sb->s_bdev) {
 		if (!sb_set_blocksize(sb, DAXFS_BLOCK_SIZE))
 			return invalf(fc, "daxfs: %pg has no blocks of %u bytes", sb->s_bdev,
@@ -190,8 +221,6 @@ static int daxfs_fill_super(struct super_block *sb, struct fs_context *fc)
 	ret = daxfs_region_open(sb, fc);
 	if (ret)
 		return ret;
-	/* What fs/dax.c records of an inode has to go before it is made again. */
-	sbi->by_number = sbi->options.iomap;
 	ret = open_image(sb, fc);
 	if (!ret && sbi->options.iomap)
 		ret = daxfs_iomap_check(sbi, fc);
@@ -199,7 +228,7 @@ static int daxfs_fill_super(struct super_block *sb, struct fs_context *fc)
 		ret = check_digest(&sbi->options, &sbi->image, fc);
 	if (ret)
 		return ret;
-	memcpy(&sb->s_uuid, sbi->image.uuid, sizeof(sb->s_uuid));
+	super_set_uuid(sb, sbi->image.uuid, sizeof(sbi->image.uuid));
 	trace_daxfs_mount(sb, sbi->image.size, sbi->image.inode_count);
 	pr_info("%s: mounted, %llu inodes, %llu bytes\n", sb->s_id,
 		sbi->image.inode_count, sbi->image.size);
@@ -213,7 +242,7 @@ static int same_memory(struct super_block *sb, struct fs_context *fc)
 	const struct daxfs_options *have = &DAXFS_SB(sb)->options;
 
 	return !MAJOR(sb->s_dev) && have->dmabuf == want->options.dmabuf &&
-	       have->phys == want->options.phys && have->size == want->options.size;
+	       have->dax == want->options.dax && have->phys == want->options.phys && have->size == want->options.size;
 }
 
 static int get_tree_memory(struct fs_context *fc)
@@ -256,29 +285,66 @@ static int join_mount(struct fs_context *fc)
 	return ret;
 }
 
+/* Is the source a device-dax? Then its number goes into the options. */
+static int look_at_source(struct fs_context *fc, struct daxfs_options *options)
+{
+	struct inode *inode;
+	struct path path;
+	int ret;
+
+	if (!fc->source || kern_path(fc->source, LOOKUP_FOLLOW, &path))
+		return 0;
+	inode = d_backing_inode(path.dentry);
+	ret = S_ISCHR(inode->i_mode) && (path.mnt->mnt_flags & MNT_NODEV) ? -EACCES : 0;
+	if (S_ISCHR(inode->i_mode))
+		options->dax = inode->i_rdev;
+	path_put(&path);
+	return ret;
+}
+
 static int daxfs_get_tree(struct fs_context *fc)
 {
-	const struct daxfs_options *options = &((struct daxfs_sb_info *)fc->s_fs_info)->options;
-	int ret;
+	struct daxfs_options *options = &((struct daxfs_sb_info *)fc->s_fs_info)->options;
+	int ret = 0;
 
 	fc->sb_flags |= SB_RDONLY;
 	if (options->has_phys && options->dmabuf)
 		return invalf(fc, "daxfs: phys= and dmabuf= name two memories: give one");
 	if (options->has_size && !options->has_phys)
 		return invalf(fc, "daxfs: size= belongs to phys=ADDR");
-	if (options->has_phys || options->dmabuf)
+	if (!options->has_phys && !options->dmabuf)
+		ret = look_at_source(fc, options);
+	if (ret)
+		return ret;
+	if (options->has_phys || options->dmabuf || options->dax)
 		ret = get_tree_memory(fc);
 	else
 		ret = get_tree_bdev(fc, daxfs_fill_super);
 	return ret || !fc->s_fs_info ? ret : join_mount(fc);
 }
 
+/* What a mount was made with stays so. mount(8) gives all of it again. */
+static bool changes_options(const struct daxfs_options *want, const struct daxfs_options *have)
+{
+	return (want->has_phys && (!have->has_phys || want->phys != have->phys)) ||
+	       (want->has_size && (!have->has_size || want->size != have->size)) ||
+	       (want->has_digest && (!have->has_digest ||
+		memcmp(want->digest, have->digest, sizeof(have->digest)))) ||
+	       (want->dmabuf && want->dmabuf != have->dmabuf) ||
+	       (want->has_fault && want->iomap != have->iomap) ||
+	       (want->validate && !have->validate);
+}
+
 static int daxfs_reconfigure(struct fs_context *fc)
 {
+	const struct daxfs_sb_info *want = fc->s_fs_info;
+
 	if (fc->sb_flags_mask & ~fc->sb_flags & SB_RDONLY) {
 		errorf(fc, "daxfs: an image is never writable");
 		return -EROFS;
 	}
+	if (changes_options(&want->options, &DAXFS_SB(fc->root->d_sb)->options))
+		return invalf(fc, "daxfs: options cannot be changed by a remount: unmount it first");
 	return 0;
 }
 
@@ -382,8 +448,6 @@ static int daxfs_parse_param(struct fs_context *fc, struct fs_parameter *param)
 	opt = fs_parse(fc, daxfs_parameters, param, &result);
 	if (opt < 0)
 		return opt;
-	if (fc->purpose == FS_CONTEXT_FOR_RECONFIGURE)
-		return 0;
 	switch (opt) {
 	case DAXFS_OPT_DIGEST:
 		return parse_digest(fc, param, options);
@@ -391,6 +455,7 @@ static int daxfs_parse_param(struct fs_context *fc, struct fs_parameter *param)
 		return parse_dmabuf(fc, param, options);
 	case DAXFS_OPT_FAULT:
 		options->iomap = result.uint_32;
+		options->has_fault = true;
 		return 0;
 	case DAXFS_OPT_PHYS:
 		return parse_phys(fc, param, options);
@@ -410,6 +475,8 @@ static void free_sb_info(struct daxfs_sb_info *sbi)
 	daxfs_region_close(&sbi->region);
 	if (sbi->options.dmabuf)
 		dma_buf_put(sbi->options.dmabuf);
+	mtree_destroy(&sbi->owners);
+	cleanup_srcu_struct(&sbi->srcu);
 	kfree(sbi);
 }
 
@@ -431,6 +498,11 @@ static int daxfs_init_fs_context(struct fs_context *fc)
 
 	if (!sbi)
 		return -ENOMEM;
+	if (init_srcu_struct(&sbi->srcu)) {
+		kfree(sbi);
+		return -ENOMEM;
+	}
+	mt_init(&sbi->owners);
 	fc->s_fs_info = sbi;
 	fc->ops = &daxfs_context_ops;
 	return 0;
@@ -440,6 +512,8 @@ static void daxfs_kill_sb(struct super_block *sb)
 {
 	struct daxfs_sb_info *sbi = DAXFS_SB(sb);
 
+	if (sbi)
+		daxfs_region_closing(&sbi->region);
 	/* s_bdev is not set where the device could not be opened. */
 	if (MAJOR(sb->s_dev))
 		kill_block_super(sb);
@@ -459,26 +533,44 @@ static struct file_system_type daxfs_type = {
 MODULE_ALIAS_FS("daxfs");
 MODULE_IMPORT_NS(DAXFS_DMA_BUF_NS);
 
-/**
- * daxfs_each_inode - visit a mount's inodes, each held, without a lock
- * @sb: the mount
- * @visit: called for each that is neither being made nor leaving
+/*
+ * Take a file's pages out of all processes; copies made by writes stay. What
+ * fs/dax.c recorded names pages that may go.
  */
-void daxfs_each_inode(struct super_block *sb, void (*visit)(struct inode *inode))
+static void unmap_file(struct inode *inode)
+{
+	unmap_mapping_range(inode->i_mapping, 0, 0, false);
+	if (!mapping_empty(inode->i_mapping))
+		daxfs_iomap_forget(inode);
+}
+
+/* Only these inodes are worth a reference. */
+static bool may_be_mapped(struct inode *inode)
+{
+	return S_ISREG(inode->i_mode) &&
+	       (mapping_mapped(inode->i_mapping) || !mapping_empty(inode->i_mapping)) &&
+	       !(daxfs_inode_state(inode) & (I_NEW | I_FREEING | I_WILL_FREE));
+}
+
+/**
+ * daxfs_unmap_files - take all pages of a mount out of all processes
+ * @sb: the mount, which cannot end meanwhile
+ */
+void daxfs_unmap_files(struct super_block *sb)
 {
 	struct inode *inode, *last = NULL;
 
 	spin_lock(&sb->s_inode_list_lock);
 	list_for_each_entry(inode, &sb->s_inodes, i_sb_list) {
 		spin_lock(&inode->i_lock);
-		if (inode->i_state & (I_NEW | I_FREEING | I_WILL_FREE)) {
+		if (!may_be_mapped(inode)) {
 			spin_unlock(&inode->i_lock);
 			continue;
 		}
 		__iget(inode);
 		spin_unlock(&inode->i_lock);
 		spin_unlock(&sb->s_inode_list_lock);
-		visit(inode);
+		unmap_file(inode);
 		/* The list goes on from an inode that is held. */
 		iput(last);
 		last = inode;
@@ -489,18 +581,8 @@ void daxfs_each_inode(struct super_block *sb, void (*visit)(struct inode *inode)
 	iput(last);
 }
 
-/* Take a file's pages out of all processes; copies made by writes stay. */
-static void unmap_file(struct inode *inode)
-{
-	if (!S_ISREG(inode->i_mode))
-		return;
-	unmap_mapping_range(inode->i_mapping, 0, 0, false);
-	/* What fs/dax.c recorded names pages that may go. */
-	truncate_inode_pages(inode->i_mapping, 0);
-}
-
 struct failure {
-	struct dax_device *dax;
+	const void *memory;
 	u64 off;
 	u64 len;
 };
@@ -510,31 +592,35 @@ static void fail_mount(struct super_block *sb, void *data)
 	struct daxfs_region *region = &DAXFS_SB(sb)->region;
 	const struct failure *failure = data;
 
-	if (!region->ops || region->dax != failure->dax)
+	if (!region->ops || (region->dax != failure->memory && region->pagemap != failure->memory))
 		return;
-	daxfs_region_fail(region, failure->off, failure->len);
-	daxfs_each_inode(sb, unmap_file);
-	if (region->gone)
+	daxfs_region_fail(DAXFS_SB(sb), failure->off, failure->len);
+	daxfs_unmap_files(sb);
+	if (region->gone) {
+		daxfs_region_drop_pages(region, sb);
 		pr_err("%s: the memory went away: files give EIO and SIGBUS\n", sb->s_id);
-	else
+	} else {
 		pr_err("%s: %llu bytes at 0x%llx of the device failed\n", sb->s_id,
 		       failure->len, failure->off);
+	}
 }
 
 /**
- * daxfs_memory_failed - part of a dax device failed, or all of it goes away
- * @dax: the device
+ * daxfs_memory_failed - part of a memory failed, or all of it goes away
+ * @memory: its dax device or pagemap
  * @off: bytes from its start
- * @len: bytes; U64_MAX when it goes away
+ * @len: bytes; U64_MAX when it goes away, after which nobody uses it
  *
  * Unlike what the device knows of its holder, the list of mounts is safe
  * against an unmount at the same time.
  */
-void daxfs_memory_failed(struct dax_device *dax, u64 off, u64 len)
+void daxfs_memory_failed(const void *memory, u64 off, u64 len)
 {
-	struct failure failure = { .dax = dax, .off = off, .len = len };
+	struct failure failure = { .memory = memory, .off = off, .len = len };
 
 	iterate_supers_type(&daxfs_type, fail_mount, &failure);
+	if (len == U64_MAX)
+		daxfs_region_wait_closed(memory);
 }
 
 static void init_inode_once(void *object)
@@ -548,6 +634,7 @@ static int __init daxfs_init(void)
 {
 	int ret;
 
+	daxfs_fault_init();
 	daxfs_inode_cache = kmem_cache_create("daxfs_inode",
 					      sizeof(struct daxfs_inode_info), 0,
 					      SLAB_RECLAIM_ACCOUNT | SLAB_ACCOUNT,

@@ -10,7 +10,9 @@
 #include "daxfs.h"
 
 struct daxfs_validation {
+	struct daxfs_sb_info *sbi;
 	const struct daxfs_image *image;
+	int id;				/* of the stay inside the region */
 	struct daxfs_err *err;
 	unsigned long *named;		/* a bit for each directory that has a name */
 	u64 unnamed;			/* directories, less the names of some */
@@ -27,10 +29,15 @@ static int bad(struct daxfs_validation *v, u64 ino, const char *field, u64 value
 	return -EUCLEAN;
 }
 
-/* Between two steps of what may take long. */
-static int pause_step(int ret)
+/* Between two steps of what may take long: outside the region for a moment. */
+static int pause_step(struct daxfs_validation *v, int ret)
 {
+	srcu_read_unlock(&v->sbi->srcu, v->id);
 	cond_resched();
+	v->id = srcu_read_lock(&v->sbi->srcu);
+	/* After an error nothing is read any more. */
+	if (READ_ONCE(v->sbi->region.gone))
+		return -EIO;
 	return !ret && fatal_signal_pending(current) ? -EINTR : ret;
 }
 
@@ -42,7 +49,7 @@ static int check_crc(struct daxfs_validation *v)
 
 	for (; left && !ret; off += len, left -= len) {
 		len = min_t(u64, left, sizeof(v->bytes));
-		ret = pause_step(daxfs_image_copy(v->image, off, v->bytes, len));
+		ret = pause_step(v, daxfs_image_copy(v->image, off, v->bytes, len));
 		crc = daxfs_crc32c(crc, v->bytes, len);
 	}
 	if (!ret && crc != v->image->metadata_crc)
@@ -94,7 +101,7 @@ static int check_dir(struct daxfs_validation *v)
 
 	v->unnamed++;
 	for (i = 0; i < v->inode.node.count && !ret; i++)
-		ret = pause_step(check_entry(v, i, &subdirs));
+		ret = pause_step(v, check_entry(v, i, &subdirs));
 	if (!ret && nlink != subdirs + 2)
 		return bad(v, v->inode.node.ino, "nlink", nlink);
 	return ret;
@@ -109,7 +116,7 @@ static int check_file(struct daxfs_validation *v)
 	int ret = 0;
 
 	for (pos = 0; pos < file->size && !ret; pos += map.len) {
-		ret = pause_step(daxfs_file_map(v->image, file, pos, &map, v->err));
+		ret = pause_step(v, daxfs_file_map(v->image, file, pos, &map, v->err));
 		if (!ret && !map.hole) {
 			blocks += DIV_ROUND_UP_ULL(map.len, DAXFS_BLOCK_SIZE);
 			runs++;
@@ -144,33 +151,44 @@ static int check_inode(struct daxfs_validation *v, u64 ino)
 	return 0;
 }
 
+static int check_all(struct daxfs_validation *v)
+{
+	int ret = 0;
+	u64 ino;
+
+	for (ino = 1; ino <= v->image->inode_count && !ret; ino++)
+		ret = pause_step(v, check_inode(v, ino));
+	if (!ret && v->unnamed != 1)	/* the root */
+		ret = bad(v, DAXFS_ROOT_INO, "directories without a name", v->unnamed);
+	return ret ? ret : check_crc(v);
+}
+
 /**
  * daxfs_validate - read and check all metadata of an image
- * @image: open, its region entered
+ * @sbi: the mount, its image open
  * @err: what was wrong, with -EUCLEAN
  *
  * Return: 0, -EUCLEAN, -EIO, -ENOMEM (it takes a bit of memory for each inode),
  * or -EINTR for a mount that is killed.
  */
-int daxfs_validate(const struct daxfs_image *image, struct daxfs_err *err)
+int daxfs_validate(struct daxfs_sb_info *sbi, struct daxfs_err *err)
 {
 	struct daxfs_validation *v = kvzalloc(sizeof(*v), GFP_KERNEL);
 	int ret = -ENOMEM;
-	u64 ino;
 
 	if (!v)
 		return ret;
-	v->image = image;
+	v->sbi = sbi;
+	v->image = &sbi->image;
 	v->err = err;
-	v->named = kvcalloc(BITS_TO_LONGS(image->inode_count), sizeof(long), GFP_KERNEL);
-	if (v->named)
-		ret = 0;
-	for (ino = 1; ino <= image->inode_count && !ret; ino++)
-		ret = pause_step(check_inode(v, ino));
-	if (!ret && v->unnamed != 1)	/* the root */
-		ret = bad(v, DAXFS_ROOT_INO, "directories without a name", v->unnamed);
-	if (!ret)
-		ret = check_crc(v);
+	v->named = kvcalloc(BITS_TO_LONGS(v->image->inode_count), sizeof(long), GFP_KERNEL);
+	if (v->named) {
+		ret = -EIO;
+		if (daxfs_enter(sbi, &v->id)) {
+			ret = check_all(v);
+			daxfs_exit(sbi, v->id);
+		}
+	}
 	kvfree(v->named);
 	kvfree(v);
 	return ret;

@@ -78,7 +78,7 @@ build() {
 	say "building"
 	quietly ninja -C "$top/build" bench/host/daxbench
 	dirs=$("$top/build/bench/host/daxbench" setup "$@") || exit 1
-	dirs=$(printf '%s\n' "$dirs" ${more_kernel_dirs:+"$more_kernel_dirs"} | paste -sd, -)
+	dirs=$(printf '%s\n' "$dirs" | paste -sd, -)
 	if [ "$dirs" != "$(cat "$top/build/kernel_dirs" 2>/dev/null)" ]; then
 		quietly meson configure "$top/build" "-Dkernel_dirs=$dirs"
 		printf '%s' "$dirs" >"$top/build/kernel_dirs"

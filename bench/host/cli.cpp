@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli.hpp"
 
+#include "source_kernel.hpp"
 #include "display.hpp"
 #include "doctor.hpp"
 #include "process.hpp"
@@ -27,7 +28,8 @@ struct Options {
     string kernel;
     string modules;
     string headers;
-    string also_kernel;
+    string series;
+    vector<string> also_kernels;
     string results;
     bool no_install = false;
     RunRequest run;
@@ -64,8 +66,12 @@ void declare(CLI::App &app, Options &options)
     app.add_option("--headers", options.headers, "its headers, to build modules against")
         ->check(CLI::ExistingDirectory)
         ->needs(kernel);
-    app.add_option("--also-kernel", options.also_kernel,
-                   "with setup: fetch this Debian kernel, too, e.g. 6.1");
+    app.add_option("--kernel-series", options.series,
+                   "guest kernel built from Debian's source, e.g. 7.3, or 7.3-debug with its "
+                   "checkers; once, ten minutes on two cores")
+        ->excludes(kernel);
+    app.add_option("--also-kernel", options.also_kernels,
+                   "with setup: get this kernel, too, e.g. 6.1, 7.3 or 6.12-debug");
     app.add_option("--results", options.results, "folder of all runs (default: results/)");
     app.add_option("--workloads", options.workloads, "folder of declarations (default: workloads/)");
     app.add_option("--jobs", options.run.jobs,
@@ -115,18 +121,16 @@ int doctor(const Catalogue &catalogue, const Options &options, const Streams &st
 }
 
 /// A kernel for tests only; a Debian without it is no reason to stop.
-void print_more_headers(const string &pattern, Display &display, const Streams &streams)
+void print_more_headers(const string &name, Display &display, const Streams &streams)
 {
-    if (pattern.empty())
-        return;
     try {
-        const auto kernel = fetch_debian_kernel(
-            pattern, [&](const string &line) { display.working(line); });
+        const auto kernel = named_kernel(name, kernel_configs(own_paths()),
+                                         [&](const string &line) { display.working(line); });
         fmt::print(streams.out, "{}\n", kernel.headers_dir.string());
     } catch (const Interrupted &) {
         throw;
     } catch (const std::exception &error) {
-        fmt::print(streams.err, "nothing is tested on a kernel {}: {}\n", pattern, error.what());
+        fmt::print(streams.err, "nothing is tested on a kernel {}: {}\n", name, error.what());
     }
 }
 
@@ -137,7 +141,8 @@ int setup(const Options &options, const Streams &streams)
                                       [&](const string &line) { display.working(line); });
     if (!kernel.headers_dir.empty())
         fmt::print(streams.out, "{}\n", kernel.headers_dir.string());
-    print_more_headers(options.also_kernel, display, streams);
+    for (const auto &name : options.also_kernels)
+        print_more_headers(name, display, streams);
     display.clear();
     return 0;
 }
@@ -173,7 +178,7 @@ int run_cli(const vector<string> &args, const Streams &streams)
     try {
         app.parse(vector<string>(args.rbegin(), args.rend())); // CLI11 takes them backwards
         options.run.plan.suite = options.what;
-        options.run.kernel = {options.kernel, options.modules, options.headers};
+        options.run.kernel = {options.kernel, options.modules, options.headers, options.series};
         options.run.results = options.results;
         options.run.command = {"daxbench"};
         options.run.command.insert(options.run.command.end(), args.begin(), args.end());

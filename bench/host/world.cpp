@@ -3,6 +3,7 @@
 
 #include "cache.hpp"
 #include "initramfs.hpp"
+#include "source_kernel.hpp"
 
 #include <fmt/core.h>
 
@@ -100,8 +101,15 @@ Paths own_paths()
     return paths;
 }
 
+fs::path kernel_configs(const Paths &paths)
+{
+    return paths.source / "setup/kernels";
+}
+
 Kernel choose_kernel(const KernelChoice &choice, const Progress &progress)
 {
+    if (!choice.series.empty())
+        return source_kernel(source_kernel_name(choice.series), kernel_configs(own_paths()), progress);
     if (choice.vmlinuz.empty())
         return fetch_debian_kernel(debian_kernel, progress);
     return user_kernel(choice.vmlinuz, choice.modules, choice.headers);

@@ -32,9 +32,13 @@ struct KernelChoice {
     std::filesystem::path vmlinuz; ///< empty: Debian's
     std::filesystem::path modules;
     std::filesystem::path headers;
+    std::string series;            ///< of a kernel from source, e.g. "7.3"; empty: none
 };
 
-/// Debian's guest kernel, or the user's.
+/// Where the configurations of kernels from source are.
+std::filesystem::path kernel_configs(const Paths &paths);
+
+/// Debian's guest kernel, one from Debian's source, or the user's.
 Kernel choose_kernel(const KernelChoice &choice, const Progress &progress);
 
 /// Path where Meson puts an external module for a kernel.

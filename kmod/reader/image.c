@@ -12,18 +12,25 @@
 #include <linux/stat.h>
 #include <linux/string.h>
 #include <linux/uaccess.h>
+#ifdef CONFIG_X86_64
 #include <asm/asm.h>
+#endif
 #include <asm/byteorder.h>
 
-/* A word by one load, which bad memory ends and not the kernel. */
+/* A word by one load, which bad memory ends and not the kernel where the CPU can say so. */
 static __always_inline bool load_word(u64 *to, const void *from)
 {
+#ifdef CONFIG_X86_64
 	asm goto("1: mov %0, %%rax\n\tmov %%rax, %1\n"
 		 _ASM_EXTABLE_TYPE(1b, %l[failed], EX_TYPE_DEFAULT_MCE_SAFE)
 		 : : "m" (*(const u64 *)from), "m" (*to) : "rax", "memory" : failed);
 	return true;
 failed:
 	return false;
+#else
+	*to = READ_ONCE(*(const u64 *)from);
+	return true;
+#endif
 }
 #else
 #include "image_shim.h"

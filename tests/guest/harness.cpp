@@ -10,6 +10,7 @@
 
 #include "driver.hpp"
 #include "percent.hpp"
+#include "source_kernel.hpp"
 #include "world.hpp"
 
 namespace daxtest {
@@ -21,26 +22,16 @@ namespace {
 
 constexpr std::uint64_t huge_page = 2U << 20;
 
-/// The kernel that setup/debug-kernel built; it says so itself when there is none.
-daxbench::Kernel debug_kernel(const fs::path &source) {
-    auto text = daxbench::run_checked({(source / "setup/debug-kernel").string()}).out;
-    const fs::path dir = text.substr(0, text.find('\n'));
-    return daxbench::user_kernel(dir / "modules/vmlinux", dir / "modules", dir);
-}
-
 Bench make_bench() {
     Bench bench;
     const auto paths = daxbench::own_paths();
     bench.source = paths.source;
     bench.build = paths.build;
     const char *version = std::getenv("DAXFS_TEST_KERNEL");
-    if (version && std::string_view(version).ends_with("-debug")) {
-        bench.kernel = debug_kernel(bench.source);
+    bench.kernel = version ? daxbench::named_kernel(version, daxbench::kernel_configs(paths), progress)
+                           : daxbench::choose_kernel({}, progress);
+    if (version && daxbench::source_kernel_name(version).debug)
         bench.patience = 10;
-    } else {
-        bench.kernel = version ? daxbench::fetch_debian_kernel(version, [](const std::string &) {})
-                               : daxbench::choose_kernel({}, progress);
-    }
     bench.module = daxbench::module_path(paths, bench.kernel, "daxfs");
     daxbench::InitramfsSpec spec;
     spec.kernel = bench.kernel;
@@ -50,9 +41,8 @@ Bench make_bench() {
                     {"loop", {"loop"}},
                     {"vgem", {"vgem"}},
                     {"device_dax", {"dax_hmem", "device_dax"}},
-                    {"hwpoison_inject", {"hwpoison_inject"}}};
-    if (bench.patience == 1) // the debug kernel has no TCP/IP
-        spec.modules["nfs"] = {"nfsd", "nfsv4"};
+                    {"hwpoison_inject", {"hwpoison_inject"}},
+                    {"nfs", {"nfsd", "nfsv4"}}};
     spec.programs = {{"bin/probe", bench.build / "tests/guest/guest-probe"},
                      {"bin/region-probe", bench.build / "tests/guest/region-probe"},
                      {"sbin/mount.daxfs", bench.build / "mount/mount.daxfs"},

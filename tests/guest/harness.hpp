@@ -23,7 +23,7 @@ namespace daxtest {
 using nlohmann::json;
 
 /// Kernel, initramfs and build folder, made ready once per test program. DAXFS_TEST_KERNEL names
-/// a Debian kernel other than the bench's, e.g. 6.1, or 6.12-debug, the one of setup/debug-kernel.
+/// another kernel than the bench's, e.g. 6.1, or 7.3-debug, which is built from source with checkers.
 struct Bench {
     std::filesystem::path source;
     std::filesystem::path build;
