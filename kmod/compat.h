@@ -31,6 +31,15 @@
 
 /* A debugger's write looks for no page behind them, see needs_page(). */
 #define DAXFS_ENTRIES_HIDE_PAGES	1
+
+/* Wait until nobody holds a page of a file, then drop the records of them. */
+static inline void daxfs_break_layout(struct inode *inode)
+{
+	while (dax_layout_busy_page(inode->i_mapping))
+		schedule_timeout_idle(msecs_to_jiffies(20));
+	truncate_inode_pages(inode->i_mapping, 0);
+}
+
 #define daxfs_pmd_is_leaf(pmd)	(pmd_trans_huge(pmd) || pmd_devmap(pmd))
 
 typedef pfn_t daxfs_dax_pfn;
@@ -49,6 +58,7 @@ static inline bool daxfs_pte_wp_marker(pte_t pte)
 #include <linux/leafops.h>
 
 #define DAXFS_ENTRIES_HIDE_PAGES	0
+#define daxfs_break_layout(inode)	dax_break_layout_final(inode)
 #define daxfs_pmd_is_leaf(pmd)	pmd_leaf(pmd)
 /* A device-dax can be claimed as a whole. */
 #define DAXFS_CLAIMS_DEVICE_DAX

@@ -148,9 +148,6 @@ static int daxfs_iomap_mmap(struct file *file, struct vm_area_struct *vma)
 	return 0;
 }
 
-/* How long to sleep until what ends by itself is looked at again. */
-#define LOOK_AGAIN	msecs_to_jiffies(20)
-
 /**
  * daxfs_iomap_forget - drop what fs/dax.c recorded of a file
  * @inode: a regular file, which nobody can map any more
@@ -159,9 +156,7 @@ static int daxfs_iomap_mmap(struct file *file, struct vm_area_struct *vma)
  */
 void daxfs_iomap_forget(struct inode *inode)
 {
-	while (dax_layout_busy_page(inode->i_mapping))
-		schedule_timeout_idle(LOOK_AGAIN);
-	truncate_inode_pages(inode->i_mapping, 0);
+	daxfs_break_layout(inode);
 }
 
 const struct file_operations daxfs_iomap_file_operations = {
