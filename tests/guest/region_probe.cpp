@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Runs in a guest: what a process sees of memory that goes away or fails below a mount at /mnt/x,
-// whose file /big holds 'b's and is 2 MiB aligned, and whose file /file holds "content\n".
+// Runs in a guest: what a process sees of memory that goes away or fails below a mount.
 #include <gtest/gtest.h>
 
 #include <dirent.h>
@@ -23,17 +22,15 @@
 #include <set>
 #include <string>
 
+#include "region_probe.hpp"
 #include "unique_fd.hpp"
-
-namespace {
 
 namespace fs = std::filesystem;
 using daxfs::UniqueFd;
 
-constexpr std::size_t page = 4096;
-constexpr std::size_t huge = 2U << 20;
-constexpr std::size_t mapped = 3U << 20; // size of /big
-const std::string root = "/mnt/x";
+namespace probe {
+
+siginfo_t caught;
 
 void write_to(const std::string &path, const std::string &text)
 {
@@ -43,24 +40,22 @@ void write_to(const std::string &path, const std::string &text)
         << path << ": " << strerror(errno);
 }
 
-char *map_big(int flags, int protection = PROT_READ)
+char *map_big(int flags, int protection)
 {
     const UniqueFd file(open((root + "/big").c_str(), O_RDONLY));
     void *at = mmap(nullptr, mapped, protection, flags, file.get(), 0);
     return at == MAP_FAILED ? nullptr : static_cast<char *>(at);
 }
 
-sigjmp_buf back;
-siginfo_t caught;
+static sigjmp_buf back;
 
-void on_bus(int, siginfo_t *info, void *)
+static void on_bus(int, siginfo_t *info, void *)
 {
     caught = *info;
     siglongjmp(back, 1);
 }
 
-/// The code of the SIGBUS that reading this byte gives, or 0; `byte` gets what was read.
-int bus_code(const volatile char *at, char *byte = nullptr)
+int bus_code(const volatile char *at, char *byte)
 {
     struct sigaction action = {};
     struct sigaction before = {};
@@ -85,7 +80,6 @@ bool reads(const volatile char *at, char wanted)
     return bus_code(at, &got) == 0 && got == wanted;
 }
 
-/// Page frame of an address, 0 when nothing is mapped.
 std::uint64_t frame_of(const volatile char *at)
 {
     const UniqueFd map(open("/proc/self/pagemap", O_RDONLY));
@@ -95,7 +89,7 @@ std::uint64_t frame_of(const volatile char *at)
     return entry >> 63 ? entry & ((1ULL << 55) - 1) : 0;
 }
 
-std::string only_entry(const fs::path &dir, const std::string &prefix)
+static std::string only_entry(const fs::path &dir, const std::string &prefix)
 {
     for (const auto &entry : fs::directory_iterator(dir))
         if (entry.path().filename().string().starts_with(prefix))
@@ -103,7 +97,6 @@ std::string only_entry(const fs::path &dir, const std::string &prefix)
     return {};
 }
 
-/// Takes the device from its driver, or from the machine, in the way the environment names.
 void take_away()
 {
     const char *how = std::getenv("TAKE_AWAY");
@@ -120,7 +113,9 @@ void take_away()
         FAIL() << "TAKE_AWAY=" << way;
 }
 
-} // namespace
+} // namespace probe
+
+using namespace probe;
 
 // A region that goes away under a mount: EIO and SIGBUS, and what a process owns stays.
 TEST(Region, GoesAway)
@@ -230,39 +225,6 @@ TEST(Region, HasAPageThatIsSaidToFail)
     EXPECT_EQ(bus_code(shared + huge), BUS_MCEERR_AR);
     EXPECT_TRUE(reads(shared + huge - page, 'b'));
     EXPECT_TRUE(reads(shared + huge + page, 'b'));
-}
-
-// Nothing there is a page to the core, in whichever way it is asked; 2 MiB entries included.
-TEST(Region, HasNoPages)
-{
-    char *shared = map_big(MAP_SHARED);
-    char *other = map_big(MAP_PRIVATE, PROT_READ | PROT_WRITE);
-    ASSERT_TRUE(shared && other);
-    for (std::size_t at = 0; at < mapped; at += page)
-        ASSERT_TRUE(reads(shared + at, 'b') && reads(other + at, 'b'));
-    char got[8] = {};
-    const iovec to{got, sizeof got};
-    for (char *mapping : {shared, other}) {
-        const iovec from{mapping + huge / 2, sizeof got};
-        EXPECT_EQ(process_vm_readv(getpid(), &to, 1, &from, 1, 0), -1);
-        EXPECT_EQ(errno, EFAULT);
-        EXPECT_NE(frame_of(mapping + huge / 2), ~0ULL);
-        madvise(mapping, mapped, MADV_COLD);
-        madvise(mapping, mapped, MADV_PAGEOUT);
-    }
-    write_to("/proc/self/clear_refs", "1");
-    for (std::size_t at = 0; at < mapped; at += page)
-        ASSERT_TRUE(reads(shared + at, 'b') && reads(other + at, 'b')) << at;
-    // A write copies the page, whether it had been read or not.
-    char *unread = map_big(MAP_PRIVATE, PROT_READ | PROT_WRITE);
-    for (char *mapping : {other, unread}) {
-        mapping[huge] = 'w';
-        EXPECT_EQ(mapping[huge], 'w');
-        EXPECT_EQ(mapping[huge - 1], 'b');
-        EXPECT_EQ(mapping[huge + 1], 'b');
-        EXPECT_EQ(mapping[huge + page - 1], 'b');
-    }
-    EXPECT_EQ(shared[huge], 'b');
 }
 
 // Who writes into another's memory has something else at that address, or nothing.

@@ -68,6 +68,13 @@ protected:
                   "tail -1 /sys/kernel/debug/dma_buf/bufinfo").out;
     }
 
+    /// 612 for a kernel 6.12.
+    int release() {
+        const auto text = sh("uname -r").out;
+        const auto dot = text.find('.');
+        return std::stoi(text.substr(0, dot)) * 100 + std::stoi(text.substr(dot + 1));
+    }
+
     void check_dma_buf(const std::string &options);
     void check_going_away(const std::string &way, const std::string &options = "ro");
 
@@ -203,12 +210,86 @@ TEST_F(Regions, APhysicalRangeIsRefusedForEachReason) {
     finish();
 }
 
-TEST_F(Regions, APhysicalRangeHasNoPages) {
+TEST_F(Regions, APmemDeviceHasPages) {
+    boot("pmem", {"daxfs"});
+    daxtest::mount(*guest_);
+    probe("HasPages");
+    probe("IsReadWithoutWaiting");
+    probe("KeepsInodesThatAreWatched");
+    unmount();
+    finish();
+}
+
+TEST_F(Regions, APhysicalRangeHasPages) {
     boot("ivshmem", {"daxfs"});
     const auto phys = daxtest::shared_memory_start(*guest_);
-    ASSERT_EQ(mount(fmt::format("phys={:#x},size=16M", phys)).status, 0);
+    const auto options = fmt::format("phys={:#x},size=16M", phys);
+    ASSERT_EQ(mount(options).status, 0);
+    probe("HasPages");
+    probe("IsCopiedForAWriterFromOutside");
+    probe("IsNotUnmountedUnderAPipe");
+    // The pages went with the mount, and come again.
+    ASSERT_EQ(mount(options).status, 0);
+    probe("HasPages");
+    unmount();
+    finish();
+}
+
+// The kernel makes pages for whole 2 MiB only.
+TEST_F(Regions, APhysicalRangeThatIsNotAlignedHasNoPages) {
+    fs::resize_file(image_, 16 << 20);
+    daxbench::run_checked({"dd", "if=" + image_.string(), "of=" + image_.string() + ".moved", "bs=4096", "seek=1",
+                           "count=4095", "status=none"});
+    fs::rename(image_.string() + ".moved", image_);
+    boot("ivshmem", {"daxfs"});
+    const auto phys = daxtest::shared_memory_start(*guest_) + 4096;
+    ASSERT_EQ(mount(fmt::format("phys={:#x},size={}", phys, (16 << 20) - 4096)).status, 0);
     probe("HasNoPages");
     probe("IsCopiedForAWriterFromOutside");
+    unmount();
+    finish();
+}
+
+TEST_F(Regions, AreReadWhereUserfaultfdLeftMarks) {
+    boot("pmem", {"daxfs"});
+    if (release() < 607)
+        GTEST_SKIP() << "userfaultfd protects no file before 6.7";
+    daxtest::mount(*guest_);
+    probe("IsReadWhereUserfaultfdLeftMarks");
+    unmount();
+    finish();
+}
+
+TEST_F(Regions, StayWhileAPipeHoldsAPage) {
+    boot("pmem", {"daxfs"});
+    daxtest::mount(*guest_);
+    probe("IsNotUnmountedUnderAPipe");
+    daxtest::mount(*guest_);
+    probe("DoesNotGoUnderAPipe", "TAKE_AWAY=driver");
+    unmount();
+    finish();
+}
+
+TEST_F(Regions, GoAwayUnderAReaderThatWaits) {
+    boot("pmem", {"daxfs"});
+    daxtest::mount(*guest_);
+    probe("GoesAwayUnderAReaderThatWaits", "TAKE_AWAY=driver");
+    unmount();
+    finish();
+}
+
+TEST_F(Regions, KeepTheirOptions) {
+    boot("ivshmem", {"daxfs"});
+    const auto options = fmt::format("phys={:#x},size=16M", daxtest::shared_memory_start(*guest_));
+    ASSERT_EQ(mount(options).status, 0);
+    EXPECT_EQ(run({"/usr/bin/mount", "-o", "remount,nodev", target}).status, 0);
+    for (const std::string changed : {"size=8M", "validate", "fault=iomap", "digest=00000000000000000000000000000000"})
+        expect_refusal(run({"/usr/bin/mount", "-o", "remount," + changed, target}), changed,
+                       "cannot be changed", 32);
+    // Its address is not for everyone.
+    EXPECT_TRUE(contains(sh("grep daxfs /proc/mounts").out, ",phys=0x00000"));
+    const auto others = sh("unshare -Ur grep daxfs /proc/self/mounts").out;
+    EXPECT_TRUE(contains(others, ",phys=0x0,size=")) << others;
     unmount();
     finish();
 }
