@@ -129,16 +129,8 @@ static inline void vm_flags_set(struct vm_area_struct *vma, vm_flags_t flags)
 #define DAXFS_FAULT_PTE		0
 #endif
 
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 6, 0)
-static inline void set_ptes(struct mm_struct *mm, unsigned long addr,
-			    pte_t *ptep, pte_t pte, unsigned int nr)
-{
-	/* x86 inverts the frame in entries that nobody may use. */
-	unsigned long step = __pte_needs_invert(pte_val(pte)) ? -PAGE_SIZE : PAGE_SIZE;
-
-	for (; nr; nr--, ptep++, addr += PAGE_SIZE, pte = __pte(pte_val(pte) + step))
-		set_pte_at(mm, addr, ptep, pte);
-}
+#ifndef PFN_PTE_SHIFT	/* before 6.6 */
+#define PFN_PTE_SHIFT		PAGE_SHIFT
 #endif
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 5, 0)

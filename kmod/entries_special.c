@@ -6,40 +6,21 @@
  */
 #include "entries.h"
 
-/* An empty entry that remembers a write protection of userfaultfd gives it on. */
-static bool fill_marker(struct mm_struct *mm, unsigned long addr, pte_t *ptep, pte_t pte)
-{
-	if (!daxfs_pte_wp_marker(ptep_get(ptep)))
-		return false;
-	set_pte_at(mm, addr, ptep, daxfs_pte_protect(pte));
-	return true;
-}
-
-static pte_t pte_at(const struct daxfs_fill *fill, unsigned long index)
-{
-	if (fill->same || !index)
-		return fill->pte;
-	/* Keeps the bits beside the frame, the mechanism's too. */
-	return pfn_pte(pte_pfn(fill->pte) + index, pte_pgprot(fill->pte));
-}
-
 /* Called for the first entry, fills them all: they lie one after the other. */
 static int fill_entries(pte_t *ptep, unsigned long addr, void *data)
 {
 	const struct daxfs_fill *fill = data;
 	struct mm_struct *mm = fill->vma->vm_mm;
-	unsigned long i = 0, run;
+	pte_t *end = ptep + fill->pages, pte = fill->pte;
+	const unsigned long step = fill->same ? 0 : 1UL << PFN_PTE_SHIFT;
 
-	while (i < fill->pages) {
-		for (run = i; run < fill->pages && pte_none(ptep_get(ptep + run)); run++)
-			;
-		if (run == i)
-			fill_marker(mm, addr + (i << PAGE_SHIFT), ptep + i, pte_at(fill, i));
-		else if (fill->same)
-			run = i + 1;
-		if (run > i)
-			set_ptes(mm, addr + (i << PAGE_SHIFT), ptep + i, pte_at(fill, i), run - i);
-		i = max(run, i + 1);
+	for (; ptep < end; ptep++, addr += PAGE_SIZE) {
+		if (likely(pte_none(ptep_get(ptep))))
+			set_pte_at(mm, addr, ptep, pte);
+		else if (daxfs_pte_wp_marker(ptep_get(ptep)))
+			set_pte_at(mm, addr, ptep, daxfs_pte_protect(pte));
+		/* It is present, so the frame is in it as it is. */
+		pte = __pte(pte_val(pte) + step);
 	}
 	return 0;
 }

@@ -3,7 +3,8 @@
  * Page faults: map ahead. One fault maps 2 MiB by one entry where file, address
  * and memory are aligned alike, else as many 4 KiB entries as mapping and file
  * have in that window; the first fault in an empty window a part of them, since
- * it may be the only one. A private write gets a copy of one page.
+ * it may be the only one, unless the window before has been filled. A private
+ * write gets a copy of one page.
  *
  * What an entry is like depends on memory and kernel, see entries.h.
  */
@@ -137,9 +138,33 @@ static vm_fault_t map_around(struct daxfs_fault *fault, unsigned long bytes)
 	return ret;
 }
 
+/* Has the 2 MiB window below the fault's been filled, from end to end? */
+static bool filled_before(const struct vm_fault *vmf)
+{
+	unsigned long start = vmf->address & PMD_MASK;
+	const pte_t *ptes;
+	bool filled;
+	pmd_t pmd;
+
+	/* In the same page of a page table, and all of it this mapping's. */
+	if (!(start & ~PUD_MASK) || start - PMD_SIZE < vmf->vma->vm_start)
+		return false;
+	pmd = READ_ONCE(vmf->pmd[-1]);
+	if (!pmd_present(pmd) || daxfs_pmd_is_leaf(pmd))
+		return false;
+	/* It may go while we look, but not before the end of this section. */
+	rcu_read_lock();
+	ptes = (const pte_t *)pmd_page_vaddr(pmd);
+	filled = !pte_none(READ_ONCE(ptes[0])) && !pte_none(READ_ONCE(ptes[PTRS_PER_PTE - 1]));
+	rcu_read_unlock();
+	return filled;
+}
+
 static vm_fault_t map_window(struct daxfs_fault *fault)
 {
-	return map_around(fault, pmd_none(READ_ONCE(*fault->vmf->pmd)) ? FIRST_BYTES : PMD_SIZE);
+	bool first = pmd_none(READ_ONCE(*fault->vmf->pmd));
+
+	return map_around(fault, first && !filled_before(fault->vmf) ? FIRST_BYTES : PMD_SIZE);
 }
 
 /* Can the fault's window be one 2 MiB entry, of frames from *pfn on? */

@@ -40,19 +40,21 @@ static __always_inline ssize_t copy_some(struct inode *inode, u64 pos, u64 want,
 {
 	struct daxfs_sb_info *sbi = DAXFS_SB(inode->i_sb);
 	const struct daxfs_node *node = &DAXFS_I(inode)->node;
-	ssize_t ret;
+	ssize_t ret = -EIO;
 	int id;
 
-	if (unlikely(!daxfs_enter(sbi, &id)))
-		return -EIO;
+	id = srcu_read_lock(&sbi->srcu);
 	pagefault_disable();
-	/* Nearly every file is contiguous, checked when its inode was read. */
+	/*
+	 * Nearly every file is contiguous, checked when its inode was read; a
+	 * region that is gone is not plain.
+	 */
 	if (likely(node->layout == DAXFS_LAYOUT_FLAT && READ_ONCE(sbi->region.plain)))
 		ret = _copy_mc_to_iter(sbi->image.base + node->data + pos, want, to);
-	else
+	else if (!READ_ONCE(sbi->region.gone))
 		ret = copy_run(inode, pos, want, to);
 	pagefault_enable();
-	daxfs_exit(sbi, id);
+	srcu_read_unlock(&sbi->srcu, id);
 	return ret;
 }
 

@@ -208,7 +208,8 @@ static int daxfs_fill_super(struct super_block *sb, struct fs_context *fc)
 	sb->s_iflags |= SB_I_IMA_UNVERIFIABLE_SIGNATURE;
 
 	if (PAGE_SIZE != DAXFS_BLOCK_SIZE)
-		return invalf(fc, "daxfs: this kernel has pages of %lu bytes: blocks of an image are of %u, and can be mapped only where both are the same",
+		return invalf(fc,
+			      "daxfs: this kernel has pages of %lu bytes, an image has blocks of %u: both must be the same to be mapped",
 			      PAGE_SIZE, DAXFS_BLOCK_SIZE);
 	if (sb->s_bdev) {
 		if (!sb_set_blocksize(sb, DAXFS_BLOCK_SIZE))
@@ -295,9 +296,12 @@ static int look_at_source(struct fs_context *fc, struct daxfs_options *options)
 	if (!fc->source || kern_path(fc->source, LOOKUP_FOLLOW, &path))
 		return 0;
 	inode = d_backing_inode(path.dentry);
-	ret = S_ISCHR(inode->i_mode) && (path.mnt->mnt_flags & MNT_NODEV) ? -EACCES : 0;
-	if (S_ISCHR(inode->i_mode))
+	/* The core makes a dax device of any number it is asked for. */
+	ret = 0;
+	if (S_ISCHR(inode->i_mode) && strstarts(path.dentry->d_name.name, "dax"))
 		options->dax = inode->i_rdev;
+	if (options->dax && (path.mnt->mnt_flags & MNT_NODEV))
+		ret = -EACCES;
 	path_put(&path);
 	return ret;
 }

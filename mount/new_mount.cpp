@@ -140,6 +140,9 @@ std::string mount_daxfs(const MountRequest& request)
     return context.read_log();
 }
 
+/// From Linux 7.3 on: of device-dax that filesystems mount by its name.
+constexpr const char* shared_driver = "fsdev_dax";
+
 void resolve_device_dax(const std::string& source, MountOptions& options)
 {
     const auto name = fs::path(source).filename();
@@ -148,12 +151,15 @@ void resolve_device_dax(const std::string& source, MountOptions& options)
         return;
     if (!fs::exists(device))
         throw std::runtime_error("there is no device-dax device " + printable(source));
-    if (fs::exists(device / "driver"))
+    if (fs::exists(device / "driver")) {
+        const auto driver = fs::read_symlink(device / "driver").filename().string();
+        if (driver == shared_driver)
+            return;
         throw std::runtime_error(fmt::format(
-            "{0} is in use by the driver {1}, and this kernel lets no filesystem share it: echo "
-            "{2} > /sys/bus/dax/drivers/{1}/unbind",
-            printable(source), fs::read_symlink(device / "driver").filename().string(),
-            name.string()));
+            "{0} is in use by the driver {1}, which lets no filesystem share it: echo {2} > "
+            "/sys/bus/dax/drivers/{1}/unbind, and to {3}/bind where there is that driver",
+            printable(source), driver, name.string(), shared_driver));
+    }
     if (fs::exists(device / "mapping1"))
         throw std::runtime_error(printable(source) + " is made of several ranges: an image needs one");
     const auto start = first_line(device / "resource");

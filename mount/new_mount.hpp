@@ -26,7 +26,7 @@ struct MountRequest {
 // Mounts, or remounts where the options say so. Returns what the kernel remarked, line by line.
 std::string mount_daxfs(const MountRequest& request);
 
-// A device-dax node becomes the physical range behind it, since filesystems cannot open it: adds
+// A device-dax node becomes the physical range behind it, unless its driver shares it: adds
 // phys= and size= to the options. Other sources stay as they are. Throws what stands against it.
 void resolve_device_dax(const std::string& source, MountOptions& options);
 

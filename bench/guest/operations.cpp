@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -208,7 +209,7 @@ public:
         const std::size_t skip = (huge_size - address % huge_size) % huge_size;
         void* const aligned = static_cast<char*>(reserved_) + skip;
         void* const map =
-            ::mmap(aligned, file_.size, PROT_READ, flags_ | MAP_FIXED, fd.get(), 0);
+            ::mmap(aligned, file_.size, protection_, flags_ | MAP_FIXED, fd.get(), 0);
         if (map == MAP_FAILED)
             throw_errno("cannot map " + file_.path);
         base_ = static_cast<const char*>(map);
@@ -222,6 +223,7 @@ protected:
     SelectedFile file_;
     int flags_;
     std::size_t pages_;
+    int protection_ = PROT_READ;
     const volatile char* base_ = nullptr;
 
 private:
@@ -241,6 +243,50 @@ public:
 
 private:
     std::vector<std::uint32_t> order_;
+};
+
+/// Takes away a mapping all of whose pages were touched.
+class Unmap : public Touch {
+public:
+    explicit Unmap(const SelectedFile& file, int flags) : Touch(file, flags, 0) {}
+
+    void before() override {
+        Touch::before();
+        touch_pages(base_, pages_);
+    }
+
+    void pass() override {
+        if (::munmap(const_cast<char*>(base_), pages_ * page_size) != 0)
+            throw_errno("cannot unmap " + file_.path);
+    }
+};
+
+/// A child that ends at once, of a process that has touched all of a mapping; a private one has been
+/// written to in one place, as a program's data are, so that the child gets a copy of its page tables.
+class Fork : public Touch {
+public:
+    explicit Fork(const SelectedFile& file, int flags) : Touch(file, flags, 0) {
+        operations_ = 1;
+        units_ = 1;
+        if (flags & MAP_PRIVATE)
+            protection_ |= PROT_WRITE;
+    }
+
+    void before() override {
+        Touch::before();
+        touch_pages(base_, pages_);
+        if (protection_ & PROT_WRITE)
+            *const_cast<volatile char*>(base_) = 'w';
+    }
+
+    void pass() override {
+        const pid_t child = ::fork();
+        if (child == 0)
+            ::_exit(0);
+        int status = -1;
+        if (child < 0 || ::waitpid(child, &status, 0) != child || status != 0)
+            throw_errno("cannot fork");
+    }
 };
 
 // ---- paths ----
@@ -459,13 +505,17 @@ std::vector<std::uint32_t> sparse_pages(const SelectedFile& file, std::uint64_t 
     return order;
 }
 
-std::unique_ptr<Operation> make_touch(const SelectedFile& file, const std::string& variant,
-                                      const std::string& pattern, std::size_t cap,
-                                      std::uint64_t seed) {
+int mapping_flags(const std::string& variant) {
     if (variant != "shared" && variant != "private")
         throw std::runtime_error(
             fmt::format("wanted the variant shared or private, got '{}'", variant));
-    const int flags = variant == "shared" ? MAP_SHARED : MAP_PRIVATE;
+    return variant == "shared" ? MAP_SHARED : MAP_PRIVATE;
+}
+
+std::unique_ptr<Operation> make_touch(const SelectedFile& file, const std::string& variant,
+                                      const std::string& pattern, std::size_t cap,
+                                      std::uint64_t seed) {
+    const int flags = mapping_flags(variant);
     if (pattern == "random")
         return std::make_unique<TouchInOrder>(file, flags, random_pages(file, cap, seed));
     if (pattern == "sparse")
@@ -517,6 +567,10 @@ std::unique_ptr<Operation> make_operation(const std::string& target, const json&
         return std::make_unique<OpenClose>(regular_files(files));
     if (op == "open-mmap-touch-close")
         return std::make_unique<OpenMmapTouchClose>(regular_files(files));
+    if (op == "munmap")
+        return std::make_unique<Unmap>(files[0], mapping_flags(variant));
+    if (op == "fork")
+        return std::make_unique<Fork>(files[0], mapping_flags(variant));
     if (op == "mmap-touch" || op == "touch")
         return make_touch(files[0], variant, pattern, cap, seed);
     if (op == "read" && pattern == "random")
@@ -524,7 +578,7 @@ std::unique_ptr<Operation> make_operation(const std::string& target, const json&
     if (op == "read")
         return std::make_unique<ReadSequential>(files[0], block, cap);
     throw std::runtime_error(fmt::format(
-        "wanted the op read, mmap-touch, open-mmap-touch-close, open-close, stat, lookup, walk or mount, got '{}'",
+        "wanted the op read, mmap-touch, munmap, fork, open-mmap-touch-close, open-close, stat, lookup, walk or mount, got '{}'",
         op));
 }
 

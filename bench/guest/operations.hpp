@@ -46,6 +46,9 @@ protected:
 ///   mmap-touch             one byte of each page of a mapping of the whole file; "variant" shared
 ///                          or private; pattern as above, or sparse (one page of each 2 MiB, in
 ///                          random order); mapped before and unmapped after
+///   munmap                 the same mapping, all of it touched, taken away
+///   fork                   a child of a process that has touched all of the same mapping and, of a
+///                          private one, written to its first page; the child ends at once
 ///   open-mmap-touch-close  open, fstat, mmap (private), touch every page, munmap, close; per file
 ///   open-close, stat       per path
 ///   lookup                 lstat of names in one directory ("file"), in random order

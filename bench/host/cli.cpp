@@ -68,7 +68,7 @@ void declare(CLI::App &app, Options &options)
         ->needs(kernel);
     app.add_option("--kernel-series", options.series,
                    "guest kernel built from Debian's source, e.g. 7.3, or 7.3-debug with its "
-                   "checkers; once, ten minutes on two cores")
+                   "checkers; once, up to half an hour on two cores")
         ->excludes(kernel);
     app.add_option("--also-kernel", options.also_kernels,
                    "with setup: get this kernel, too, e.g. 6.1, 7.3 or 6.12-debug");

@@ -3,6 +3,7 @@
 
 #include "cache.hpp"
 #include "environment.hpp"
+#include "source_kernel.hpp"
 
 #include <fmt/core.h>
 #include <fmt/ostream.h>
@@ -135,6 +136,12 @@ std::vector<Finding> examine(const Catalogue &catalogue, const KernelChoice &ker
         world.kernel = choose_kernel(kernel, progress);
         return good(world.kernel.release);
     });
+    for (const auto &name : source_kernel_names(kernel_configs(paths)))
+        look("kernel " + name, [&] {
+            const bool built = has_source_kernel(source_kernel_name(name), kernel_configs(paths));
+            return good(built ? "built from source, in the cache"
+                              : "not built yet: --kernel-series " + name + " does it");
+        });
     look("accelerator", [&] {
         world = make_base(paths, kernel, accel, catalogue, true, progress);
         return good(fmt::format("{}: {} (hello after {:.1f} s)", world.accel.name,

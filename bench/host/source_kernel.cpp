@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "source_kernel.hpp"
 
+#include <algorithm>
 #include <set>
 #include <sstream>
 #include <thread>
@@ -177,8 +178,8 @@ void make_kernel(const fs::path &dir, const fs::path &source, const SourceKernel
     if (const auto lost = lost_options(wanted, read_file(out / ".config")); !lost.empty())
         throw std::runtime_error("wanted in the kernel's configuration: " + lost);
     progress(fmt::format("building Linux {} ({}), once; what it says is in {}", name.series,
-                         name.debug ? "with its checkers, half an hour on two cores"
-                                    : "ten minutes on two cores",
+                         name.debug ? "with its checkers, an hour on two cores"
+                                    : "up to half an hour on two cores",
                          (dir / "build.log").string()));
     make({fmt::format("-j{}", std::max(1U, std::thread::hardware_concurrency())), "vmlinux",
           "modules"});
@@ -216,6 +217,18 @@ SourceKernelName source_kernel_name(std::string_view name)
     if (!name.ends_with(debug_suffix))
         return {std::string(name), false};
     return {std::string(name.substr(0, name.size() - debug_suffix.size())), true};
+}
+
+std::vector<std::string> source_kernel_names(const fs::path &configs)
+{
+    std::vector<std::string> names;
+    for (const auto &file : fs::directory_iterator(configs)) {
+        const auto series = file.path().stem().string();
+        if (file.path().extension() == ".config" && series != "base" && series != "debug")
+            names.insert(names.end(), {series, series + std::string(debug_suffix)});
+    }
+    std::sort(names.begin(), names.end());
+    return names;
 }
 
 bool has_source_kernel(const SourceKernelName &name, const fs::path &configs)

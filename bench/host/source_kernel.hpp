@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "kernel.hpp"
 #include "process.hpp"
@@ -26,6 +27,9 @@ SourceKernelName source_kernel_name(std::string_view name);
 /// Throws one line when the source is not to be had or does not build.
 Kernel source_kernel(const SourceKernelName &name, const std::filesystem::path &configs,
                      const Progress &progress);
+
+/// The names that `configs` has configurations for, those with checkers, too.
+std::vector<std::string> source_kernel_names(const std::filesystem::path &configs);
 
 /// Is it in the cache? Builds and fetches nothing.
 bool has_source_kernel(const SourceKernelName &name, const std::filesystem::path &configs);

@@ -147,8 +147,8 @@ void check_workload(TomlReader &reader, const string &engine)
     for (const char *key : {"block", "limit", "iterations", "passes", "repetitions"})
         reader.number_if(key, 1, huge);
     if (engine == "benchmark")
-        reader.choice("op", {"read", "mmap-touch", "open-mmap-touch-close", "open-close", "stat",
-                             "lookup", "walk", "mount"});
+        reader.choice("op", {"read", "mmap-touch", "munmap", "fork", "open-mmap-touch-close",
+                             "open-close", "stat", "lookup", "walk", "mount"});
     if (engine == "page-tables")
         for (const char *key : {"processes", "touches"})
             reader.number(key, 1, huge);

@@ -43,6 +43,9 @@ Bench make_bench() {
                     {"device_dax", {"dax_hmem", "device_dax"}},
                     {"hwpoison_inject", {"hwpoison_inject"}},
                     {"nfs", {"nfsd", "nfsv4"}}};
+    // Of 7.3: a device-dax that filesystems share.
+    if (daxbench::read_file(bench.kernel.modules_dir / "modules.dep").find("/fsdev_dax.ko") != std::string::npos)
+        spec.modules["fsdev_dax"] = {"dax_hmem", "device_dax", "fsdev_dax"};
     spec.programs = {{"bin/probe", bench.build / "tests/guest/guest-probe"},
                      {"bin/region-probe", bench.build / "tests/guest/region-probe"},
                      {"sbin/mount.daxfs", bench.build / "mount/mount.daxfs"},

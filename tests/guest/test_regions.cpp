@@ -386,6 +386,43 @@ TEST_F(Regions, DeviceDaxByItsResource) {
     finish();
 }
 
+TEST_F(Regions, DeviceDaxThatFilesystemsShare) {
+    boot("pmem", {"daxfs"});
+    if (release() < 703)
+        GTEST_SKIP() << "before 7.3 no driver shares a device-dax with filesystems";
+    guest_.reset();
+    boot("pmem", {"daxfs", "fsdev_dax"}, "memmap=32M%0x10000000-1+0xefffffff");
+    copy_image();
+    auto dax = sh("ls /sys/bus/dax/devices").out;
+    dax.erase(std::min(dax.find('\n'), dax.size()));
+    const auto device = "/dev/" + dax;
+    const auto drive = [&](const std::string &file) {
+        EXPECT_EQ(sh("echo " + dax + " > /sys/bus/dax/drivers/" + file).status, 0) << file;
+    };
+    sh("echo " + dax + " > /sys/bus/dax/drivers/device_dax/new_id");
+    ASSERT_TRUE(has(device)) << sh("cat /proc/iomem; ls /sys/bus/dax/devices").out;
+    probe("FillsDeviceDax", "DEVICE=" + device);
+    refused("ro", "in use by the driver device_dax", 2, device);
+    drive("device_dax/unbind");
+    sh("echo " + dax + " > /sys/bus/dax/drivers/device_dax/remove_id");
+    drive("fsdev_dax/new_id");
+    ASSERT_EQ(mount("ro", device).status, 0) << sh("ls -l /sys/bus/dax/devices/*/driver; dmesg | tail").out;
+    EXPECT_TRUE(contains(sh("grep daxfs /proc/mounts").out, device + " "));
+    probe("HasPages");
+    EXPECT_EQ(mount("ro", device, "/mnt/y").status, 0);
+    EXPECT_EQ(sh("stat -c %d /mnt/x /mnt/y | uniq | wc -l").out, "1\n");
+    unmount("/mnt/y");
+    probe("IsNotUnmountedUnderAPipe");
+    // It goes away under a mount.
+    ASSERT_EQ(mount("ro", device).status, 0);
+    EXPECT_EQ(sh("cat /mnt/x/file").out, "content\n");
+    drive("fsdev_dax/unbind");
+    EXPECT_EQ(logged("the memory went away"), 1U);
+    EXPECT_NE(sh("cat /mnt/x/file").status, 0);
+    unmount();
+    finish();
+}
+
 /// The device goes away under a mount that is being used, and can be used again afterwards.
 void Regions::check_going_away(const std::string &way, const std::string &options) {
     boot("pmem", {"daxfs"});

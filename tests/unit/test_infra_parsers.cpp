@@ -8,6 +8,7 @@
 #include "image.hpp"
 #include "initramfs.hpp"
 #include "kernel.hpp"
+#include "source_kernel.hpp"
 #include "program.hpp"
 
 namespace daxbench {
@@ -116,6 +117,38 @@ TEST(DebianSources, TakesTheReleasesOwnSuitesOnce)
     EXPECT_TRUE(sources[0].starts_with("deb "));
     EXPECT_TRUE(sources[0].ends_with("http://m/debian/ bookworm main"));
     EXPECT_TRUE(sources[2].ends_with("http://m/debian-security/ bookworm-security main"));
+}
+
+TEST(SourceKernels, AreNamedBySeriesAndWhatLooksOn)
+{
+    EXPECT_EQ(source_kernel_name("7.3").series, "7.3");
+    EXPECT_FALSE(source_kernel_name("7.3").debug);
+    EXPECT_EQ(source_kernel_name("6.12-debug").series, "6.12");
+    EXPECT_TRUE(source_kernel_name("6.12-debug").debug);
+}
+
+TEST(SourceKernels, ComeFromTheSuiteTheirConfigurationNames)
+{
+    EXPECT_EQ(suite_of_config("# SPDX\n# suite: trixie-backports\nCONFIG_A=y\n"), "trixie-backports");
+    EXPECT_FALSE(suite_of_config("CONFIG_A=y\n"));
+}
+
+TEST(SourceKernels, AnOptionThatIsNotAsWantedIsTold)
+{
+    const std::string config = "CONFIG_A=y\n# CONFIG_B is not set\nCONFIG_C=m\n";
+    EXPECT_EQ(lost_options("# a comment\nCONFIG_A=y\nCONFIG_C=m\n", config), "");
+    EXPECT_EQ(lost_options("CONFIG_A=y\nCONFIG_B=y\nCONFIG_C=y\n", config), "CONFIG_B=y, CONFIG_C=y");
+}
+
+TEST(SourceKernels, AreRefusedWithoutAConfiguration)
+{
+    try {
+        source_kernel(source_kernel_name("9.9"), "/nowhere", [](const std::string &) {});
+        FAIL() << "there is no such series";
+    } catch (const std::exception &error) {
+        EXPECT_NE(std::string(error.what()).find("/nowhere/9.9.config"), std::string::npos)
+            << error.what();
+    }
 }
 
 TEST(KernelPackages, RealOnesAreToldFromMetaPackages)
