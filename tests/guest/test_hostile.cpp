@@ -14,6 +14,7 @@
 #include <atomic>
 #include <cerrno>
 #include <cstring>
+#include <fstream>
 #include <functional>
 #include <random>
 #include <thread>
@@ -406,6 +407,53 @@ TEST_F(Hostile, AHandleInALoop)
         EXPECT_TRUE(out == fmt::format("{}%20untouched", ESTALE) ||
                     out == fmt::format("{}%20untouched", ELOOP)) << out;
     }
+    log_of(guest);
+    guest.call("umount", {{"target", target}}, Seconds(30));
+    guest.shutdown();
+}
+
+// fs/dax.c has room for one file a page, and later kernels corrupt what they know of a page that two
+// claim. The image says that it shares none, and does.
+TEST_F(Hostile, FilesThatShareDataInSecret)
+{
+    const auto tree = dir_.path() / "tree";
+    fs::create_directories(tree);
+    std::ofstream(tree / "good") << "untouched";
+    for (const std::string name : {"one", "two"})
+        std::ofstream(tree / name) << std::string(3 << 20, name[0]);
+    daxbench::run_checked({(daxtest::bench().build / "mkdaxfs/mkdaxfs").string(), "--quiet", "--no-dedupe",
+                           "--force", path_.string(), tree.string()});
+    daxtest::pad_image(path_);
+    image_ = std::make_unique<SharedImage>(path_);
+    auto guest = boot();
+    ASSERT_EQ(mount_error(guest, "ro,fault=iomap"), "");
+    image_->set(image_->inode("two", offsetof(daxfs_inode, data)), image_->node("one").data + 4096);
+    const auto touch = [&](const std::string &name) {
+        return daxtest::run(guest, {"/bin/probe", "access", "touch", name}).at("stdout").get<std::string>();
+    };
+    EXPECT_EQ(touch("one"), "0%20untouched");
+    EXPECT_NE(touch("two"), "0%20untouched");
+    EXPECT_EQ(touch("one"), "0%20untouched");
+    EXPECT_GE(count_of(log_of(guest), "bad data of another inode"), 1U);
+    guest.call("umount", {{"target", target}}, Seconds(30));
+    // The module's own way shares, whoever says so.
+    ASSERT_EQ(mount_error(guest, "ro"), "");
+    EXPECT_EQ(touch("one"), "0%20untouched");
+    EXPECT_EQ(touch("two"), "0%20untouched");
+    log_of(guest);
+    guest.shutdown();
+}
+
+// A directory that says it has one name, and has two, is not taken by both.
+TEST_F(Hostile, ADirectoryWithTwoNames)
+{
+    image_->set(image_->inode("twins/a", offsetof(daxfs_inode, nlink)), 1U);
+    image_->set(image_->entry("twins/b", offsetof(daxfs_dirent, ino)), image_->ino("twins/a"));
+    auto guest = boot();
+    ASSERT_EQ(mount_error(guest, "ro"), "");
+    const auto out = daxtest::run(guest, {"/bin/busybox", "sh", "-c",
+                                          "cd /mnt/x/twins/a && stat ../b; echo $?"});
+    EXPECT_NE(out.at("stdout").get<std::string>().find("1"), std::string::npos) << out.dump();
     log_of(guest);
     guest.call("umount", {{"target", target}}, Seconds(30));
     guest.shutdown();
