@@ -8,6 +8,8 @@
 #include <linux/set_memory.h>
 #include <linux/vmalloc.h>
 
+#include "compat.h"
+
 #if !defined(CONFIG_X86_64) && !defined(CONFIG_ARM64)
 #error "daxfs knows x86-64 and arm64"
 #endif
@@ -40,6 +42,17 @@ static inline bool daxfs_mapped_as(void *address, bool *write_combined)
 	*write_combined = false;
 	return !is_vmalloc_addr(address);
 #endif
+}
+
+/* From an entry's value to that of the next frame. */
+static inline unsigned long daxfs_pte_step(pte_t pte)
+{
+#ifdef CONFIG_X86_64
+	/* It inverts the frame in entries that nobody may use. */
+	if (__pte_needs_invert(pte_val(pte)))
+		return -(1UL << PFN_PTE_SHIFT);
+#endif
+	return 1UL << PFN_PTE_SHIFT;
 }
 
 #endif /* DAXFS_ARCH_H */

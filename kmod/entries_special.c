@@ -4,6 +4,7 @@
  * what is below a huge entry for pages, on most kernels without a look at the
  * mapping, and where there are none it reads a hole of the memory map.
  */
+#include "arch.h"
 #include "entries.h"
 
 /* Called for the first entry, fills them all: they lie one after the other. */
@@ -12,14 +13,13 @@ static int fill_entries(pte_t *ptep, unsigned long addr, void *data)
 	const struct daxfs_fill *fill = data;
 	struct mm_struct *mm = fill->vma->vm_mm;
 	pte_t *end = ptep + fill->pages, pte = fill->pte;
-	const unsigned long step = fill->same ? 0 : 1UL << PFN_PTE_SHIFT;
+	const unsigned long step = fill->same ? 0 : daxfs_pte_step(pte);
 
 	for (; ptep < end; ptep++, addr += PAGE_SIZE) {
 		if (likely(pte_none(ptep_get(ptep))))
 			set_pte_at(mm, addr, ptep, pte);
 		else if (daxfs_pte_wp_marker(ptep_get(ptep)))
 			set_pte_at(mm, addr, ptep, daxfs_pte_protect(pte));
-		/* It is present, so the frame is in it as it is. */
 		pte = __pte(pte_val(pte) + step);
 	}
 	return 0;
