@@ -203,6 +203,17 @@ static vm_fault_t map_huge(struct daxfs_fault *fault, unsigned long pfn)
 	return ret;
 }
 
+/* By one entry of 2 MiB where that can be, else by pages. */
+static vm_fault_t map_ahead(struct daxfs_fault *fault)
+{
+	vm_fault_t ret = VM_FAULT_FALLBACK;
+	unsigned long pfn;
+
+	if (pmd_none(READ_ONCE(*fault->vmf->pmd)) && can_map_huge(fault, &pfn))
+		ret = map_huge(fault, pfn);
+	return ret == VM_FAULT_FALLBACK ? map_window(fault) : ret;
+}
+
 static bool begin_fault(struct daxfs_fault *fault, struct vm_fault *vmf, int *id)
 {
 	fault->vmf = vmf;
@@ -236,7 +247,6 @@ static bool needs_page(const struct daxfs_fault *fault)
 static vm_fault_t daxfs_huge_fault(struct vm_fault *vmf, daxfs_fault_order order)
 {
 	struct daxfs_fault fault;
-	unsigned long pfn;
 	vm_fault_t ret = VM_FAULT_FALLBACK;
 	int id;
 
@@ -245,12 +255,8 @@ static vm_fault_t daxfs_huge_fault(struct vm_fault *vmf, daxfs_fault_order order
 		return ret;
 	if (!begin_fault(&fault, vmf, &id))
 		return VM_FAULT_SIGBUS;
-	if (!needs_page(&fault)) {
-		if (can_map_huge(&fault, &pfn))
-			ret = map_huge(&fault, pfn);
-		if (ret == VM_FAULT_FALLBACK)
-			ret = map_window(&fault);
-	}
+	if (!needs_page(&fault))
+		ret = map_ahead(&fault);
 	daxfs_exit(fault.sbi, id);
 	return ret;
 }
@@ -291,7 +297,6 @@ static vm_fault_t give_page(struct daxfs_fault *fault, struct page *to)
 static vm_fault_t daxfs_fault(struct vm_fault *vmf)
 {
 	struct daxfs_fault fault;
-	unsigned long pfn;
 	vm_fault_t ret;
 	int id;
 
@@ -299,12 +304,8 @@ static vm_fault_t daxfs_fault(struct vm_fault *vmf)
 		return VM_FAULT_SIGBUS;
 	if (vmf->cow_page || needs_page(&fault))
 		ret = give_page(&fault, vmf->cow_page);
-	else if (pmd_none(READ_ONCE(*vmf->pmd)) && can_map_huge(&fault, &pfn))
-		ret = map_huge(&fault, pfn);
 	else
-		ret = map_window(&fault);
-	if (ret == VM_FAULT_FALLBACK)
-		ret = map_window(&fault);
+		ret = map_ahead(&fault);
 	daxfs_exit(fault.sbi, id);
 	return ret;
 }

@@ -69,8 +69,8 @@ protected:
     }
 
     /// 612 for a kernel 6.12.
-    int release() {
-        const auto text = sh("uname -r").out;
+    static int release() {
+        const auto &text = daxtest::bench().kernel.release;
         const auto dot = text.find('.');
         return std::stoi(text.substr(0, dot)) * 100 + std::stoi(text.substr(dot + 1));
     }
@@ -251,9 +251,9 @@ TEST_F(Regions, APhysicalRangeThatIsNotAlignedHasNoPages) {
 }
 
 TEST_F(Regions, AreReadWhereUserfaultfdLeftMarks) {
-    boot("pmem", {"daxfs"});
     if (release() < 607)
         GTEST_SKIP() << "userfaultfd protects no file before 6.7";
+    boot("pmem", {"daxfs"});
     daxtest::mount(*guest_);
     probe("IsReadWhereUserfaultfdLeftMarks");
     unmount();
@@ -387,10 +387,8 @@ TEST_F(Regions, DeviceDaxByItsResource) {
 }
 
 TEST_F(Regions, DeviceDaxThatFilesystemsShare) {
-    boot("pmem", {"daxfs"});
     if (release() < 703)
         GTEST_SKIP() << "before 7.3 no driver shares a device-dax with filesystems";
-    guest_.reset();
     boot("pmem", {"daxfs", "fsdev_dax"}, "memmap=32M%0x10000000-1+0xefffffff");
     copy_image();
     auto dax = sh("ls /sys/bus/dax/devices").out;
