@@ -55,7 +55,7 @@ static void on_bus(int, siginfo_t *info, void *)
     siglongjmp(back, 1);
 }
 
-int bus_code(const volatile char *at, char *byte)
+int bus_code_of(const std::function<void()> &access)
 {
     struct sigaction action = {};
     struct sigaction before = {};
@@ -63,15 +63,21 @@ int bus_code(const volatile char *at, char *byte)
     action.sa_flags = SA_SIGINFO;
     sigaction(SIGBUS, &action, &before);
     volatile int code = 0;
-    if (sigsetjmp(back, 1)) {
+    if (sigsetjmp(back, 1))
         code = caught.si_code;
-    } else {
+    else
+        access();
+    sigaction(SIGBUS, &before, nullptr);
+    return code;
+}
+
+int bus_code(const volatile char *at, char *byte)
+{
+    return bus_code_of([=] {
         const char got = *at;
         if (byte)
             *byte = got;
-    }
-    sigaction(SIGBUS, &before, nullptr);
-    return code;
+    });
 }
 
 bool reads(const volatile char *at, char wanted)

@@ -6,6 +6,7 @@
 #include <csignal>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <string>
 
 namespace probe {
@@ -24,6 +25,8 @@ char *map_big(int flags, int protection = 1 /* PROT_READ */);
 /// What the last SIGBUS that bus_code() met said.
 extern siginfo_t caught;
 
+/// The code of the SIGBUS that this meets, or 0. What it leaves behind then is the caller's affair.
+int bus_code_of(const std::function<void()> &access);
 /// The code of the SIGBUS that reading this byte gives, or 0; `byte` gets what was read.
 int bus_code(const volatile char *at, char *byte = nullptr);
 bool reads(const volatile char *at, char wanted);
