@@ -15,7 +15,12 @@ std::size_t character(std::string_view bytes)
 {
     const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(bytes[i]); };
     const unsigned first = byte(0);
-    const std::size_t size = first < 0x80 ? 1 : first < 0xc2 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : first < 0xf5 ? 4 : 0;
+    const std::size_t size = first < 0x80   ? 1
+                             : first < 0xc2 ? 0
+                             : first < 0xe0 ? 2
+                             : first < 0xf0 ? 3
+                             : first < 0xf5 ? 4
+                                            : 0;
     if (size < 2 || size > bytes.size())
         return size == 1 ? 1 : 0;
     for (std::size_t i = 1; i < size; ++i) {
@@ -32,10 +37,11 @@ std::size_t character(std::string_view bytes)
 bool is_control(std::string_view character)
 {
     const auto first = static_cast<unsigned char>(character[0]);
-    return first < 0x20 || first == 0x7f || (first == 0xc2 && static_cast<unsigned char>(character[1]) < 0xa0);
+    return first < 0x20 || first == 0x7f ||
+           (first == 0xc2 && static_cast<unsigned char>(character[1]) < 0xa0);
 }
 
-}  // namespace
+} // namespace
 
 std::string printable(std::string_view bytes)
 {
@@ -68,4 +74,4 @@ std::runtime_error system_failure(int code, std::string_view what)
     return std::runtime_error(fmt::format("{}: {}", what, std::strerror(code)));
 }
 
-}  // namespace daxfs
+} // namespace daxfs

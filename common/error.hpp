@@ -10,7 +10,7 @@ namespace daxfs {
 
 // The user (or a signal) asked to stop.
 struct Interrupted : std::runtime_error {
-    explicit Interrupted(const std::string& what_is_left = "nothing was written")
+    explicit Interrupted(const std::string &what_is_left = "nothing was written")
         : std::runtime_error("interrupted, " + what_is_left)
     {
     }
@@ -25,4 +25,4 @@ bool is_utf8(std::string_view bytes);
 // "WHAT: strerror(code)", to be thrown.
 std::runtime_error system_failure(int code, std::string_view what);
 
-}  // namespace daxfs
+} // namespace daxfs

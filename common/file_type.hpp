@@ -6,7 +6,7 @@
 namespace daxfs {
 
 // The file types' names in all that tools and bench print.
-constexpr const char* file_type_name(unsigned mode)
+constexpr const char *file_type_name(unsigned mode)
 {
     switch (mode & S_IFMT) {
     case S_IFREG: return "reg";
@@ -20,4 +20,4 @@ constexpr const char* file_type_name(unsigned mode)
     }
 }
 
-}  // namespace daxfs
+} // namespace daxfs

@@ -41,7 +41,7 @@ inline int hex_value(char c)
 }
 
 // Nothing where a '%' has no two hexadecimal digits behind it; `bad`, when given, is its place then.
-inline std::optional<std::string> percent_decode(std::string_view text, std::size_t* bad = nullptr)
+inline std::optional<std::string> percent_decode(std::string_view text, std::size_t *bad = nullptr)
 {
     std::string bytes;
     bytes.reserve(text.size());
@@ -64,4 +64,4 @@ inline std::optional<std::string> percent_decode(std::string_view text, std::siz
     return bytes;
 }
 
-}  // namespace daxfs
+} // namespace daxfs

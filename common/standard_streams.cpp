@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "standard_streams.hpp"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <cstdlib>
 #include <initializer_list>
+
+#include <fcntl.h>
+#include <unistd.h>
 
 namespace daxfs {
 
@@ -18,4 +18,4 @@ void hold_standard_streams()
     }
 }
 
-}  // namespace daxfs
+} // namespace daxfs

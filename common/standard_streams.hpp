@@ -7,4 +7,4 @@ namespace daxfs {
 // closed, and messages would be written into it. What is put there fails as the closed one did.
 void hold_standard_streams();
 
-}  // namespace daxfs
+} // namespace daxfs

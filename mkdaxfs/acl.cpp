@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "acl.hpp"
 
+#include <cstdint>
+#include <cstring>
+
 #include <endian.h>
 #include <linux/posix_acl.h>
 #include <linux/posix_acl_xattr.h>
-
-#include <cstdint>
-#include <cstring>
 
 #include "daxfs_format.h"
 
@@ -37,8 +37,8 @@ bool is_acl(std::string_view value)
         std::memcpy(&entry, value.data(), sizeof(entry));
         const unsigned tag = le16toh(entry.e_tag);
         const bool has_id = tag == ACL_USER || tag == ACL_GROUP;
-        const bool is_tag = has_id || tag == ACL_USER_OBJ || tag == ACL_GROUP_OBJ || tag == ACL_MASK ||
-                            tag == ACL_OTHER;
+        const bool is_tag =
+            has_id || tag == ACL_USER_OBJ || tag == ACL_GROUP_OBJ || tag == ACL_MASK || tag == ACL_OTHER;
         if (!is_tag || tag < last || (tag == last && !has_id) || le16toh(entry.e_perm) > 7 ||
             (has_id && le32toh(entry.e_id) == UINT32_MAX))
             return false;
@@ -49,4 +49,4 @@ bool is_acl(std::string_view value)
     return (seen & always) == always && ((seen & (ACL_USER | ACL_GROUP)) == 0 || (seen & ACL_MASK) != 0);
 }
 
-}  // namespace daxfs
+} // namespace daxfs

@@ -13,4 +13,4 @@ bool is_acl(std::string_view value);
 // Is that what an attribute of this kind (DAXFS_XATTR_*) must be?
 bool is_acl_index(std::uint8_t index);
 
-}  // namespace daxfs
+} // namespace daxfs

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "blob_store.hpp"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-
 #include <cerrno>
 #include <filesystem>
 #include <vector>
+
+#include <fcntl.h>
+#include <sys/stat.h>
 
 #include <fmt/core.h>
 
@@ -23,19 +23,19 @@ constexpr std::size_t most_bytes = 64 << 20;
 
 class DirectoryBlobs : public BlobStore {
 public:
-    DirectoryBlobs(const std::string& path, const std::atomic<bool>* stop) : path_(path), stop_(stop)
+    DirectoryBlobs(const std::string &path, const std::atomic<bool> *stop) : path_(path), stop_(stop)
     {
         fd_.reset(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
         if (!fd_)
             throw system_failure(errno, "cannot read the image directory " + printable(path));
     }
 
-    bool has(const std::string& path) override
+    bool has(const std::string &path) override
     {
         return faccessat(fd_.get(), inside(path).c_str(), F_OK, 0) == 0;
     }
 
-    ReadBytes open(const std::string& path) override
+    ReadBytes open(const std::string &path) override
     {
         UniqueFd file(openat(fd_.get(), inside(path).c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
         const std::string shown = path_ + "/" + path;
@@ -46,9 +46,9 @@ public:
 
 private:
     // The image says which files it has; they must be its own.
-    std::string inside(const std::string& path) const
+    std::string inside(const std::string &path) const
     {
-        for (const fs::path& part : fs::path(path)) {
+        for (const fs::path &part : fs::path(path)) {
             if (part == ".." || part == "/")
                 throw std::runtime_error(fmt::format("{}: wanted a file inside the image, it names {}",
                                                      printable(path_), printable(path)));
@@ -57,27 +57,28 @@ private:
     }
 
     std::string path_;
-    const std::atomic<bool>* stop_;
+    const std::atomic<bool> *stop_;
     UniqueFd fd_;
 };
 
 class ArchiveBlobs : public BlobStore {
 public:
-    ArchiveBlobs(const std::string& path, const Workers& workers) : path_(path)
+    ArchiveBlobs(const std::string &path, const Workers &workers) : path_(path)
     {
         const UniqueFd file = open_input(path, workers.stop);
-        read_archive(bytes_of(file.get(), path, workers.stop), path, {builder_, spool_, PathFilter(), workers});
+        read_archive(bytes_of(file.get(), path, workers.stop), path,
+                     {builder_, spool_, PathFilter(), workers});
     }
 
-    bool has(const std::string& path) override { return find(path).has_value(); }
+    bool has(const std::string &path) override { return find(path).has_value(); }
 
-    ReadBytes open(const std::string& path) override
+    ReadBytes open(const std::string &path) override
     {
         const std::optional<NodeId> id = find(path);
         if (!id || !S_ISREG(builder_.tree().nodes[*id].mode))
             throw std::runtime_error(fmt::format("{}: wanted the file {} in it, it is not there",
                                                  printable(path_), printable(path)));
-        const Node& node = builder_.tree().nodes[*id];
+        const Node &node = builder_.tree().nodes[*id];
         return [this, at = node.content, end = node.content + node.size](std::span<std::byte> to) mutable {
             to = to.first(std::min<std::uint64_t>(to.size(), end - at));
             spool_.read(at, to);
@@ -88,7 +89,7 @@ public:
 
 private:
     // docker save stores equal layers as symlinks.
-    std::optional<NodeId> find(const std::string& wanted)
+    std::optional<NodeId> find(const std::string &wanted)
     {
         fs::path path = wanted;
         for (int links = 0; links < 40; ++links) {
@@ -106,9 +107,9 @@ private:
     Spool spool_;
 };
 
-}  // namespace
+} // namespace
 
-std::string BlobStore::read_all(const std::string& path)
+std::string BlobStore::read_all(const std::string &path)
 {
     const ReadBytes read = open(path);
     std::string text;
@@ -116,12 +117,12 @@ std::string BlobStore::read_all(const std::string& path)
     while (const std::size_t got = read(buffer)) {
         if (text.size() + got > most_bytes)
             throw std::runtime_error(printable(path) + ": wanted at most 64 MiB of JSON, got more");
-        text.append(reinterpret_cast<const char*>(buffer.data()), got);
+        text.append(reinterpret_cast<const char *>(buffer.data()), got);
     }
     return text;
 }
 
-std::unique_ptr<BlobStore> open_blobs(const std::string& path, const Workers& workers)
+std::unique_ptr<BlobStore> open_blobs(const std::string &path, const Workers &workers)
 {
     if (fs::is_directory(path))
         return std::make_unique<DirectoryBlobs>(path, workers.stop);
@@ -146,4 +147,4 @@ ReadBytes checked_sha256(ReadBytes read, std::string wanted, std::string name)
     };
 }
 
-}  // namespace daxfs
+} // namespace daxfs

@@ -14,18 +14,18 @@ namespace daxfs {
 class BlobStore {
 public:
     virtual ~BlobStore() = default;
-    virtual bool has(const std::string& path) = 0;
+    virtual bool has(const std::string &path) = 0;
     // The file's bytes in order; throws when it is not there. The store outlives it.
-    virtual ReadBytes open(const std::string& path) = 0;
+    virtual ReadBytes open(const std::string &path) = 0;
     // All of a file of at most 64 MiB.
-    std::string read_all(const std::string& path);
+    std::string read_all(const std::string &path);
 };
 
 // path is a directory, or an archive in any form read_archive() takes.
-std::unique_ptr<BlobStore> open_blobs(const std::string& path, const Workers& workers);
+std::unique_ptr<BlobStore> open_blobs(const std::string &path, const Workers &workers);
 
 // The same bytes; throws after the last one when they do not have this SHA-256
 // (64 hexadecimal digits).
 ReadBytes checked_sha256(ReadBytes read, std::string wanted, std::string name);
 
-}  // namespace daxfs
+} // namespace daxfs

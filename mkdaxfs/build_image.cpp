@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "build_image.hpp"
 
-#include <fnmatch.h>
-#include <sys/stat.h>
-
 #include <algorithm>
 #include <array>
 #include <cstring>
 #include <limits>
+
+#include <fnmatch.h>
+#include <sys/stat.h>
 
 #include <fmt/core.h>
 
@@ -25,27 +25,28 @@ namespace daxfs {
 
 namespace {
 
-std::uint32_t shifted(std::uint32_t owner, std::int64_t offset, const char* option,
-                      const std::function<std::string()>& path)
+std::uint32_t shifted(std::uint32_t owner, std::int64_t offset, const char *option,
+                      const std::function<std::string()> &path)
 {
     constexpr std::int64_t last = no_owner - 1;
     if (offset == 0)
         return owner;
     if (offset < -std::int64_t{owner} || offset > last - std::int64_t{owner})
-        throw std::runtime_error(fmt::format("wanted a number from 0 to {} for {}, got {} + {} ({}): give another offset",
-                                             last, path(), owner, offset, option));
+        throw std::runtime_error(
+            fmt::format("wanted a number from 0 to {} for {}, got {} + {} ({}): give another offset", last,
+                        path(), owner, offset, option));
     return static_cast<std::uint32_t>(owner + offset);
 }
 
-void map_owners_and_times(Tree& tree, const BuildOptions& options)
+void map_owners_and_times(Tree &tree, const BuildOptions &options)
 {
     for (const NodeId id : tree.by_ino) {
-        Node& node = tree.nodes[id];
+        Node &node = tree.nodes[id];
         const auto path = [&] { return printable("/" + tree.path(id)); };
         node.uid = options.uid ? *options.uid : shifted(node.uid, options.uid_offset, "--uid-offset", path);
         node.gid = options.gid ? *options.gid : shifted(node.gid, options.gid_offset, "--gid-offset", path);
     }
-    for (Node& node : tree.nodes) {
+    for (Node &node : tree.nodes) {
         const bool too_new = options.newest_mtime && node.mtime_sec >= *options.newest_mtime;
         if (options.mtime || too_new) {
             node.mtime_sec = options.mtime ? *options.mtime : *options.newest_mtime;
@@ -55,53 +56,56 @@ void map_owners_and_times(Tree& tree, const BuildOptions& options)
 }
 
 // What the kernel could not show as it is.
-void refuse_what_no_image_holds(const Tree& tree)
+void refuse_what_no_image_holds(const Tree &tree)
 {
-    const auto refuse = [&](NodeId id, const std::string& wanted, const std::string& got) {
+    const auto refuse = [&](NodeId id, const std::string &wanted, const std::string &got) {
         throw std::runtime_error(fmt::format("{}: wanted {}, got {}", tree.shown_path(id), wanted, got));
     };
     std::vector<bool> good_sets(tree.xattrs.count() + 1);
     for (const NodeId id : tree.by_ino) {
-        const Node& node = tree.nodes[id];
+        const Node &node = tree.nodes[id];
         const std::uint64_t major = node.data >> 32;
         const std::uint64_t minor = node.data & 0xffffffff;
-        if ((S_ISCHR(node.mode) || S_ISBLK(node.mode)) && (major > DAXFS_MAJOR_MAX || minor > DAXFS_MINOR_MAX))
-            refuse(id, fmt::format("a device of at most {}:{}", DAXFS_MAJOR_MAX, DAXFS_MINOR_MAX), fmt::format("{}:{}", major, minor));
+        if ((S_ISCHR(node.mode) || S_ISBLK(node.mode)) &&
+            (major > DAXFS_MAJOR_MAX || minor > DAXFS_MINOR_MAX))
+            refuse(id, fmt::format("a device of at most {}:{}", DAXFS_MAJOR_MAX, DAXFS_MINOR_MAX),
+                   fmt::format("{}:{}", major, minor));
         if (node.xattrs == 0 || good_sets[node.xattrs])
             continue;
-        for (const Xattr& xattr : tree.xattrs.decode(node.xattrs)) {
+        for (const Xattr &xattr : tree.xattrs.decode(node.xattrs)) {
             if (is_acl_index(xattr.index) && !is_acl(xattr.value))
-                refuse(id, "an ACL as " + join_xattr_name(xattr.index, ""), "something else (--xattr-exclude leaves it out)");
+                refuse(id, "an ACL as " + join_xattr_name(xattr.index, ""),
+                       "something else (--xattr-exclude leaves it out)");
         }
         good_sets[node.xattrs] = true;
     }
 }
 
-void exclude_xattrs(Tree& tree, const BuildOptions& options)
+void exclude_xattrs(Tree &tree, const BuildOptions &options)
 {
-    const std::vector<std::string>& globs = options.xattr_exclude;
+    const std::vector<std::string> &globs = options.xattr_exclude;
     if (globs.empty())
         return;
-    const std::vector<std::uint32_t> ids = tree.xattrs.edit([&](std::vector<Xattr>& xattrs) {
-        std::erase_if(xattrs, [&](const Xattr& xattr) {
+    const std::vector<std::uint32_t> ids = tree.xattrs.edit([&](std::vector<Xattr> &xattrs) {
+        std::erase_if(xattrs, [&](const Xattr &xattr) {
             if (options.keep_opaque && is_opaque_mark(xattr))
                 return false;
             const std::string name = join_xattr_name(xattr.index, xattr.name);
-            return std::any_of(globs.begin(), globs.end(), [&](const std::string& glob) {
+            return std::any_of(globs.begin(), globs.end(), [&](const std::string &glob) {
                 return fnmatch(glob.c_str(), name.c_str(), 0) == 0;
             });
         });
     });
-    for (Node& node : tree.nodes)
+    for (Node &node : tree.nodes)
         node.xattrs = ids[node.xattrs];
 }
 
-void label(Tree& tree, const BuildOptions& options)
+void label(Tree &tree, const BuildOptions &options)
 {
     if (!options.label_of)
         return;
     for (const NodeId id : tree.by_ino) {
-        Node& node = tree.nodes[id];
+        Node &node = tree.nodes[id];
         const std::string context = options.label_of("/" + tree.path(id), node.mode);
         if (context.empty())
             continue;
@@ -114,7 +118,7 @@ void label(Tree& tree, const BuildOptions& options)
 }
 
 // What was not asked for is what the source says.
-BuildOptions completed(BuildOptions options, const ImageIdentity& identity)
+BuildOptions completed(BuildOptions options, const ImageIdentity &identity)
 {
     if (!options.label)
         options.label = identity.label.value_or("");
@@ -129,7 +133,7 @@ BuildOptions completed(BuildOptions options, const ImageIdentity& identity)
     return options;
 }
 
-std::int64_t newest_mtime(const Tree& tree)
+std::int64_t newest_mtime(const Tree &tree)
 {
     std::int64_t newest = std::numeric_limits<std::int64_t>::min();
     for (const NodeId id : tree.by_ino)
@@ -138,7 +142,7 @@ std::int64_t newest_mtime(const Tree& tree)
 }
 
 // A version 8 UUID from all that the image holds.
-Uuid derive_uuid(const daxfs_super& super, const Hash128& metadata, const Hash128& content)
+Uuid derive_uuid(const daxfs_super &super, const Hash128 &metadata, const Hash128 &content)
 {
     struct {
         Hash128 super;
@@ -153,13 +157,13 @@ Uuid derive_uuid(const daxfs_super& super, const Hash128& metadata, const Hash12
     return uuid;
 }
 
-daxfs_range to_range(const Range& range)
+daxfs_range to_range(const Range &range)
 {
     return {range.off, range.len};
 }
 
-daxfs_super make_super(const Tree& tree, const MetadataPlan& plan, const Placer& placer,
-                       const ContentTotals& totals, const BuildOptions& options)
+daxfs_super make_super(const Tree &tree, const MetadataPlan &plan, const Placer &placer,
+                       const ContentTotals &totals, const BuildOptions &options)
 {
     daxfs_super super = {};
     super.magic = DAXFS_SB_MAGIC;
@@ -186,7 +190,7 @@ daxfs_super make_super(const Tree& tree, const MetadataPlan& plan, const Placer&
 }
 
 // Returns the root digest; "" without digests.
-std::string set_digests(daxfs_super& super, const std::string& table, DigestKind kind)
+std::string set_digests(daxfs_super &super, const std::string &table, DigestKind kind)
 {
     if (kind == DigestKind::none)
         return "";
@@ -199,8 +203,8 @@ std::string set_digests(daxfs_super& super, const std::string& table, DigestKind
     return root;
 }
 
-BuildSummary summarize(const Tree& tree, const ContentTotals& totals, const Placer& placer,
-                       const daxfs_super& super)
+BuildSummary summarize(const Tree &tree, const ContentTotals &totals, const Placer &placer,
+                       const daxfs_super &super)
 {
     BuildSummary summary;
     summary.inodes = tree.by_ino.size();
@@ -221,7 +225,8 @@ BuildSummary summarize(const Tree& tree, const ContentTotals& totals, const Plac
     return summary;
 }
 
-BuildSummary build(TreeSource& source, const OpenOutput& open, const BuildOptions& wanted, const Workers& workers)
+BuildSummary build(TreeSource &source, const OpenOutput &open, const BuildOptions &wanted,
+                   const Workers &workers)
 {
     const std::unique_ptr<Tree> tree = source.scan(workers);
     const BuildOptions options = completed(wanted, source.identity());
@@ -233,13 +238,12 @@ BuildSummary build(TreeSource& source, const OpenOutput& open, const BuildOption
 
     FileOrder order = find_files(*tree, options.order);
     const std::uint64_t ordered_files = order.files.size();
-    Content content(*tree, source, workers,
-                    {options.align, options.dedupe, std::move(order.files)});
+    Content content(*tree, source, workers, {options.align, options.dedupe, std::move(order.files)});
     content.survey();
     const MetadataPlan plan = plan_metadata(*tree, content.sparse(), digest_size(*options.digest));
 
     const std::shared_ptr<Output> opened = open();
-    Output& output = *opened;
+    Output &output = *opened;
     Placer placer(round_up(plan.all.off + plan.all.len, DAXFS_BLOCK_SIZE));
     content.write(output, placer);
     placer.for_each_gap([&](std::uint64_t off, std::uint64_t len) { output.zero(off, len); });
@@ -252,8 +256,8 @@ BuildSummary build(TreeSource& source, const OpenOutput& open, const BuildOption
     daxfs_super super = make_super(*tree, plan, placer, content.totals(), options);
     super.metadata_crc = metadata.crc;
     const std::string root_digest = set_digests(super, digests, *options.digest);
-    const Uuid uuid = options.uuid ? *options.uuid
-                                   : derive_uuid(super, metadata.hash, content.totals().sum.value());
+    const Uuid uuid =
+        options.uuid ? *options.uuid : derive_uuid(super, metadata.hash, content.totals().sum.value());
     std::memcpy(super.uuid, uuid.data(), uuid.size());
     std::array<std::byte, DAXFS_SUPER_SIZE> block{};
     std::memcpy(block.data(), &super, sizeof(super));
@@ -270,25 +274,27 @@ BuildSummary build(TreeSource& source, const OpenOutput& open, const BuildOption
     return summary;
 }
 
-}  // namespace
+} // namespace
 
-BuildSummary build_image(TreeSource& source, const OpenOutput& open, const BuildOptions& options,
-                         const Workers& workers)
+BuildSummary build_image(TreeSource &source, const OpenOutput &open, const BuildOptions &options,
+                         const Workers &workers)
 {
     std::shared_ptr<Output> output;
     try {
-        return build(source, [&] { return output = open(); }, options, workers);
-    } catch (const Interrupted&) {
+        return build(
+            source, [&] { return output = open(); }, options, workers);
+    } catch (const Interrupted &) {
         if (output && output->is_in_place())
             throw Interrupted("there is no image on the target now");
         throw;
     }
 }
 
-BuildSummary build_image(TreeSource& source, const std::string& path, const BuildOptions& options,
-                         const Workers& workers)
+BuildSummary build_image(TreeSource &source, const std::string &path, const BuildOptions &options,
+                         const Workers &workers)
 {
-    return build_image(source, [&] { return std::make_shared<OutputFile>(path); }, options, workers);
+    return build_image(
+        source, [&] { return std::make_shared<OutputFile>(path); }, options, workers);
 }
 
-}  // namespace daxfs
+} // namespace daxfs

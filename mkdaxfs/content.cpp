@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "content.hpp"
 
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <unordered_map>
 #include <utility>
+
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "daxfs_format.h"
 #include "large_files.hpp"
@@ -13,8 +13,7 @@
 
 namespace daxfs {
 
-Content::Content(Tree& tree, const TreeSource& source, const Workers& workers,
-                 ContentOptions options)
+Content::Content(Tree &tree, const TreeSource &source, const Workers &workers, ContentOptions options)
     : tree_(tree), source_(source), workers_(workers), options_(std::move(options))
 {
 }
@@ -28,10 +27,10 @@ void Content::survey()
 }
 
 // Will what is read of these files now still be in memory when they are copied?
-bool Content::stays_in_memory(const std::vector<SparseFile>& files) const
+bool Content::stays_in_memory(const std::vector<SparseFile> &files) const
 {
     std::uint64_t bytes = 0;
-    for (const SparseFile& file : files)
+    for (const SparseFile &file : files)
         bytes += tree_.nodes[file.node].size;
     const auto pages = static_cast<std::uint64_t>(sysconf(_SC_PHYS_PAGES));
     return bytes / static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE)) < pages / 4;
@@ -41,22 +40,22 @@ void Content::find_sparse()
 {
     std::vector<SparseFile> candidates;
     for (const NodeId id : tree_.by_ino) {
-        const Node& node = tree_.nodes[id];
+        const Node &node = tree_.nodes[id];
         if (S_ISREG(node.mode) && may_have_holes(node.size))
             candidates.push_back({id, {}});
     }
     std::vector<char> is_sparse(candidates.size());
     ReadAhead ahead;
-    ReadAhead* const used = stays_in_memory(candidates) ? &ahead : nullptr;
+    ReadAhead *const used = stays_in_memory(candidates) ? &ahead : nullptr;
     workers_.for_each(candidates.size(), [&](std::size_t i) {
-        SparseFile& file = candidates[i];
+        SparseFile &file = candidates[i];
         const auto content = source_.open(tree_, file.node);
         is_sparse[i] = find_extents(*content, tree_.nodes[file.node].size, file.extents, used, workers_.stop);
     });
     for (std::size_t i = 0; i < candidates.size(); ++i) {
         if (!is_sparse[i])
             continue;
-        Node& node = tree_.nodes[candidates[i].node];
+        Node &node = tree_.nodes[candidates[i].node];
         node.count = static_cast<std::uint32_t>(candidates[i].extents.size());
         sparse_.push_back(std::move(candidates[i]));
         node.first = static_cast<std::uint32_t>(sparse_.size());
@@ -67,7 +66,7 @@ void Content::sort_by_size()
 {
     std::vector<bool> is_sorted(options_.first.empty() ? 0 : tree_.nodes.size());
     const auto sort = [&](NodeId id) {
-        const Node& node = tree_.nodes[id];
+        const Node &node = tree_.nodes[id];
         if (!S_ISREG(node.mode) || node.size == 0)
             return;
         const bool large = node.first != 0 || node.size >= DAXFS_HUGE_SIZE;
@@ -101,7 +100,7 @@ void Content::hash_large()
 void Content::add_totals()
 {
     for (const NodeId id : tree_.by_ino) {
-        const Node& node = tree_.nodes[id];
+        const Node &node = tree_.nodes[id];
         if (!S_ISREG(node.mode))
             continue;
         const std::uint64_t blocks = round_up(node.size, DAXFS_BLOCK_SIZE);
@@ -109,7 +108,7 @@ void Content::add_totals()
         std::uint64_t data = blocks;
         if (node.first != 0) {
             data = 0;
-            for (const Extent& extent : sparse_[node.first - 1].extents)
+            for (const Extent &extent : sparse_[node.first - 1].extents)
                 data += extent.len;
         }
         totals_.data_bytes += data;
@@ -117,7 +116,7 @@ void Content::add_totals()
     }
 }
 
-void Content::write(Output& output, Placer& placer)
+void Content::write(Output &output, Placer &placer)
 {
     if (workers_.progress)
         workers_.progress->total = totals_.data_bytes;
@@ -129,4 +128,4 @@ void Content::write(Output& output, Placer& placer)
     totals_.shared_bytes += small.write(output, placer, totals_.sum);
 }
 
-}  // namespace daxfs
+} // namespace daxfs

@@ -13,7 +13,7 @@ Hash128 hash_bytes(std::span<const std::byte> bytes)
     return {hash.low64, hash.high64};
 }
 
-void ContentSum::add(const Hash128& piece, std::uint64_t offset)
+void ContentSum::add(const Hash128 &piece, std::uint64_t offset)
 {
     const std::array<std::uint64_t, 3> words = {piece.low, piece.high, offset};
     const Hash128 mixed = hash_bytes(std::as_bytes(std::span(words)));
@@ -21,10 +21,10 @@ void ContentSum::add(const Hash128& piece, std::uint64_t offset)
     sum_.high += mixed.high;
 }
 
-void ContentSum::add(const ContentSum& other)
+void ContentSum::add(const ContentSum &other)
 {
     sum_.low += other.sum_.low;
     sum_.high += other.sum_.high;
 }
 
-}  // namespace daxfs
+} // namespace daxfs

@@ -23,14 +23,15 @@ constexpr std::size_t buffer_bytes = 1 << 20;
 // Up to and with the last byte that is not zero.
 std::size_t size_without_zeros(std::span<const std::byte> bytes)
 {
-    const auto last = std::find_if(bytes.rbegin(), bytes.rend(), [](std::byte byte) { return byte != std::byte{0}; });
+    const auto last =
+        std::find_if(bytes.rbegin(), bytes.rend(), [](std::byte byte) { return byte != std::byte{0}; });
     return static_cast<std::size_t>(bytes.rend() - last);
 }
 
-std::runtime_error unreadable(const std::string& name, const char* why)
+std::runtime_error unreadable(const std::string &name, const char *why)
 {
-    return std::runtime_error(fmt::format("cannot read the archive {}: {}", printable(name),
-                                          printable(why ? why : "damaged")));
+    return std::runtime_error(
+        fmt::format("cannot read the archive {}: {}", printable(name), printable(why ? why : "damaged")));
 }
 
 // By zlib, since libarchive does not compare a gzip's checksum.
@@ -43,13 +44,13 @@ public:
         if (inflateInit2(&stream_, gzip_window) != Z_OK)
             throw std::bad_alloc();
     }
-    Gunzip(const Gunzip&) = delete;
-    Gunzip& operator=(const Gunzip&) = delete;
+    Gunzip(const Gunzip &) = delete;
+    Gunzip &operator=(const Gunzip &) = delete;
     ~Gunzip() { inflateEnd(&stream_); }
 
     std::size_t read(std::span<std::byte> to)
     {
-        stream_.next_out = reinterpret_cast<Bytef*>(to.data());
+        stream_.next_out = reinterpret_cast<Bytef *>(to.data());
         stream_.avail_out = static_cast<uInt>(to.size());
         while (stream_.avail_out == to.size()) {
             if (stream_.avail_in == 0 && !refill()) {
@@ -57,7 +58,7 @@ public:
                     throw unreadable(name_, "the compressed data was cut");
                 return 0;
             }
-            if (between_members_ && *stream_.next_in == 0) {  // padding, as of a tape
+            if (between_members_ && *stream_.next_in == 0) { // padding, as of a tape
                 ++stream_.next_in;
                 --stream_.avail_in;
                 continue;
@@ -77,7 +78,7 @@ public:
 private:
     bool refill()
     {
-        stream_.next_in = reinterpret_cast<Bytef*>(buffer_.data());
+        stream_.next_in = reinterpret_cast<Bytef *>(buffer_.data());
         stream_.avail_in = static_cast<uInt>(read_(buffer_));
         return stream_.avail_in != 0;
     }
@@ -102,7 +103,7 @@ public:
                                   archive_read_support_filter_lzip, archive_read_support_filter_lz4,
                                   archive_read_support_filter_zstd, archive_read_support_filter_compress})
             filter(in_.get());
-        archive_entry* entry = nullptr;
+        archive_entry *entry = nullptr;
         check(stream_.open(in_.get()));
         check(archive_read_next_header(in_.get(), &entry));
     }
@@ -113,7 +114,8 @@ public:
         if (got < 0)
             check(static_cast<int>(got));
         // Where its data ends, a filter looks no further.
-        if (got == 0 && !to.empty() && !stream_.is_zero_from(static_cast<std::uint64_t>(archive_filter_bytes(in_.get(), -1))))
+        if (got == 0 && !to.empty() &&
+            !stream_.is_zero_from(static_cast<std::uint64_t>(archive_filter_bytes(in_.get(), -1))))
             throw unreadable(name_, "something follows the compressed data");
         return got < 0 ? 0 : static_cast<std::size_t>(got);
     }
@@ -124,17 +126,17 @@ private:
         stream_.rethrow();
         if (result >= ARCHIVE_WARN)
             return;
-        const char* why = archive_error_string(in_.get());
-        const bool is_cut = why && std::strstr(why, "No progress is possible");  // liblzma's LZMA_BUF_ERROR
+        const char *why = archive_error_string(in_.get());
+        const bool is_cut = why && std::strstr(why, "No progress is possible"); // liblzma's LZMA_BUF_ERROR
         throw unreadable(name_, is_cut ? "the compressed data was cut" : why);
     }
 
     std::string name_;
     ArchiveStream stream_;
-    std::unique_ptr<archive, int (*)(archive*)> in_;
+    std::unique_ptr<archive, int (*)(archive *)> in_;
 };
 
-}  // namespace
+} // namespace
 
 ReadBytes decompressed(ReadBytes read, std::string name)
 {
@@ -167,7 +169,7 @@ ReadBytes decompressed(ReadBytes read, std::string name)
 
 ArchiveStream::ArchiveStream(ReadBytes read) : read_(std::move(read)), buffer_(buffer_bytes) {}
 
-int ArchiveStream::open(archive* in)
+int ArchiveStream::open(archive *in)
 {
     return archive_read_open(in, this, nullptr, give, nullptr);
 }
@@ -179,9 +181,9 @@ void ArchiveStream::rethrow() const
 }
 
 // An exception cannot pass through C code.
-ssize_t ArchiveStream::give(archive* in, void* self, const void** bytes)
+ssize_t ArchiveStream::give(archive *in, void *self, const void **bytes)
 {
-    auto* stream = static_cast<ArchiveStream*>(self);
+    auto *stream = static_cast<ArchiveStream *>(self);
     try {
         *bytes = stream->buffer_.data();
         return static_cast<ssize_t>(stream->next());
@@ -209,4 +211,4 @@ bool ArchiveStream::is_zero_from(std::uint64_t from)
     return end_of_data_ <= from;
 }
 
-}  // namespace daxfs
+} // namespace daxfs

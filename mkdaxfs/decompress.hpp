@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <sys/types.h>
-
 #include <cstddef>
 #include <cstdint>
 #include <exception>
 #include <string>
 #include <vector>
+
+#include <sys/types.h>
 
 #include "input.hpp"
 
@@ -26,20 +26,20 @@ public:
     explicit ArchiveStream(ReadBytes read);
 
     // ARCHIVE_* as archive_read_open() returns it. Only once, and the stream must outlive the archive.
-    int open(archive* in);
+    int open(archive *in);
     void rethrow() const;
     // Reads all that is left. Is the stream zeros from there on?
     bool is_zero_from(std::uint64_t from);
 
 private:
-    static ssize_t give(archive* in, void* self, const void** bytes);
+    static ssize_t give(archive *in, void *self, const void **bytes);
     std::size_t next();
 
     ReadBytes read_;
     std::vector<std::byte> buffer_;
     std::uint64_t given_ = 0;
-    std::uint64_t end_of_data_ = 0;  // behind the last byte given that is not zero
+    std::uint64_t end_of_data_ = 0; // behind the last byte given that is not zero
     std::exception_ptr failure_;
 };
 
-}  // namespace daxfs
+} // namespace daxfs

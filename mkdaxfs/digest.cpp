@@ -20,15 +20,14 @@ struct Kind {
     std::size_t size;
 };
 
-constexpr std::array<Kind, 3> kinds = {{{DigestKind::none, "none", 0},
-                                        {DigestKind::xxh3, "xxh3", 16},
-                                        {DigestKind::sha256, "sha256", 32}}};
+constexpr std::array<Kind, 3> kinds = {
+    {{DigestKind::none, "none", 0}, {DigestKind::xxh3, "xxh3", 16}, {DigestKind::sha256, "sha256", 32}}};
 
-}  // namespace
+} // namespace
 
 std::optional<DigestKind> parse_digest_kind(std::string_view name)
 {
-    for (const Kind& kind : kinds) {
+    for (const Kind &kind : kinds) {
         if (kind.name == name)
             return kind.kind;
     }
@@ -47,8 +46,8 @@ std::size_t digest_size(DigestKind kind)
 
 struct Digester::State {
     DigestKind kind;
-    XXH3_state_t* xxh3 = nullptr;
-    EVP_MD_CTX* sha256 = nullptr;
+    XXH3_state_t *xxh3 = nullptr;
+    EVP_MD_CTX *sha256 = nullptr;
 
     explicit State(DigestKind wanted) : kind(wanted)
     {
@@ -58,8 +57,8 @@ struct Digester::State {
             sha256 = EVP_MD_CTX_new();
         begin();
     }
-    State(const State&) = delete;
-    State& operator=(const State&) = delete;
+    State(const State &) = delete;
+    State &operator=(const State &) = delete;
     ~State()
     {
         XXH3_freeState(xxh3);
@@ -68,9 +67,8 @@ struct Digester::State {
 
     void begin()
     {
-        const bool good = kind == DigestKind::xxh3
-                              ? XXH3_128bits_reset(xxh3) == XXH_OK
-                              : EVP_DigestInit_ex(sha256, EVP_sha256(), nullptr) == 1;
+        const bool good = kind == DigestKind::xxh3 ? XXH3_128bits_reset(xxh3) == XXH_OK
+                                                   : EVP_DigestInit_ex(sha256, EVP_sha256(), nullptr) == 1;
         if (!good)
             throw std::runtime_error("cannot compute digests: libcrypto refuses");
     }
@@ -88,7 +86,7 @@ void Digester::update(std::span<const std::byte> bytes)
         EVP_DigestUpdate(state_->sha256, bytes.data(), bytes.size());
 }
 
-void Digester::update_zeros(std::uint64_t count, const std::atomic<bool>* stop)
+void Digester::update_zeros(std::uint64_t count, const std::atomic<bool> *stop)
 {
     static constexpr std::array<std::byte, 65536> zeros{};
     for (; count > 0; count -= std::min<std::uint64_t>(count, zeros.size())) {
@@ -103,9 +101,9 @@ std::string Digester::finish()
     if (state_->kind == DigestKind::xxh3) {
         XXH128_canonical_t canonical;
         XXH128_canonicalFromHash(&canonical, XXH3_128bits_digest(state_->xxh3));
-        std::copy_n(reinterpret_cast<const char*>(canonical.digest), digest.size(), digest.begin());
+        std::copy_n(reinterpret_cast<const char *>(canonical.digest), digest.size(), digest.begin());
     } else {
-        EVP_DigestFinal_ex(state_->sha256, reinterpret_cast<unsigned char*>(digest.data()), nullptr);
+        EVP_DigestFinal_ex(state_->sha256, reinterpret_cast<unsigned char *>(digest.data()), nullptr);
     }
     state_->begin();
     return digest;
@@ -122,4 +120,4 @@ std::string to_hex(std::string_view bytes)
     return text;
 }
 
-}  // namespace daxfs
+} // namespace daxfs

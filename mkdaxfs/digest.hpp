@@ -29,7 +29,7 @@ public:
 
     void update(std::span<const std::byte> bytes);
     // Throws Interrupted once the flag, if there is one, is set.
-    void update_zeros(std::uint64_t count, const std::atomic<bool>* stop = nullptr);
+    void update_zeros(std::uint64_t count, const std::atomic<bool> *stop = nullptr);
     // digest_size() bytes; the next update() begins a new digest.
     std::string finish();
 
@@ -40,4 +40,4 @@ private:
 
 std::string to_hex(std::string_view bytes);
 
-}  // namespace daxfs
+} // namespace daxfs

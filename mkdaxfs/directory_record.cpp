@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "directory_record.hpp"
 
-#include <sys/stat.h>
-
 #include <algorithm>
 #include <bit>
 #include <cstring>
 #include <vector>
+
+#include <sys/stat.h>
 
 #include "image.h"
 #include "placer.hpp"
@@ -35,17 +35,17 @@ struct Hashed {
     std::uint32_t entry;
 };
 
-std::vector<Hashed> sorted_by_hash(const Tree& tree, const Node& dir)
+std::vector<Hashed> sorted_by_hash(const Tree &tree, const Node &dir)
 {
     std::vector<Hashed> order;
     order.reserve(dir.count);
     for (std::uint32_t at = dir.first; at < dir.first + dir.count; ++at) {
         const std::string_view name = tree.name(tree.entries[at]);
-        const auto* bytes = reinterpret_cast<const std::uint8_t*>(name.data());
+        const auto *bytes = reinterpret_cast<const std::uint8_t *>(name.data());
         order.push_back({daxfs_name_hash(bytes, name.size()), at});
     }
     // Entries are in name order already, so their number decides between equal hashes.
-    std::sort(order.begin(), order.end(), [](const Hashed& a, const Hashed& b) {
+    std::sort(order.begin(), order.end(), [](const Hashed &a, const Hashed &b) {
         return a.hash != b.hash ? a.hash < b.hash : a.entry < b.entry;
     });
     return order;
@@ -57,15 +57,14 @@ std::uint8_t dirent_type(std::uint32_t mode)
     return static_cast<std::uint8_t>((mode & S_IFMT) >> 12);
 }
 
-template <typename T>
-void store(std::string& record, std::uint64_t at, const T& value)
+template <typename T> void store(std::string &record, std::uint64_t at, const T &value)
 {
     std::memcpy(record.data() + at, &value, sizeof(value));
 }
 
-}  // namespace
+} // namespace
 
-std::uint64_t directory_record_size(const Tree& tree, const Node& dir)
+std::uint64_t directory_record_size(const Tree &tree, const Node &dir)
 {
     std::uint64_t size = entries_offset(dir.count) + std::uint64_t{dir.count} * sizeof(daxfs_dirent);
     for (std::uint32_t at = dir.first; at < dir.first + dir.count; ++at)
@@ -73,7 +72,7 @@ std::uint64_t directory_record_size(const Tree& tree, const Node& dir)
     return size;
 }
 
-std::string directory_record(const Tree& tree, const Node& dir)
+std::string directory_record(const Tree &tree, const Node &dir)
 {
     const std::uint32_t bits = bucket_bits(dir.count);
     const std::vector<Hashed> order = sorted_by_hash(tree, dir);
@@ -89,9 +88,9 @@ std::string directory_record(const Tree& tree, const Node& dir)
             store(record, sizeof(daxfs_dir) + bucket * sizeof(__le32), index);
     };
     for (std::uint32_t i = 0; i < dir.count; ++i) {
-        const Entry& entry = tree.entries[order[i].entry];
+        const Entry &entry = tree.entries[order[i].entry];
         fill_buckets(std::uint64_t{order[i].hash} >> (32 - bits), i);
-        const Node& node = tree.nodes[entry.node];
+        const Node &node = tree.nodes[entry.node];
         const daxfs_dirent raw = {order[i].hash,
                                   node.ino,
                                   static_cast<std::uint32_t>(record.size()),
@@ -105,4 +104,4 @@ std::string directory_record(const Tree& tree, const Node& dir)
     return record;
 }
 
-}  // namespace daxfs
+} // namespace daxfs

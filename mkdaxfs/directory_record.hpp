@@ -9,7 +9,7 @@
 
 namespace daxfs {
 
-std::uint64_t directory_record_size(const Tree& tree, const Node& dir);
-std::string directory_record(const Tree& tree, const Node& dir);
+std::uint64_t directory_record_size(const Tree &tree, const Node &dir);
+std::string directory_record(const Tree &tree, const Node &dir);
 
-}  // namespace daxfs
+} // namespace daxfs

@@ -1,12 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "directory_scanner.hpp"
 
-#include <dirent.h>
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
-#include <unistd.h>
-
 #include <cerrno>
 #include <condition_variable>
 #include <exception>
@@ -14,6 +8,12 @@
 #include <mutex>
 #include <optional>
 #include <thread>
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
 
 #include "daxfs_format.h"
 #include "directory_source.hpp"
@@ -31,10 +31,10 @@ struct Directory {
 
 // What one directory holds, collected before the tree is locked.
 struct Found {
-    Node node;                // data of a symlink: position in Listing::text
-    std::uint64_t name = 0;   // position in Listing::text
+    Node node;              // data of a symlink: position in Listing::text
+    std::uint64_t name = 0; // position in Listing::text
     std::size_t name_len = 0;
-    dev_t dev = 0;            // 0 unless it may have other names
+    dev_t dev = 0; // 0 unless it may have other names
     ino_t ino = 0;
 };
 
@@ -49,7 +49,7 @@ struct Listing {
     }
 };
 
-std::string join(const std::string& dir, std::string_view name)
+std::string join(const std::string &dir, std::string_view name)
 {
     std::string path = dir;
     if (!path.empty())
@@ -57,7 +57,7 @@ std::string join(const std::string& dir, std::string_view name)
     return path += name;
 }
 
-Node to_node(const struct stat& st)
+Node to_node(const struct stat &st)
 {
     Node node;
     node.mode = static_cast<std::uint16_t>(st.st_mode);
@@ -76,7 +76,7 @@ Node to_node(const struct stat& st)
 
 class Scanner {
 public:
-    Scanner(int root, const PathFilter& filter, const OnUnreadable& unreadable, const Workers& workers)
+    Scanner(int root, const PathFilter &filter, const OnUnreadable &unreadable, const Workers &workers)
         : root_(root), filter_(filter), unreadable_(unreadable), workers_(workers)
     {
     }
@@ -102,7 +102,7 @@ private:
     void read_all()
     {
         workers_.run(
-            [this](Crew& crew) {
+            [this](Crew &crew) {
                 DiskXattrs xattrs(tree_->xattrs);
                 xattrs.own_working_directory();
                 while (const auto dir = next())
@@ -134,7 +134,7 @@ private:
         return dir;
     }
 
-    void scan(const Directory& dir, DiskXattrs& xattrs, Crew& crew)
+    void scan(const Directory &dir, DiskXattrs &xattrs, Crew &crew)
     {
         Listing listing;
         crew.piece([&] { listing = list_or_skip(dir, xattrs); });
@@ -142,7 +142,7 @@ private:
         const std::lock_guard lock(mutex_);
         if (dir.path.empty())
             tree_->nodes[dir.node].xattrs = listing.root_xattrs;
-        for (const Found& found : listing.found)
+        for (const Found &found : listing.found)
             add(dir, listing, found);
         --busy_;
         changed_.notify_all();
@@ -156,24 +156,24 @@ private:
     }
 
     // With someone to tell, a directory that cannot be read is an empty one.
-    Listing list_or_skip(const Directory& dir, DiskXattrs& xattrs) const
+    Listing list_or_skip(const Directory &dir, DiskXattrs &xattrs) const
     {
         if (!unreadable_)
             return list(dir, xattrs);
         try {
             return list(dir, xattrs);
-        } catch (const Interrupted&) {
+        } catch (const Interrupted &) {
             throw;
-        } catch (const std::runtime_error& error) {
+        } catch (const std::runtime_error &error) {
             unreadable_(error.what());
             return {};
         }
     }
 
-    Listing list(const Directory& dir, DiskXattrs& xattrs) const
+    Listing list(const Directory &dir, DiskXattrs &xattrs) const
     {
         const int fd = open_beneath(root_, dir.path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
-        const std::unique_ptr<DIR, int (*)(DIR*)> stream(fd < 0 ? nullptr : fdopendir(fd), closedir);
+        const std::unique_ptr<DIR, int (*)(DIR *)> stream(fd < 0 ? nullptr : fdopendir(fd), closedir);
         if (!stream)
             throw system_failure(errno, "cannot read the directory /" + printable(dir.path));
         xattrs.enter(fd);
@@ -182,21 +182,20 @@ private:
             listing.root_xattrs = xattrs.read(fd, ".", "");
         for (;;) {
             errno = 0;
-            const dirent* entry = readdir(stream.get());
+            const dirent *entry = readdir(stream.get());
             if (!entry && errno != 0)
                 throw system_failure(errno, "cannot read the directory /" + printable(dir.path));
             if (!entry)
                 return listing;
             const std::string_view name = entry->d_name;
-            if (name == "." || name == ".." ||
-                (!filter_.empty() && filter_.excludes(join(dir.path, name))))
+            if (name == "." || name == ".." || (!filter_.empty() && filter_.excludes(join(dir.path, name))))
                 continue;
             look_or_skip(fd, dir.path, entry->d_name, listing, xattrs);
         }
     }
 
-    void look_or_skip(int dir, const std::string& dir_path, const char* name, Listing& listing,
-                      DiskXattrs& xattrs) const
+    void look_or_skip(int dir, const std::string &dir_path, const char *name, Listing &listing,
+                      DiskXattrs &xattrs) const
     {
         try {
             Found found = look(dir, dir_path, name, listing.text, xattrs);
@@ -205,15 +204,15 @@ private:
                 !UniqueFd(openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)))
                 throw system_failure(errno, "cannot open /" + printable(join(dir_path, name)));
             listing.found.push_back(found);
-        } catch (const std::runtime_error& error) {
+        } catch (const std::runtime_error &error) {
             if (!unreadable_)
                 throw;
             unreadable_(error.what());
         }
     }
 
-    Found look(int dir, const std::string& dir_path, const char* name, std::string& text,
-               DiskXattrs& xattrs) const
+    Found look(int dir, const std::string &dir_path, const char *name, std::string &text,
+               DiskXattrs &xattrs) const
     {
         struct stat st = {};
         if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
@@ -233,8 +232,8 @@ private:
         return found;
     }
 
-    void read_target(int dir, const std::string& dir_path, const char* name, Node& node,
-                     std::string& text) const
+    void read_target(int dir, const std::string &dir_path, const char *name, Node &node,
+                     std::string &text) const
     {
         char target[DAXFS_SYMLINK_MAX + 1];
         const ssize_t len = readlinkat(dir, name, target, sizeof(target));
@@ -249,7 +248,7 @@ private:
     }
 
     // With the lock held.
-    void add(const Directory& dir, const Listing& listing, const Found& found)
+    void add(const Directory &dir, const Listing &listing, const Found &found)
     {
         const std::string_view name = listing.part(found.name, found.name_len);
         if (found.ino != 0) {
@@ -271,11 +270,11 @@ private:
     }
 
     int root_;
-    const PathFilter& filter_;
-    const OnUnreadable& unreadable_;
-    const Workers& workers_;
+    const PathFilter &filter_;
+    const OnUnreadable &unreadable_;
+    const Workers &workers_;
 
-    std::mutex mutex_;  // guards all below
+    std::mutex mutex_; // guards all below
     std::condition_variable changed_;
     std::unique_ptr<Tree> tree_ = std::make_unique<Tree>();
     std::map<std::pair<dev_t, ino_t>, NodeId> links_;
@@ -284,18 +283,18 @@ private:
     bool failed_ = false;
 };
 
-}  // namespace
+} // namespace
 
-std::uint64_t change_stamp(const struct stat& st)
+std::uint64_t change_stamp(const struct stat &st)
 {
     return static_cast<std::uint64_t>(st.st_ctim.tv_sec) * 1'000'000'000 +
            static_cast<std::uint64_t>(st.st_ctim.tv_nsec);
 }
 
-std::unique_ptr<Tree> scan_directory(int root, const PathFilter& filter,
-                                     const OnUnreadable& unreadable, const Workers& workers)
+std::unique_ptr<Tree> scan_directory(int root, const PathFilter &filter, const OnUnreadable &unreadable,
+                                     const Workers &workers)
 {
     return Scanner(root, filter, unreadable, workers).run();
 }
 
-}  // namespace daxfs
+} // namespace daxfs

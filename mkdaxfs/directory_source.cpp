@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "directory_source.hpp"
 
+#include <cerrno>
+
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
-
-#include <cerrno>
 
 #include <fmt/core.h>
 
@@ -19,8 +19,7 @@ namespace {
 
 class DiskFile : public FileContent {
 public:
-    DiskFile(UniqueFd fd, const Tree& tree, NodeId node)
-        : fd_(std::move(fd)), tree_(tree), node_(node)
+    DiskFile(UniqueFd fd, const Tree &tree, NodeId node) : fd_(std::move(fd)), tree_(tree), node_(node)
     {
         DiskFile::check_unchanged();
     }
@@ -47,7 +46,7 @@ public:
         const ssize_t got = preadv2(fd_.get(), &part, 1, static_cast<off_t>(offset), RWF_NOWAIT);
         if (got >= 0 || errno == EAGAIN)
             return got == static_cast<ssize_t>(to.size());
-        will_read(offset, to.size());  // not every filesystem can tell
+        will_read(offset, to.size()); // not every filesystem can tell
         return false;
     }
 
@@ -65,11 +64,11 @@ public:
             if (begin < 0 && errno == ENXIO)
                 break;
             if (begin < 0)
-                return {{0, tree_.nodes[node_].size}};  // not every filesystem can tell
+                return {{0, tree_.nodes[node_].size}}; // not every filesystem can tell
             const off_t hole = lseek(fd_.get(), begin, SEEK_HOLE);
-            const off_t end = hole < 0 ? size : hole;  // in the last block below 2^63 it overflows
-            ranges.push_back({static_cast<std::uint64_t>(begin),
-                              static_cast<std::uint64_t>(std::min(end, size))});
+            const off_t end = hole < 0 ? size : hole; // in the last block below 2^63 it overflows
+            ranges.push_back(
+                {static_cast<std::uint64_t>(begin), static_cast<std::uint64_t>(std::min(end, size))});
             at = end;
         }
         return ranges;
@@ -80,7 +79,7 @@ public:
         struct stat st = {};
         if (fstat(fd_.get(), &st) != 0)
             throw system_failure(errno, "cannot stat " + tree_.shown_path(node_));
-        const Node& node = tree_.nodes[node_];
+        const Node &node = tree_.nodes[node_];
         if (!S_ISREG(st.st_mode) || static_cast<std::uint64_t>(st.st_size) != node.size ||
             change_stamp(st) != node.content)
             throw changed();
@@ -90,22 +89,22 @@ public:
 
     std::runtime_error changed() const
     {
-        return std::runtime_error(fmt::format(
-            "{} changed while it was read, it had {} bytes: use a source that is at rest",
-            tree_.shown_path(node_), tree_.nodes[node_].size));
+        return std::runtime_error(
+            fmt::format("{} changed while it was read, it had {} bytes: use a source that is at rest",
+                        tree_.shown_path(node_), tree_.nodes[node_].size));
     }
 
 private:
     UniqueFd fd_;
-    const Tree& tree_;
+    const Tree &tree_;
     NodeId node_;
 };
 
-}  // namespace
+} // namespace
 
-int open_beneath(int dir, const std::string& path, int flags)
+int open_beneath(int dir, const std::string &path, int flags)
 {
-    constexpr std::size_t longest = 4000;  // below PATH_MAX
+    constexpr std::size_t longest = 4000; // below PATH_MAX
     std::string rest = path.empty() ? "." : path;
     UniqueFd at;
     while (rest.size() > longest) {
@@ -126,25 +125,24 @@ DirectorySource::DirectorySource(std::string path, PathFilter filter, OnUnreadab
 {
     root_.reset(::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!root_)
-        throw system_failure(errno, fmt::format("cannot read the source directory {}",
-                                                printable(path_)));
+        throw system_failure(errno, fmt::format("cannot read the source directory {}", printable(path_)));
 }
 
-std::unique_ptr<Tree> DirectorySource::scan(const Workers& workers)
+std::unique_ptr<Tree> DirectorySource::scan(const Workers &workers)
 {
     return scan_directory(root_.get(), filter_, unreadable_, workers);
 }
 
-void DirectorySource::add_to(TreeBuilder& builder, const Workers& workers)
+void DirectorySource::add_to(TreeBuilder &builder, const Workers &workers)
 {
     merged_ = scan(workers);
     merged_->finish(workers);
     builder.merge(*merged_);
 }
 
-std::unique_ptr<FileContent> DirectorySource::open(const Tree& tree, NodeId node) const
+std::unique_ptr<FileContent> DirectorySource::open(const Tree &tree, NodeId node) const
 {
-    const Tree& own = merged_ ? *merged_ : tree;
+    const Tree &own = merged_ ? *merged_ : tree;
     const NodeId id = merged_ ? static_cast<NodeId>(tree.nodes[node].content) : node;
     UniqueFd fd(open_beneath(root_.get(), own.path(id), O_RDONLY | O_NOFOLLOW | O_NONBLOCK));
     if (!fd)
@@ -152,4 +150,4 @@ std::unique_ptr<FileContent> DirectorySource::open(const Tree& tree, NodeId node
     return std::make_unique<DiskFile>(std::move(fd), own, id);
 }
 
-}  // namespace daxfs
+} // namespace daxfs

@@ -15,13 +15,13 @@ namespace daxfs {
 
 class DirectorySource : public TreeSource {
 public:
-    // An excluded directory is left out with all that is in it. Throws when path is not a directory that can be read.
-    // With `unreadable`, what cannot be read is left out and told to it.
+    // An excluded directory is left out with all that is in it. Throws when path is not a directory that can
+    // be read. With `unreadable`, what cannot be read is left out and told to it.
     DirectorySource(std::string path, PathFilter filter, OnUnreadable unreadable = {});
 
-    std::unique_ptr<Tree> scan(const Workers& workers) override;
-    void add_to(TreeBuilder& builder, const Workers& workers) override;
-    std::unique_ptr<FileContent> open(const Tree& tree, NodeId node) const override;
+    std::unique_ptr<Tree> scan(const Workers &workers) override;
+    void add_to(TreeBuilder &builder, const Workers &workers) override;
+    std::unique_ptr<FileContent> open(const Tree &tree, NodeId node) const override;
 
 private:
     std::string path_;
@@ -34,6 +34,6 @@ private:
 
 // openat(2) below a directory for a path of any length ("" is the directory itself).
 // -1 and errno on failure.
-int open_beneath(int dir, const std::string& path, int flags);
+int open_beneath(int dir, const std::string &path, int flags);
 
-}  // namespace daxfs
+} // namespace daxfs

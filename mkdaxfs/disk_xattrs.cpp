@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "disk_xattrs.hpp"
 
+#include <cerrno>
+#include <string_view>
+
 #include <sched.h>
 #include <sys/xattr.h>
 #include <unistd.h>
-
-#include <cerrno>
-#include <string_view>
 
 #include <fmt/format.h>
 
@@ -24,7 +24,7 @@ void DiskXattrs::enter(int dir)
     is_inside_ = owns_directory_ && fchdir(dir) == 0;
 }
 
-std::uint32_t DiskXattrs::read(int dir, const char* name, const std::string& dir_path)
+std::uint32_t DiskXattrs::read(int dir, const char *name, const std::string &dir_path)
 {
     // There is no llistxattrat(2) before 6.13; /proc reaches any depth in few steps.
     fmt::basic_memory_buffer<char, 320> path;
@@ -34,9 +34,9 @@ std::uint32_t DiskXattrs::read(int dir, const char* name, const std::string& dir
         fmt::format_to(std::back_inserter(path), "/proc/self/fd/{}/{}", dir, name);
     path.push_back('\0');
 
-    const auto failure = [&](const char* what) {
-        return system_failure(errno, fmt::format("cannot {} of /{}/{}", what, printable(dir_path),
-                                                 printable(name)));
+    const auto failure = [&](const char *what) {
+        return system_failure(errno,
+                              fmt::format("cannot {} of /{}/{}", what, printable(dir_path), printable(name)));
     };
     const ssize_t listed = llistxattr(path.data(), buffer_.data(), buffer_.size());
     if (listed == 0 || (listed < 0 && errno == ENOTSUP))
@@ -47,7 +47,7 @@ std::uint32_t DiskXattrs::read(int dir, const char* name, const std::string& dir
     const std::string names(buffer_.data(), static_cast<std::size_t>(listed));
     std::vector<Xattr> xattrs;
     for (std::size_t at = 0; at < names.size();) {
-        const char* full = names.c_str() + at;
+        const char *full = names.c_str() + at;
         at += std::string_view(full).size() + 1;
         Xattr xattr;
         if (!split_xattr_name(full, xattr))
@@ -61,4 +61,4 @@ std::uint32_t DiskXattrs::read(int dir, const char* name, const std::string& dir
     return sets_.intern(std::move(xattrs));
 }
 
-}  // namespace daxfs
+} // namespace daxfs

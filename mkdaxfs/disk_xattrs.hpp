@@ -13,7 +13,7 @@ namespace daxfs {
 // thread, since it owns the buffers.
 class DiskXattrs {
 public:
-    explicit DiskXattrs(XattrSets& sets) : sets_(sets), buffer_(65536) {}
+    explicit DiskXattrs(XattrSets &sets) : sets_(sets), buffer_(65536) {}
 
     // Give the calling thread, which must be the only one to use this, a working directory
     // of its own where that is allowed: then names need no detour over /proc.
@@ -21,15 +21,15 @@ public:
     // What is read next are entries of this open directory.
     void enter(int dir);
 
-    // The set of the entry `name` of the open directory (the one entered, if one was); a symlink is not followed.
-    // Namespaces an image has no index for are left out. 0 when there are none.
-    std::uint32_t read(int dir, const char* name, const std::string& dir_path);
+    // The set of the entry `name` of the open directory (the one entered, if one was); a symlink is not
+    // followed. Namespaces an image has no index for are left out. 0 when there are none.
+    std::uint32_t read(int dir, const char *name, const std::string &dir_path);
 
 private:
     bool owns_directory_ = false;
     bool is_inside_ = false;
-    XattrSets& sets_;
-    std::vector<char> buffer_;  // 64 KiB: the kernel's limit of a list and of a value
+    XattrSets &sets_;
+    std::vector<char> buffer_; // 64 KiB: the kernel's limit of a list and of a value
 };
 
-}  // namespace daxfs
+} // namespace daxfs

@@ -8,6 +8,6 @@
 namespace daxfs {
 
 // The tool dump.daxfs. Exit status 0 done, 1 failed, 2 wrong usage.
-int dump_main(const std::vector<std::string>& args, std::ostream& out, std::ostream& err);
+int dump_main(const std::vector<std::string> &args, std::ostream &out, std::ostream &err);
 
-}  // namespace daxfs
+} // namespace daxfs

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <sys/stat.h>
-
 #include <cstring>
 #include <ostream>
 #include <unordered_map>
 #include <vector>
+
+#include <sys/stat.h>
 
 #include <fmt/ranges.h>
 #include <nlohmann/json.hpp>
@@ -19,7 +19,7 @@ namespace {
 
 class Diff {
 public:
-    Diff(const ImageReader& left, const ImageReader& right, std::ostream& out, bool json)
+    Diff(const ImageReader &left, const ImageReader &right, std::ostream &out, bool json)
         : left_(left), right_(right), out_(out), json_(json)
     {
     }
@@ -47,7 +47,7 @@ private:
         std::uint32_t right;
     };
 
-    void directory(const Pair& pair, std::vector<Pair>& pending)
+    void directory(const Pair &pair, std::vector<Pair> &pending)
     {
         if (pair.path.empty() && !compare("/", pair.left, pair.right))
             throw left_.error("the root is no directory, here or in the other image");
@@ -71,13 +71,13 @@ private:
     }
 
     struct Mark {
-        const char* text;
-        const char* json;
+        const char *text;
+        const char *json;
     };
     static constexpr Mark only_left = {"- ", "removed"};
     static constexpr Mark only_right = {"+ ", "added"};
 
-    void line(const Mark& mark, const std::string& path)
+    void line(const Mark &mark, const std::string &path)
     {
         if (json_)
             object(path, {mark.json});
@@ -86,7 +86,7 @@ private:
         ++lines_;
     }
 
-    void line(const std::string& path, const std::vector<std::string>& what)
+    void line(const std::string &path, const std::vector<std::string> &what)
     {
         if (json_)
             object(path, what);
@@ -95,18 +95,18 @@ private:
         ++lines_;
     }
 
-    void object(const std::string& path, const std::vector<std::string>& what)
+    void object(const std::string &path, const std::vector<std::string> &what)
     {
         out_ << nlohmann::ordered_json({{"path", printable(path)}, {"what", what}}).dump() << '\n';
     }
 
     // Are both a directory?
-    bool compare(const std::string& path, std::uint32_t left, std::uint32_t right)
+    bool compare(const std::string &path, std::uint32_t left, std::uint32_t right)
     {
         const daxfs_attr x = left_.inode(left);
         const daxfs_attr y = right_.inode(right);
         std::vector<std::string> what;
-        const auto note = [&](bool differs, const char* name) {
+        const auto note = [&](bool differs, const char *name) {
             if (differs)
                 what.emplace_back(name);
         };
@@ -133,24 +133,24 @@ private:
 
     // Do the names of an inode all lead to one on the right? That none of its other names does
     // follows, since nlink is compared, too.
-    bool same_links(std::uint32_t left, std::uint32_t right, const daxfs_attr& attr)
+    bool same_links(std::uint32_t left, std::uint32_t right, const daxfs_attr &attr)
     {
         if (S_ISDIR(attr.mode) || attr.nlink < 2)
             return true;
         return right_of_.try_emplace(left, right).first->second == right;
     }
 
-    bool same_xattrs(const daxfs_node& x, const daxfs_node& y)
+    bool same_xattrs(const daxfs_node &x, const daxfs_node &y)
     {
         const auto a = left_.xattrs(x);
         const auto b = right_.xattrs(y);
-        return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const Xattr& p, const Xattr& q) {
+        return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const Xattr &p, const Xattr &q) {
             return p.index == q.index && p.name == q.name && p.value == q.value;
         });
     }
 
     // Both have the same size.
-    bool same_content(const daxfs_node& x, const daxfs_node& y)
+    bool same_content(const daxfs_node &x, const daxfs_node &y)
     {
         for (std::uint64_t pos = 0; pos < x.size;) {
             const daxfs_map a = left_.map(x, pos);
@@ -163,7 +163,7 @@ private:
         return true;
     }
 
-    bool same_bytes(const daxfs_map& a, const daxfs_map& b, std::uint64_t len)
+    bool same_bytes(const daxfs_map &a, const daxfs_map &b, std::uint64_t len)
     {
         if (a.hole && b.hole)
             return true;
@@ -173,20 +173,19 @@ private:
         return data[0] == 0 && std::memcmp(data.data(), data.data() + 1, len - 1) == 0;
     }
 
-    const ImageReader& left_;
-    const ImageReader& right_;
-    std::ostream& out_;
+    const ImageReader &left_;
+    const ImageReader &right_;
+    std::ostream &out_;
     const bool json_;
-    std::unordered_map<std::uint32_t, std::uint32_t> right_of_;  // inodes with several names
+    std::unordered_map<std::uint32_t, std::uint32_t> right_of_; // inodes with several names
     std::uint64_t lines_ = 0;
 };
 
-}  // namespace
+} // namespace
 
-std::uint64_t dump_diff(const ImageReader& reader, const ImageReader& other, std::ostream& out,
-                        bool json)
+std::uint64_t dump_diff(const ImageReader &reader, const ImageReader &other, std::ostream &out, bool json)
 {
     return Diff(reader, other, out, json).run();
 }
 
-}  // namespace daxfs
+} // namespace daxfs

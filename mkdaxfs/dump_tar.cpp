@@ -1,9 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <endian.h>
-#include <linux/posix_acl.h>
-#include <linux/posix_acl_xattr.h>
-#include <sys/stat.h>
-
 #include <algorithm>
 #include <cstring>
 #include <memory>
@@ -12,6 +7,11 @@
 #include <tuple>
 #include <unordered_set>
 #include <vector>
+
+#include <endian.h>
+#include <linux/posix_acl.h>
+#include <linux/posix_acl_xattr.h>
+#include <sys/stat.h>
 
 #include <archive.h>
 #include <archive_entry.h>
@@ -28,10 +28,10 @@ namespace daxfs {
 
 namespace {
 
-la_ssize_t put_bytes(archive* to, void* stream, const void* bytes, std::size_t size)
+la_ssize_t put_bytes(archive *to, void *stream, const void *bytes, std::size_t size)
 {
-    auto& out = *static_cast<std::ostream*>(stream);
-    out.write(static_cast<const char*>(bytes), static_cast<std::streamsize>(size));
+    auto &out = *static_cast<std::ostream *>(stream);
+    out.write(static_cast<const char *>(bytes), static_cast<std::streamsize>(size));
     if (out)
         return static_cast<la_ssize_t>(size);
     archive_set_error(to, EIO, "cannot write the archive");
@@ -66,7 +66,7 @@ bool is_xattr_name_kept(std::string_view name)
                        [](char c) { return c > ' ' && c < '\x7f' && c != '%' && c != '='; });
 }
 
-Spelling look_at_names(const ImageReader& reader)
+Spelling look_at_names(const ImageReader &reader)
 {
     Spelling spelling;
     std::unordered_set<std::uint64_t> sets;
@@ -76,11 +76,12 @@ Spelling look_at_names(const ImageReader& reader)
             spelling.names_are_kept &= is_name_kept(reader.target(attr.node));
         for (std::uint32_t i = 0; S_ISDIR(attr.mode) && i < attr.node.count; ++i) {
             const daxfs_entry entry = reader.entry(attr.node, i);
-            spelling.names_are_kept &= is_name_kept({reinterpret_cast<const char*>(entry.name), entry.name_len});
+            spelling.names_are_kept &=
+                is_name_kept({reinterpret_cast<const char *>(entry.name), entry.name_len});
         }
         if (!sets.insert(attr.node.xattr).second)
             continue;
-        for (const Xattr& xattr : reader.xattrs(attr.node))
+        for (const Xattr &xattr : reader.xattrs(attr.node))
             spelling.xattr_names_are_kept &= is_xattr_name_kept(xattr.name);
     }
     return spelling;
@@ -109,7 +110,8 @@ std::vector<AclEntry> acl_entries(std::string_view value)
 {
     std::vector<AclEntry> entries;
     posix_acl_xattr_entry entry;
-    for (value.remove_prefix(sizeof(posix_acl_xattr_header)); !value.empty(); value.remove_prefix(sizeof(entry))) {
+    for (value.remove_prefix(sizeof(posix_acl_xattr_header)); !value.empty();
+         value.remove_prefix(sizeof(entry))) {
         std::memcpy(&entry, value.data(), sizeof(entry));
         entries.push_back({le16toh(entry.e_tag), le16toh(entry.e_perm), le32toh(entry.e_id)});
     }
@@ -117,10 +119,10 @@ std::vector<AclEntry> acl_entries(std::string_view value)
 }
 
 // The permissions that a mode has by this ACL.
-std::uint32_t mode_by(const std::vector<AclEntry>& entries)
+std::uint32_t mode_by(const std::vector<AclEntry> &entries)
 {
     std::uint32_t mode = 0;
-    for (const AclEntry& entry : entries) {
+    for (const AclEntry &entry : entries) {
         switch (entry.tag) {
         case ACL_USER_OBJ: mode |= entry.permissions << 6; break;
         case ACL_MASK: mode |= entry.permissions << 3; break;
@@ -134,7 +136,7 @@ std::uint32_t mode_by(const std::vector<AclEntry>& entries)
 // Give the entry this ACL, which tar --acls and bsdtar -p restore. False where it would not come
 // back as it is: libarchive holds ids of less than 31 bits and nothing that the mode says, too, and what
 // reads it sorts.
-bool add_acl(archive_entry* to, const Xattr& xattr, std::uint32_t mode)
+bool add_acl(archive_entry *to, const Xattr &xattr, std::uint32_t mode)
 {
     if (!is_acl(xattr.value))
         return false;
@@ -142,16 +144,16 @@ bool add_acl(archive_entry* to, const Xattr& xattr, std::uint32_t mode)
     const bool is_access = xattr.index == DAXFS_XATTR_ACL_ACCESS;
     if (is_access ? entries.size() <= 3 || mode_by(entries) != (mode & 0777) : entries.empty())
         return false;
-    const auto has_id = [](const AclEntry& entry) { return entry.tag == ACL_USER || entry.tag == ACL_GROUP; };
+    const auto has_id = [](const AclEntry &entry) { return entry.tag == ACL_USER || entry.tag == ACL_GROUP; };
     for (std::size_t i = 0; i < entries.size(); ++i) {
-        const AclEntry& entry = entries[i];
+        const AclEntry &entry = entries[i];
         if (has_id(entry) ? entry.id >= INT32_MAX : entry.id != UINT32_MAX)
             return false;
         if (i > 0 && std::tie(entries[i - 1].tag, entries[i - 1].id) >= std::tie(entry.tag, entry.id))
             return false;
     }
     const int type = is_access ? ARCHIVE_ENTRY_ACL_TYPE_ACCESS : ARCHIVE_ENTRY_ACL_TYPE_DEFAULT;
-    for (const AclEntry& entry : entries)
+    for (const AclEntry &entry : entries)
         archive_entry_acl_add_entry(to, type, static_cast<int>(entry.permissions), archive_tag(entry.tag),
                                     has_id(entry) ? static_cast<int>(entry.id) : -1, nullptr);
     return true;
@@ -159,7 +161,7 @@ bool add_acl(archive_entry* to, const Xattr& xattr, std::uint32_t mode)
 
 class TarWriter {
 public:
-    TarWriter(const ImageReader& reader, std::ostream& out, std::ostream& err)
+    TarWriter(const ImageReader &reader, std::ostream &out, std::ostream &err)
         : reader_(reader), err_(err), to_(archive_write_new(), archive_write_free)
     {
         archive_write_set_format_pax(to_.get());
@@ -175,12 +177,13 @@ public:
 
     void run()
     {
-        walk_image(reader_, [this](const WalkEntry& entry) { add(entry); });
+        walk_image(reader_, [this](const WalkEntry &entry) { add(entry); });
         check(archive_write_close(to_.get()));
         if (too_large_ > 0)
-            throw std::runtime_error(fmt::format("mkdaxfs --tar and bsdtar cannot read the archive: {} with too many "
-                                                 "extended attributes",
-                                                 too_large_ == 1 ? "a file" : fmt::format("{} files", too_large_)));
+            throw std::runtime_error(
+                fmt::format("mkdaxfs --tar and bsdtar cannot read the archive: {} with too many "
+                            "extended attributes",
+                            too_large_ == 1 ? "a file" : fmt::format("{} files", too_large_)));
     }
 
 private:
@@ -188,20 +191,19 @@ private:
     {
         if (result >= ARCHIVE_WARN)
             return;
-        const char* why = archive_error_string(to_.get());
+        const char *why = archive_error_string(to_.get());
         throw std::runtime_error(why ? why : "cannot write the archive");
     }
 
-    void add(const WalkEntry& from)
+    void add(const WalkEntry &from)
     {
-        const daxfs_attr& attr = from.attr;
+        const daxfs_attr &attr = from.attr;
         if (S_ISSOCK(attr.mode)) {
-            err_ << fmt::format("dump.daxfs: /{}: a socket, left out of the archive\n",
-                                printable(from.path));
+            err_ << fmt::format("dump.daxfs: /{}: a socket, left out of the archive\n", printable(from.path));
             return;
         }
-        const std::unique_ptr<archive_entry, void (*)(archive_entry*)> entry(archive_entry_new(),
-                                                                             archive_entry_free);
+        const std::unique_ptr<archive_entry, void (*)(archive_entry *)> entry(archive_entry_new(),
+                                                                              archive_entry_free);
         const std::string path = "./" + from.path;
         archive_entry_set_pathname(entry.get(), path.c_str());
         archive_entry_set_mode(entry.get(), static_cast<mode_t>(attr.mode));
@@ -219,7 +221,7 @@ private:
             archive_entry_set_rdevmajor(entry.get(), attr.rdev_major);
             archive_entry_set_rdevminor(entry.get(), attr.rdev_minor);
         }
-        for (const Xattr& xattr : reader_.xattrs(attr.node)) {
+        for (const Xattr &xattr : reader_.xattrs(attr.node)) {
             if (!is_acl_index(xattr.index) || !add_acl(entry.get(), xattr, attr.mode))
                 archive_entry_xattr_add_entry(entry.get(), join_xattr_name(xattr.index, xattr.name).c_str(),
                                               xattr.value.data(), xattr.value.size());
@@ -231,7 +233,7 @@ private:
             content(attr.node);
     }
 
-    void header(archive_entry* entry, const std::string& path)
+    void header(archive_entry *entry, const std::string &path)
     {
         check(archive_write_finish_entry(to_.get()));
         const la_int64_t before = archive_filter_bytes(to_.get(), 0);
@@ -241,9 +243,10 @@ private:
         if (size <= max_header)
             return;
         ++too_large_;
-        err_ << fmt::format("dump.daxfs: /{}: its extended attributes take {} bytes of the archive, more than "
-                            "the {} that libarchive reads\n",
-                            printable(path), size, max_header);
+        err_ << fmt::format(
+            "dump.daxfs: /{}: its extended attributes take {} bytes of the archive, more than "
+            "the {} that libarchive reads\n",
+            printable(path), size, max_header);
     }
 
     // With bytes for names (hdrcharset=BINARY) libarchive writes GNU.sparse.name shortened to a ustar
@@ -256,11 +259,12 @@ private:
 
     static bool is_ascii(std::string_view text)
     {
-        return std::all_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x80; });
+        return std::all_of(text.begin(), text.end(),
+                           [](char c) { return static_cast<unsigned char>(c) < 0x80; });
     }
 
     // Holes go as a sparse map, or as zeros.
-    void add_sizes(archive_entry* entry, const daxfs_node& file)
+    void add_sizes(archive_entry *entry, const daxfs_node &file)
     {
         archive_entry_set_size(entry, static_cast<la_int64_t>(file.size));
         if (file.layout != DAXFS_LAYOUT_EXTENTS || cuts_name_of_sparse(archive_entry_pathname(entry)))
@@ -272,12 +276,12 @@ private:
                                                static_cast<la_int64_t>(run.len));
             pos += run.len;
         }
-        if (archive_entry_sparse_count(entry) == 0)  // all of it is a hole
+        if (archive_entry_sparse_count(entry) == 0) // all of it is a hole
             archive_entry_sparse_add_entry(entry, static_cast<la_int64_t>(file.size), 0);
     }
 
     // libarchive drops what lies in holes, so they are handed to it as zeros.
-    void content(const daxfs_node& file)
+    void content(const daxfs_node &file)
     {
         static constexpr char zeros[65536] = {};
         reader_.for_each_piece(file, [&](std::span<const std::uint8_t> data, std::uint64_t len) {
@@ -291,24 +295,21 @@ private:
         });
     }
 
-    void put(const void* bytes, std::uint64_t size)
-    {
-        check(archive_write_data(to_.get(), bytes, size));
-    }
+    void put(const void *bytes, std::uint64_t size) { check(archive_write_data(to_.get(), bytes, size)); }
 
-    const ImageReader& reader_;
-    std::ostream& err_;
-    std::unique_ptr<archive, int (*)(archive*)> to_;
+    const ImageReader &reader_;
+    std::ostream &err_;
+    std::unique_ptr<archive, int (*)(archive *)> to_;
     bool has_binary_names_ = false;
     std::uint64_t too_large_ = 0;
 };
 
-}  // namespace
+} // namespace
 
-void dump_tar(const ImageReader& reader, std::ostream& out, std::ostream& err)
+void dump_tar(const ImageReader &reader, std::ostream &out, std::ostream &err)
 {
     const ThreadLocale locale("C.UTF-8");
     TarWriter(reader, out, err).run();
 }
 
-}  // namespace daxfs
+} // namespace daxfs

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <sys/stat.h>
+#include "dump_text.hpp"
 
 #include <ostream>
 
+#include <sys/stat.h>
+
 #include <fmt/core.h>
 
-#include "dump_text.hpp"
 #include "file_type.hpp"
 #include "image_walk.hpp"
 #include "text_form.hpp"
@@ -17,27 +18,27 @@ namespace {
 
 constexpr std::size_t bytes_a_line = 3 * 1024;
 
-std::string path_word(const std::string& path)
+std::string path_word(const std::string &path)
 {
     return "/" + percent_encode(path);
 }
 
-void print_content(const ImageReader& reader, const daxfs_node& file, std::ostream& out)
+void print_content(const ImageReader &reader, const daxfs_node &file, std::ostream &out)
 {
     reader.for_each_piece(file, [&](std::span<const std::uint8_t> data, std::uint64_t len) {
         if (data.empty())
             out << "0 " << len << '\n';
         for (std::size_t at = 0; at < data.size(); at += bytes_a_line) {
             const auto piece = data.subspan(at, std::min(bytes_a_line, data.size() - at));
-            out << "+ " << base64_encode({reinterpret_cast<const char*>(piece.data()), piece.size()})
+            out << "+ " << base64_encode({reinterpret_cast<const char *>(piece.data()), piece.size()})
                 << '\n';
         }
     });
 }
 
-void print_inode(const ImageReader& reader, const WalkEntry& entry, std::ostream& out)
+void print_inode(const ImageReader &reader, const WalkEntry &entry, std::ostream &out)
 {
-    const daxfs_attr& attr = entry.attr;
+    const daxfs_attr &attr = entry.attr;
     out << fmt::format("{} {} mode={:04o} uid={} gid={} mtime={}.{:09}", file_type_name(attr.mode),
                        path_word(entry.path), attr.mode & 07777, attr.uid, attr.gid, attr.mtime_sec,
                        attr.mtime_nsec);
@@ -45,7 +46,7 @@ void print_inode(const ImageReader& reader, const WalkEntry& entry, std::ostream
         out << fmt::format(" dev={}:{}", attr.rdev_major, attr.rdev_minor);
     if (S_ISLNK(attr.mode))
         out << " target=" << percent_encode(reader.target(attr.node));
-    for (const Xattr& xattr : reader.xattrs(attr.node)) {
+    for (const Xattr &xattr : reader.xattrs(attr.node)) {
         std::string name = percent_encode(join_xattr_name(xattr.index, xattr.name));
         for (std::size_t at = 0; (at = name.find('=', at)) != name.npos;)
             name.replace(at, 1, "%3D");
@@ -58,11 +59,11 @@ void print_inode(const ImageReader& reader, const WalkEntry& entry, std::ostream
         print_content(reader, attr.node, out);
 }
 
-}  // namespace
+} // namespace
 
-void dump_text(const ImageReader& reader, std::ostream& out)
+void dump_text(const ImageReader &reader, std::ostream &out)
 {
-    const daxfs_image& image = reader.image();
+    const daxfs_image &image = reader.image();
     out << text_with_end << '\n';
     if (image.label[0] != '\0')
         out << "label " << percent_encode(image.label) << '\n';
@@ -70,7 +71,7 @@ void dump_text(const ImageReader& reader, std::ostream& out)
     out << "build-time " << image.build_sec << '\n';
     if (const DigestKind kind = reader.digest_kind(); kind != DigestKind::none)
         out << "digest " << digest_name(kind) << '\n';
-    walk_image(reader, [&](const WalkEntry& entry) {
+    walk_image(reader, [&](const WalkEntry &entry) {
         if (!entry.first.empty())
             out << "link " << path_word(entry.path) << ' ' << path_word(entry.first) << '\n';
         else
@@ -79,4 +80,4 @@ void dump_text(const ImageReader& reader, std::ostream& out)
     out << text_last_line << '\n';
 }
 
-}  // namespace daxfs
+} // namespace daxfs

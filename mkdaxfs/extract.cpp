@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "extract.hpp"
 
-#include <dirent.h>
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
-#include <sys/xattr.h>
-#include <unistd.h>
-
 #include <cerrno>
 #include <cstring>
 #include <memory>
 #include <string_view>
 #include <unordered_map>
 #include <vector>
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/xattr.h>
+#include <unistd.h>
 
 #include <fmt/core.h>
 
@@ -28,10 +28,10 @@ namespace {
 
 bool is_empty(int dir)
 {
-    const std::unique_ptr<DIR, int (*)(DIR*)> stream(fdopendir(dup(dir)), closedir);
+    const std::unique_ptr<DIR, int (*)(DIR *)> stream(fdopendir(dup(dir)), closedir);
     if (!stream)
         throw system_failure(errno, "cannot read the directory to extract to");
-    while (const dirent* entry = readdir(stream.get())) {
+    while (const dirent *entry = readdir(stream.get())) {
         const std::string_view name = entry->d_name;
         if (name != "." && name != "..")
             return false;
@@ -39,15 +39,15 @@ bool is_empty(int dir)
     return true;
 }
 
-bool drop_xattr(int fd, const char* name)
+bool drop_xattr(int fd, const char *name)
 {
     return fgetxattr(fd, name, nullptr, 0) < 0 || fremovexattr(fd, name) == 0;
 }
 
 class Extraction {
 public:
-    Extraction(const ImageReader& reader, const std::string& directory,
-               const std::function<void(const std::string&)>& warn)
+    Extraction(const ImageReader &reader, const std::string &directory,
+               const std::function<void(const std::string &)> &warn)
         : reader_(reader), warn_(warn)
     {
         if (mkdir(directory.c_str(), 0700) != 0 && errno != EEXIST)
@@ -56,8 +56,8 @@ public:
         if (!root_)
             throw system_failure(errno, "cannot open the directory " + printable(directory));
         if (!is_empty(root_.get()))
-            throw std::runtime_error(fmt::format("wanted an empty directory to extract to, {} is not",
-                                                 printable(directory)));
+            throw std::runtime_error(
+                fmt::format("wanted an empty directory to extract to, {} is not", printable(directory)));
         // All below would inherit it, and get a mode by it.
         if (!drop_xattr(root_.get(), "system.posix_acl_default"))
             throw system_failure(errno, "cannot remove the default ACL of " + printable(directory));
@@ -69,14 +69,14 @@ public:
     // attributes come with a second walk.
     std::uint64_t run()
     {
-        walk([this](Level& level, const std::string& name, std::uint32_t ino) { entry(level, name, ino); },
-             [](const Level&) {});
+        walk([this](Level &level, const std::string &name, std::uint32_t ino) { entry(level, name, ino); },
+             [](const Level &) {});
         walk(
-            [this](Level& level, const std::string& name, std::uint32_t ino) {
+            [this](Level &level, const std::string &name, std::uint32_t ino) {
                 if (S_ISDIR(reader_.inode(ino).mode))
                     descend(level, name, ino);
             },
-            [this](const Level& done) { attributes_of_fd(done.fd.get(), done.attr, done.path); });
+            [this](const Level &done) { attributes_of_fd(done.fd.get(), done.attr, done.path); });
         return warnings_;
     }
 
@@ -90,13 +90,12 @@ private:
     };
 
     // One open directory a level, closed on the way up.
-    template <typename OnEntry, typename OnLeave>
-    void walk(const OnEntry& on_entry, const OnLeave& on_leave)
+    template <typename OnEntry, typename OnLeave> void walk(const OnEntry &on_entry, const OnLeave &on_leave)
     {
         seen_.assign(reader_.image().inode_count + 1, false);
         levels_.push_back(enter(UniqueFd(dup(root_.get())), "", DAXFS_ROOT_INO));
         while (!levels_.empty()) {
-            Level& level = levels_.back();
+            Level &level = levels_.back();
             if (level.next == level.entries.size()) {
                 on_leave(leave());
                 continue;
@@ -120,7 +119,7 @@ private:
         return done;
     }
 
-    Level enter(UniqueFd fd, const std::string& path, std::uint32_t ino)
+    Level enter(UniqueFd fd, const std::string &path, std::uint32_t ino)
     {
         if (seen_[ino])
             throw ImageError(fmt::format("inode {}: a directory with more than one name", ino));
@@ -136,7 +135,7 @@ private:
     }
 
     // Opens a directory that was made before.
-    void descend(Level& level, const std::string& name, std::uint32_t ino)
+    void descend(Level &level, const std::string &name, std::uint32_t ino)
     {
         const std::string path = path_of(level, name);
         UniqueFd fd(openat(level.fd.get(), name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
@@ -147,30 +146,27 @@ private:
         levels_.push_back(enter(std::move(fd), path, ino));
     }
 
-    static std::string path_of(const Level& level, const std::string& name)
+    static std::string path_of(const Level &level, const std::string &name)
     {
         return level.path.empty() ? name : level.path + "/" + name;
     }
 
-    void warn(const std::string& path, const char* what, const char* why)
+    void warn(const std::string &path, const char *what, const char *why)
     {
         ++warnings_;
         warn_(fmt::format("/{}: cannot set {}: {}", printable(path), what, why));
     }
 
-    void warn(const std::string& path, const char* what)
-    {
-        warn(path, what, std::strerror(errno));
-    }
+    void warn(const std::string &path, const char *what) { warn(path, what, std::strerror(errno)); }
 
-    std::runtime_error failure(const std::string& path) const
+    std::runtime_error failure(const std::string &path) const
     {
         return system_failure(errno, "cannot write /" + printable(path));
     }
 
     // Where the first name of a hard-linked inode is: the descriptor may be closed by now,
     // so it is reached from the root, name by name, without following symlinks.
-    UniqueFd parent_beneath(const std::string& path, std::string& last) const
+    UniqueFd parent_beneath(const std::string &path, std::string &last) const
     {
         UniqueFd dir(dup(root_.get()));
         std::string_view rest = path;
@@ -185,7 +181,7 @@ private:
         return dir;
     }
 
-    void entry(Level& level, const std::string& name, std::uint32_t ino)
+    void entry(Level &level, const std::string &name, std::uint32_t ino)
     {
         const daxfs_attr attr = reader_.inode(ino);
         const std::string path = path_of(level, name);
@@ -212,17 +208,17 @@ private:
             first_.erase(ino);
     }
 
-    void regular(int dir, const std::string& name, const std::string& path, const daxfs_attr& attr)
+    void regular(int dir, const std::string &name, const std::string &path, const daxfs_attr &attr)
     {
-        const UniqueFd fd(openat(dir, name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
-                                 0600));
+        const UniqueFd fd(
+            openat(dir, name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
         if (!fd)
             throw failure(path);
         std::uint64_t at = 0;
         reader_.for_each_piece(attr.node, [&](std::span<const std::uint8_t> data, std::uint64_t len) {
             for (std::size_t done = 0; done < data.size();) {
-                const ssize_t put = pwrite(fd.get(), data.data() + done, data.size() - done,
-                                           static_cast<off_t>(at + done));
+                const ssize_t put =
+                    pwrite(fd.get(), data.data() + done, data.size() - done, static_cast<off_t>(at + done));
                 if (put < 0 && errno != EINTR)
                     throw failure(path);
                 done += static_cast<std::size_t>(std::max<ssize_t>(put, 0));
@@ -235,14 +231,14 @@ private:
     }
 
     // Never through a symlink that someone else has put in its place.
-    static bool set_mode(int dir, const std::string& name, mode_t mode)
+    static bool set_mode(int dir, const std::string &name, mode_t mode)
     {
         const UniqueFd file(openat(dir, name.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
         return file && chmod(fmt::format("/proc/self/fd/{}", file.get()).c_str(), mode) == 0;
     }
 
     // False when there is no such file now.
-    bool special(int dir, const std::string& name, const std::string& path, const daxfs_attr& attr)
+    bool special(int dir, const std::string &name, const std::string &path, const daxfs_attr &attr)
     {
         if (S_ISLNK(attr.mode)) {
             if (symlinkat(reader_.target(attr.node).c_str(), dir, name.c_str()) != 0)
@@ -253,13 +249,12 @@ private:
             return false;
         }
         // No descriptor of it that could be written through: by its name in the directory.
-        const bool owned = is_owned(attr, path, [&] {
-            return fchownat(dir, name.c_str(), attr.uid, attr.gid, AT_SYMLINK_NOFOLLOW);
-        });
+        const bool owned = is_owned(
+            attr, path, [&] { return fchownat(dir, name.c_str(), attr.uid, attr.gid, AT_SYMLINK_NOFOLLOW); });
         if (!S_ISLNK(attr.mode) && !set_mode(dir, name, mode_of(attr, owned, path)))
             warn(path, "its mode");
         const std::string proc = fmt::format("/proc/self/fd/{}/{}", dir, name);
-        for (const Xattr& xattr : reader_.xattrs(attr.node)) {
+        for (const Xattr &xattr : reader_.xattrs(attr.node)) {
             const std::string full = join_xattr_name(xattr.index, xattr.name);
             if (lsetxattr(proc.c_str(), full.c_str(), xattr.value.data(), xattr.value.size(), 0) != 0)
                 warn(path, full.c_str());
@@ -277,7 +272,7 @@ private:
     // Gives it the owner by chown(2), to which an id of -1 means to leave it. Is it the
     // image's then?
     template <typename Chown>
-    bool is_owned(const daxfs_attr& attr, const std::string& path, const Chown& chown)
+    bool is_owned(const daxfs_attr &attr, const std::string &path, const Chown &chown)
     {
         constexpr auto nobody = static_cast<uid_t>(-1);
         if (attr.uid == nobody || attr.gid == nobody) {
@@ -291,14 +286,14 @@ private:
     }
 
     // What a filesystem has no room for it changes without a word.
-    void compare_time(const struct stat& now, const daxfs_attr& attr, const std::string& path)
+    void compare_time(const struct stat &now, const daxfs_attr &attr, const std::string &path)
     {
         if (now.st_mtim.tv_sec != attr.mtime_sec || now.st_mtim.tv_nsec != attr.mtime_nsec)
             warn(path, "its time", "the filesystem does not hold it");
     }
 
     // Under another owner a program is not to run as who extracts it.
-    mode_t mode_of(const daxfs_attr& attr, bool owned, const std::string& path)
+    mode_t mode_of(const daxfs_attr &attr, bool owned, const std::string &path)
     {
         if (!owned && (attr.mode & (S_ISUID | S_ISGID)) != 0)
             warn(path, "set-user-ID and set-group-ID", "it has another owner");
@@ -306,10 +301,10 @@ private:
     }
 
     // The owner before the mode and capabilities, which a change of owner takes away.
-    void attributes_of_fd(int fd, const daxfs_attr& attr, const std::string& path)
+    void attributes_of_fd(int fd, const daxfs_attr &attr, const std::string &path)
     {
         const bool owned = is_owned(attr, path, [&] { return fchown(fd, attr.uid, attr.gid); });
-        for (const Xattr& xattr : reader_.xattrs(attr.node)) {
+        for (const Xattr &xattr : reader_.xattrs(attr.node)) {
             const std::string full = join_xattr_name(xattr.index, xattr.name);
             if (fsetxattr(fd, full.c_str(), xattr.value.data(), xattr.value.size(), 0) != 0)
                 warn(path, full.c_str());
@@ -324,21 +319,21 @@ private:
             compare_time(now, attr, path);
     }
 
-    const ImageReader& reader_;
-    const std::function<void(const std::string&)>& warn_;
+    const ImageReader &reader_;
+    const std::function<void(const std::string &)> &warn_;
     UniqueFd root_;
     std::vector<Level> levels_;
-    std::vector<bool> seen_;  // directories
+    std::vector<bool> seen_; // directories
     std::unordered_map<std::uint32_t, std::string> first_;
     std::uint64_t warnings_ = 0;
 };
 
-}  // namespace
+} // namespace
 
-std::uint64_t extract_image(const ImageReader& reader, const std::string& directory,
-                            const std::function<void(const std::string&)>& warn)
+std::uint64_t extract_image(const ImageReader &reader, const std::string &directory,
+                            const std::function<void(const std::string &)> &warn)
 {
     return Extraction(reader, directory, warn).run();
 }
 
-}  // namespace daxfs
+} // namespace daxfs

@@ -14,7 +14,7 @@ namespace daxfs {
 // devices and attributes that need rights the caller has not, or that the filesystem does not
 // hold, are named to `warn` and left out. The directory's own ACL goes, lest it be inherited.
 // Returns how many warnings there were.
-std::uint64_t extract_image(const ImageReader& reader, const std::string& directory,
-                            const std::function<void(const std::string&)>& warn);
+std::uint64_t extract_image(const ImageReader &reader, const std::string &directory,
+                            const std::function<void(const std::string &)> &warn);
 
-}  // namespace daxfs
+} // namespace daxfs

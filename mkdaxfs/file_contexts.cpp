@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "file_contexts.hpp"
 
-#include <sys/stat.h>
-
 #include <array>
 #include <cerrno>
 #include <cstdarg>
@@ -10,6 +8,8 @@
 #include <memory>
 #include <stdexcept>
 #include <string>
+
+#include <sys/stat.h>
 
 #include "error.hpp"
 
@@ -26,7 +26,7 @@ namespace {
 std::string first_complaint;
 
 // libselinux would print it, once for each line of the file and time it looks.
-int keep_first(int, const char* format, ...)
+int keep_first(int, const char *format, ...)
 {
     if (!first_complaint.empty())
         return 0;
@@ -41,10 +41,9 @@ int keep_first(int, const char* format, ...)
     return 0;
 }
 
-}  // namespace
+} // namespace
 
-std::function<std::string(const std::string&, std::uint32_t)>
-read_file_contexts(const std::string& file)
+std::function<std::string(const std::string &, std::uint32_t)> read_file_contexts(const std::string &file)
 {
     // libselinux takes a directory for an empty file.
     struct stat st = {};
@@ -54,13 +53,17 @@ read_file_contexts(const std::string& file)
     first_complaint.clear();
     const selinux_opt option = {SELABEL_OPT_PATH, file.c_str()};
     const std::shared_ptr<selabel_handle> handle(selabel_open(SELABEL_CTX_FILE, &option, 1),
-                                                 [](selabel_handle* h) { if (h) selabel_close(h); });
+                                                 [](selabel_handle *h) {
+                                                     if (h)
+                                                         selabel_close(h);
+                                                 });
     if (!handle)
         throw first_complaint.empty()
             ? system_failure(errno, "cannot read the file contexts " + printable(file))
-            : std::runtime_error("cannot read the file contexts " + printable(first_complaint));  // which names it
-    return [handle](const std::string& path, std::uint32_t mode) -> std::string {
-        char* context = nullptr;
+            : std::runtime_error("cannot read the file contexts " +
+                                 printable(first_complaint)); // which names it
+    return [handle](const std::string &path, std::uint32_t mode) -> std::string {
+        char *context = nullptr;
         if (selabel_lookup_raw(handle.get(), &context, path.c_str(), static_cast<int>(mode)) != 0) {
             if (errno == ENOENT)
                 return "";
@@ -72,12 +75,11 @@ read_file_contexts(const std::string& file)
     };
 }
 #else
-std::function<std::string(const std::string&, std::uint32_t)>
-read_file_contexts(const std::string&)
+std::function<std::string(const std::string &, std::uint32_t)> read_file_contexts(const std::string &)
 {
     throw std::runtime_error("--file-contexts: this mkdaxfs was built without libselinux; build it "
                              "with the package libselinux1-dev installed");
 }
 #endif
 
-}  // namespace daxfs
+} // namespace daxfs

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "file_digests.hpp"
 
-#include <sys/stat.h>
-
 #include <algorithm>
+
+#include <sys/stat.h>
 
 namespace daxfs {
 
@@ -14,19 +14,19 @@ constexpr std::size_t inodes_a_job = 64;
 
 class FileDigester {
 public:
-    FileDigester(const Output& output, DigestKind kind, const Workers& workers)
+    FileDigester(const Output &output, DigestKind kind, const Workers &workers)
         : output_(output), workers_(workers), digester_(kind), buffer_(buffer_bytes)
     {
     }
 
-    std::string digest(const Node& node, const std::vector<SparseFile>& sparse)
+    std::string digest(const Node &node, const std::vector<SparseFile> &sparse)
     {
         if (node.first == 0) {
             add(node.data, node.size);
             return digester_.finish();
         }
         std::uint64_t at = 0;
-        for (const Extent& extent : sparse[node.first - 1].extents) {
+        for (const Extent &extent : sparse[node.first - 1].extents) {
             digester_.update_zeros(extent.file_off - at, workers_.stop);
             const std::uint64_t end = std::min(extent.file_off + extent.len, node.size);
             add(extent.off, end - extent.file_off);
@@ -49,16 +49,16 @@ private:
         }
     }
 
-    const Output& output_;
-    const Workers& workers_;
+    const Output &output_;
+    const Workers &workers_;
     Digester digester_;
     std::vector<std::byte> buffer_;
 };
 
-}  // namespace
+} // namespace
 
-std::string file_digests(const Tree& tree, const std::vector<SparseFile>& sparse,
-                         const Output& output, DigestKind kind, const Workers& workers)
+std::string file_digests(const Tree &tree, const std::vector<SparseFile> &sparse, const Output &output,
+                         DigestKind kind, const Workers &workers)
 {
     const std::size_t each = digest_size(kind);
     std::string table(tree.by_ino.size() * each, '\0');
@@ -66,7 +66,7 @@ std::string file_digests(const Tree& tree, const std::vector<SparseFile>& sparse
         FileDigester digester(output, kind, workers);
         const std::size_t end = std::min(tree.by_ino.size(), (job + 1) * inodes_a_job);
         for (std::size_t i = job * inodes_a_job; i < end; ++i) {
-            const Node& node = tree.nodes[tree.by_ino[i]];
+            const Node &node = tree.nodes[tree.by_ino[i]];
             if (S_ISREG(node.mode))
                 table.replace(i * each, each, digester.digest(node, sparse));
         }
@@ -74,4 +74,4 @@ std::string file_digests(const Tree& tree, const std::vector<SparseFile>& sparse
     return table;
 }
 
-}  // namespace daxfs
+} // namespace daxfs

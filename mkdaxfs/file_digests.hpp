@@ -13,7 +13,7 @@ namespace daxfs {
 
 // The digest table of an image whose file data has been written: one digest for each
 // inode, in inode order.
-std::string file_digests(const Tree& tree, const std::vector<SparseFile>& sparse,
-                         const Output& output, DigestKind kind, const Workers& workers);
+std::string file_digests(const Tree &tree, const std::vector<SparseFile> &sparse, const Output &output,
+                         DigestKind kind, const Workers &workers);
 
-}  // namespace daxfs
+} // namespace daxfs

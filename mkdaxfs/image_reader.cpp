@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "image_reader.hpp"
 
-#include <sys/stat.h>
-
 #include <algorithm>
 #include <cerrno>
+
+#include <sys/stat.h>
 
 #include <fmt/core.h>
 
@@ -17,7 +17,7 @@ namespace {
 // What is read again when its output fails; whole pages, and whole lines of dump_text.
 constexpr std::uint64_t piece_bytes = 12 << 20;
 
-std::string describe(int result, const daxfs_err& err)
+std::string describe(int result, const daxfs_err &err)
 {
     const std::string_view field = err.field ? err.field : "";
     if (result == -EINVAL && field == "magic")
@@ -33,14 +33,14 @@ std::string describe(int result, const daxfs_err& err)
 }
 
 // In the module's words.
-std::string too_new(const daxfs_err& err)
+std::string too_new(const daxfs_err &err)
 {
     return fmt::format("needs format {} {:#x}, unknown here: a later DAXFS is needed", err.field, err.value);
 }
 
-}  // namespace
+} // namespace
 
-ImageReader::ImageReader(const std::string& path) : mapped_(path)
+ImageReader::ImageReader(const std::string &path) : mapped_(path)
 {
     open(mapped_.bytes());
 }
@@ -57,12 +57,12 @@ void ImageReader::open(std::span<const std::uint8_t> memory)
     if (result == -EOPNOTSUPP)
         throw ImageTooNew(too_new(err), mapped_.name());
     if (result == -EUCLEAN && std::string_view(err.field) == "image_size" && err.value > memory.size())
-        throw error(fmt::format("wanted {} bytes as its superblock says, there are {}: it was cut",
-                                err.value, memory.size()));
+        throw error(fmt::format("wanted {} bytes as its superblock says, there are {}: it was cut", err.value,
+                                memory.size()));
     check(result, err);
 }
 
-void ImageReader::check(int result, const daxfs_err& err) const
+void ImageReader::check(int result, const daxfs_err &err) const
 {
     if (result < 0)
         throw error(describe(result, err));
@@ -83,7 +83,7 @@ daxfs_attr ImageReader::inode(std::uint64_t ino) const
     return attr;
 }
 
-daxfs_entry ImageReader::entry(const daxfs_node& dir, std::uint32_t index) const
+daxfs_entry ImageReader::entry(const daxfs_node &dir, std::uint32_t index) const
 {
     daxfs_entry entry = {};
     daxfs_err err = {};
@@ -91,13 +91,13 @@ daxfs_entry ImageReader::entry(const daxfs_node& dir, std::uint32_t index) const
     return entry;
 }
 
-std::optional<std::uint32_t> ImageReader::lookup(const daxfs_node& dir, std::string_view name) const
+std::optional<std::uint32_t> ImageReader::lookup(const daxfs_node &dir, std::string_view name) const
 {
     if (name.empty() || name.size() > DAXFS_NAME_MAX)
         return std::nullopt;
     daxfs_slot slot = {.index = DAXFS_NO_GUESS, .ino = 0, .type = 0};
     daxfs_err err = {};
-    const auto* bytes = reinterpret_cast<const std::uint8_t*>(name.data());
+    const auto *bytes = reinterpret_cast<const std::uint8_t *>(name.data());
     const int result = daxfs_dir_lookup(&image_, &dir, bytes, name.size(), &slot, &err);
     if (result == -ENOENT)
         return std::nullopt;
@@ -105,7 +105,7 @@ std::optional<std::uint32_t> ImageReader::lookup(const daxfs_node& dir, std::str
     return slot.ino;
 }
 
-daxfs_map ImageReader::map(const daxfs_node& file, std::uint64_t pos) const
+daxfs_map ImageReader::map(const daxfs_node &file, std::uint64_t pos) const
 {
     daxfs_map map = {};
     daxfs_err err = {};
@@ -113,7 +113,7 @@ daxfs_map ImageReader::map(const daxfs_node& file, std::uint64_t pos) const
     return map;
 }
 
-std::string ImageReader::target(const daxfs_node& symlink) const
+std::string ImageReader::target(const daxfs_node &symlink) const
 {
     char target[DAXFS_SYMLINK_MAX + 1];
     daxfs_err err = {};
@@ -121,7 +121,7 @@ std::string ImageReader::target(const daxfs_node& symlink) const
     return {target, symlink.size};
 }
 
-std::vector<Xattr> ImageReader::xattrs(const daxfs_node& node) const
+std::vector<Xattr> ImageReader::xattrs(const daxfs_node &node) const
 {
     std::vector<Xattr> xattrs;
     daxfs_xattr_pos pos = {};
@@ -134,8 +134,8 @@ std::vector<Xattr> ImageReader::xattrs(const daxfs_node& node) const
             return xattrs;
         const auto value = bytes(entry.value, entry.value_len);
         xattrs.push_back({entry.index,
-                          {reinterpret_cast<const char*>(entry.name), entry.name_len},
-                          {reinterpret_cast<const char*>(value.data()), value.size()}});
+                          {reinterpret_cast<const char *>(entry.name), entry.name_len},
+                          {reinterpret_cast<const char *>(value.data()), value.size()}});
     }
 }
 
@@ -147,8 +147,8 @@ std::span<const std::uint8_t> ImageReader::bytes(std::uint64_t off, std::uint64_
 }
 
 void ImageReader::for_each_piece(
-    const daxfs_node& file,
-    const std::function<void(std::span<const std::uint8_t>, std::uint64_t)>& piece) const
+    const daxfs_node &file,
+    const std::function<void(std::span<const std::uint8_t>, std::uint64_t)> &piece) const
 {
     for (std::uint64_t pos = 0; pos < file.size;) {
         const daxfs_map run = map(file, pos);
@@ -156,7 +156,7 @@ void ImageReader::for_each_piece(
         const auto data = run.hole ? std::span<const std::uint8_t>() : bytes(run.off, len);
         try {
             piece(data, len);
-        } catch (const std::exception&) {
+        } catch (const std::exception &) {
             touch(data);
             throw;
         }
@@ -189,7 +189,7 @@ std::string_view ImageReader::digest(std::uint64_t ino) const
 {
     const std::size_t size = digest_size(digest_kind());
     const auto found = bytes(image_.digests.off + (ino - 1) * size, size);
-    return {reinterpret_cast<const char*>(found.data()), found.size()};
+    return {reinterpret_cast<const char *>(found.data()), found.size()};
 }
 
 std::uint32_t ImageReader::metadata_crc() const
@@ -198,4 +198,4 @@ std::uint32_t ImageReader::metadata_crc() const
     return daxfs_crc32c(0, all.data(), all.size());
 }
 
-}  // namespace daxfs
+} // namespace daxfs

@@ -21,11 +21,11 @@ namespace daxfs {
 
 // The image breaks the format, or is none, or is too new; says where and what.
 struct ImageError : std::runtime_error {
-    explicit ImageError(const std::string& text, std::string of = "")
+    explicit ImageError(const std::string &text, std::string of = "")
         : std::runtime_error(text), image(std::move(of))
     {
     }
-    std::string image;  // which one, as it is printed; "" where who throws it does not know
+    std::string image; // which one, as it is printed; "" where who throws it does not know
 };
 
 // Made by later tools: nothing says that it is damaged.
@@ -36,30 +36,30 @@ struct ImageTooNew : ImageError {
 class ImageReader {
 public:
     // Maps the file (or device) and opens the image at its start.
-    explicit ImageReader(const std::string& path);
+    explicit ImageReader(const std::string &path);
     // Opens an image in memory that the caller keeps.
     explicit ImageReader(std::span<const std::uint8_t> memory);
 
-    const daxfs_image& image() const { return image_; }
+    const daxfs_image &image() const { return image_; }
     Uuid uuid() const;
 
     // To be thrown: about this image.
-    ImageError error(const std::string& text) const { return ImageError(text, mapped_.name()); }
+    ImageError error(const std::string &text) const { return ImageError(text, mapped_.name()); }
 
     // All of these throw ImageError.
     daxfs_attr inode(std::uint64_t ino) const;
-    daxfs_entry entry(const daxfs_node& dir, std::uint32_t index) const;
-    std::optional<std::uint32_t> lookup(const daxfs_node& dir, std::string_view name) const;
-    daxfs_map map(const daxfs_node& file, std::uint64_t pos) const;
-    std::string target(const daxfs_node& symlink) const;
-    std::vector<Xattr> xattrs(const daxfs_node& node) const;
+    daxfs_entry entry(const daxfs_node &dir, std::uint32_t index) const;
+    std::optional<std::uint32_t> lookup(const daxfs_node &dir, std::string_view name) const;
+    daxfs_map map(const daxfs_node &file, std::uint64_t pos) const;
+    std::string target(const daxfs_node &symlink) const;
+    std::vector<Xattr> xattrs(const daxfs_node &node) const;
     // Bytes at an image offset.
     std::span<const std::uint8_t> bytes(std::uint64_t off, std::uint64_t len) const;
     // The file's bytes in pieces, in order; a hole's piece has no bytes but a length. What the
     // caller throws is passed on where the piece can be read (touch()).
-    void for_each_piece(const daxfs_node& file,
-                        const std::function<void(std::span<const std::uint8_t> data,
-                                                 std::uint64_t len)>& piece) const;
+    void for_each_piece(
+        const daxfs_node &file,
+        const std::function<void(std::span<const std::uint8_t> data, std::uint64_t len)> &piece) const;
     // Inode of a path from the root; symlinks are not followed.
     std::optional<std::uint32_t> find(std::string_view path) const;
     // none also for a kind that is unknown here, or without a table of the right size.
@@ -71,10 +71,10 @@ public:
 
 private:
     void open(std::span<const std::uint8_t> memory);
-    void check(int result, const daxfs_err& err) const;
+    void check(int result, const daxfs_err &err) const;
 
     MappedImage mapped_;
     daxfs_image image_ = {};
 };
 
-}  // namespace daxfs
+} // namespace daxfs

@@ -1,30 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "image_walk.hpp"
 
-#include <sys/stat.h>
-
 #include <algorithm>
 #include <unordered_map>
+
+#include <sys/stat.h>
 
 #include <fmt/core.h>
 
 namespace daxfs {
 
-std::vector<std::pair<std::string, std::uint32_t>> sorted_entries(const ImageReader& reader,
-                                                                  const daxfs_node& dir)
+std::vector<std::pair<std::string, std::uint32_t>> sorted_entries(const ImageReader &reader,
+                                                                  const daxfs_node &dir)
 {
     std::vector<std::pair<std::string, std::uint32_t>> entries;
     for (std::uint32_t i = 0; i < dir.count; ++i) {
         const daxfs_entry entry = reader.entry(dir, i);
-        std::string name(reinterpret_cast<const char*>(entry.name), entry.name_len);
+        std::string name(reinterpret_cast<const char *>(entry.name), entry.name_len);
         if (name == "." || name == ".." || name.find('/') != name.npos || name.find('\0') != name.npos)
             throw reader.error(fmt::format("inode {}: entry {} is no file name", dir.ino, i));
         entries.emplace_back(std::move(name), entry.ino);
     }
     std::sort(entries.begin(), entries.end());
-    const auto same = std::adjacent_find(entries.begin(), entries.end(), [](const auto& a, const auto& b) {
-        return a.first == b.first;
-    });
+    const auto same = std::adjacent_find(entries.begin(), entries.end(),
+                                         [](const auto &a, const auto &b) { return a.first == b.first; });
     if (same != entries.end())
         throw reader.error(fmt::format("inode {}: a name occurs twice", dir.ino));
     return entries;
@@ -34,7 +33,7 @@ namespace {
 
 class Walk {
 public:
-    Walk(const ImageReader& reader, const std::function<void(const WalkEntry&)>& visit)
+    Walk(const ImageReader &reader, const std::function<void(const WalkEntry &)> &visit)
         : reader_(reader), visit_(visit), is_dir_seen_(reader.image().inode_count + 1)
     {
     }
@@ -48,7 +47,7 @@ public:
         };
         std::string path;
         std::vector<Level> levels;
-        const auto enter = [&](const WalkEntry& dir) {
+        const auto enter = [&](const WalkEntry &dir) {
             levels.push_back({sorted_entries(reader_, dir.attr.node), 0, path.size()});
         };
         const WalkEntry root = look("", DAXFS_ROOT_INO);
@@ -57,13 +56,13 @@ public:
         visit_(root);
         enter(root);
         while (!levels.empty()) {
-            Level& level = levels.back();
+            Level &level = levels.back();
             path.resize(level.path_len);
             if (level.next == level.entries.size()) {
                 levels.pop_back();
                 continue;
             }
-            const auto& [name, ino] = level.entries[level.next++];
+            const auto &[name, ino] = level.entries[level.next++];
             if (!path.empty())
                 path += '/';
             path += name;
@@ -75,7 +74,7 @@ public:
     }
 
 private:
-    WalkEntry look(const std::string& path, std::uint32_t ino)
+    WalkEntry look(const std::string &path, std::uint32_t ino)
     {
         WalkEntry entry = {path, ino, reader_.inode(ino), ""};
         if (S_ISDIR(entry.attr.mode)) {
@@ -90,17 +89,17 @@ private:
         return entry;
     }
 
-    const ImageReader& reader_;
-    const std::function<void(const WalkEntry&)>& visit_;
+    const ImageReader &reader_;
+    const std::function<void(const WalkEntry &)> &visit_;
     std::vector<bool> is_dir_seen_;
     std::unordered_map<std::uint32_t, std::string> first_;
 };
 
-}  // namespace
+} // namespace
 
-void walk_image(const ImageReader& reader, const std::function<void(const WalkEntry&)>& visit)
+void walk_image(const ImageReader &reader, const std::function<void(const WalkEntry &)> &visit)
 {
     Walk(reader, visit).run();
 }
 
-}  // namespace daxfs
+} // namespace daxfs

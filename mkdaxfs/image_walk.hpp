@@ -10,19 +10,19 @@ namespace daxfs {
 
 // One name in an image.
 struct WalkEntry {
-    std::string path;        // from the root, without a leading slash; "" for the root
+    std::string path; // from the root, without a leading slash; "" for the root
     std::uint32_t ino = 0;
     daxfs_attr attr = {};
-    std::string first;       // the path met before, when this is a further hard link; else ""
+    std::string first; // the path met before, when this is a further hard link; else ""
 };
 
 // Every name, parents first, the entries of a directory in name order. Ends whatever the
 // image says: a directory met a second time is an ImageError, as are names that are no
 // name ("..", "a/b") and paths that lead deeper than there are inodes.
-void walk_image(const ImageReader& reader, const std::function<void(const WalkEntry&)>& visit);
+void walk_image(const ImageReader &reader, const std::function<void(const WalkEntry &)> &visit);
 
 // The entries of one directory, sorted by name.
-std::vector<std::pair<std::string, std::uint32_t>> sorted_entries(const ImageReader& reader,
-                                                                  const daxfs_node& dir);
+std::vector<std::pair<std::string, std::uint32_t>> sorted_entries(const ImageReader &reader,
+                                                                  const daxfs_node &dir);
 
-}  // namespace daxfs
+} // namespace daxfs

@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "input.hpp"
 
+#include <cerrno>
+#include <memory>
+
 #include <fcntl.h>
 #include <poll.h>
 #include <unistd.h>
-
-#include <cerrno>
-#include <memory>
 
 #include "error.hpp"
 #include "workers.hpp"
 
 namespace daxfs {
 
-ReadBytes bytes_of(int fd, const std::string& name, const std::atomic<bool>* stop)
+ReadBytes bytes_of(int fd, const std::string &name, const std::atomic<bool> *stop)
 {
     return [fd, name, stop](std::span<std::byte> to) {
         for (;;) {
@@ -32,14 +32,14 @@ ReadBytes bytes_of(int fd, const std::string& name, const std::atomic<bool>* sto
     };
 }
 
-ReadBytes bytes_of_file(UniqueFd file, const std::string& name, const std::atomic<bool>* stop)
+ReadBytes bytes_of_file(UniqueFd file, const std::string &name, const std::atomic<bool> *stop)
 {
     const int fd = file.get();
-    return [kept = std::make_shared<UniqueFd>(std::move(file)), read = bytes_of(fd, name, stop)](
-               std::span<std::byte> to) { return read(to); };
+    return [kept = std::make_shared<UniqueFd>(std::move(file)),
+            read = bytes_of(fd, name, stop)](std::span<std::byte> to) { return read(to); };
 }
 
-UniqueFd open_input(const std::string& path, const std::atomic<bool>* stop)
+UniqueFd open_input(const std::string &path, const std::atomic<bool> *stop)
 {
     for (;;) {
         UniqueFd file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
@@ -51,4 +51,4 @@ UniqueFd open_input(const std::string& path, const std::atomic<bool>* stop)
     }
 }
 
-}  // namespace daxfs
+} // namespace daxfs

@@ -20,11 +20,11 @@ namespace daxfs {
 using ReadBytes = std::function<std::size_t(std::span<std::byte> to)>;
 
 // Reads a descriptor to its end; `name` is for messages. Throws Interrupted once *stop is set.
-ReadBytes bytes_of(int fd, const std::string& name, const std::atomic<bool>* stop);
+ReadBytes bytes_of(int fd, const std::string &name, const std::atomic<bool> *stop);
 // The same, and the descriptor goes with the function.
-ReadBytes bytes_of_file(UniqueFd file, const std::string& name, const std::atomic<bool>* stop);
+ReadBytes bytes_of_file(UniqueFd file, const std::string &name, const std::atomic<bool> *stop);
 // Opens a file to be read; waits for a pipe's writer until *stop is set. Throws when that cannot be.
-UniqueFd open_input(const std::string& path, const std::atomic<bool>* stop);
+UniqueFd open_input(const std::string &path, const std::atomic<bool> *stop);
 
 // Passes on what the function throws.
 class InputStream : public std::istream {
@@ -56,4 +56,4 @@ private:
     Buffer buffer_;
 };
 
-}  // namespace daxfs
+} // namespace daxfs

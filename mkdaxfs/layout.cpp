@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "layout.hpp"
 
-#include <sys/stat.h>
-
 #include <algorithm>
 #include <vector>
+
+#include <sys/stat.h>
 
 #include "daxfs_format.h"
 #include "image_walk.hpp"
@@ -20,12 +20,12 @@ struct Run {
 };
 
 // Bytes that at least one run covers.
-std::uint64_t covered(std::vector<Run>& runs)
+std::uint64_t covered(std::vector<Run> &runs)
 {
-    std::sort(runs.begin(), runs.end(), [](const Run& a, const Run& b) { return a.begin < b.begin; });
+    std::sort(runs.begin(), runs.end(), [](const Run &a, const Run &b) { return a.begin < b.begin; });
     std::uint64_t bytes = 0;
     std::uint64_t end = 0;
-    for (const Run& run : runs) {
+    for (const Run &run : runs) {
         if (run.end > end)
             bytes += run.end - std::max(run.begin, end);
         end = std::max(end, run.end);
@@ -33,12 +33,12 @@ std::uint64_t covered(std::vector<Run>& runs)
     return bytes;
 }
 
-}  // namespace
+} // namespace
 
-std::uint64_t huge_bytes(const ImageReader& reader, const daxfs_node& file)
+std::uint64_t huge_bytes(const ImageReader &reader, const daxfs_node &file)
 {
     std::uint64_t bytes = 0;
-    if (file.layout != DAXFS_LAYOUT_FLAT)  // a file with holes is mapped by pages
+    if (file.layout != DAXFS_LAYOUT_FLAT) // a file with holes is mapped by pages
         return 0;
     for (std::uint64_t pos = 0; pos < file.size;) {
         const daxfs_map run = reader.map(file, pos);
@@ -51,16 +51,16 @@ std::uint64_t huge_bytes(const ImageReader& reader, const daxfs_node& file)
     return bytes;
 }
 
-Layout image_layout(const ImageReader& reader, const LargeFile& large)
+Layout image_layout(const ImageReader &reader, const LargeFile &large)
 {
-    const daxfs_image& image = reader.image();
+    const daxfs_image &image = reader.image();
     Layout layout;
     layout.superblock = DAXFS_SUPER_SIZE;
     layout.metadata = image.metadata.len;
     std::vector<Run> runs;
     std::uint64_t stored = 0;
-    walk_image(reader, [&](const WalkEntry& entry) {
-        const daxfs_node& file = entry.attr.node;
+    walk_image(reader, [&](const WalkEntry &entry) {
+        const daxfs_node &file = entry.attr.node;
         if (!S_ISREG(entry.attr.mode) || !entry.first.empty())
             return;
         for (std::uint64_t pos = 0; pos < file.size;) {
@@ -86,4 +86,4 @@ Layout image_layout(const ImageReader& reader, const LargeFile& large)
     return layout;
 }
 
-}  // namespace daxfs
+} // namespace daxfs

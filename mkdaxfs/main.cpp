@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <unistd.h>
-
 #include <csignal>
 #include <iostream>
+
+#include <unistd.h>
 
 #include "input.hpp"
 #include "mkdaxfs.hpp"
@@ -18,9 +18,9 @@ void on_signal(int)
     stop = true;
 }
 
-}  // namespace
+} // namespace
 
-int main(int argc, char** argv)
+int main(int argc, char **argv)
 {
     daxfs::hold_standard_streams();
     struct sigaction action = {};
@@ -28,7 +28,7 @@ int main(int argc, char** argv)
     for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
         struct sigaction before = {};
         sigaction(signal, nullptr, &before);
-        if (before.sa_handler != SIG_IGN)  // nohup(1) wants it so
+        if (before.sa_handler != SIG_IGN) // nohup(1) wants it so
             sigaction(signal, &action, nullptr);
     }
     // They become errors of write(2), after which the temporary file is taken away.

@@ -2,11 +2,11 @@
 // An image file or device in memory, and what happens when that memory cannot be read.
 #pragma once
 
-#include <signal.h>
-
 #include <cstdint>
 #include <span>
 #include <string>
+
+#include <signal.h>
 
 namespace daxfs {
 
@@ -15,14 +15,14 @@ public:
     MappedImage() = default;
     // All of a file, block device or device-dax, to be read. Throws std::runtime_error for anything
     // else; a file without a byte is none to map.
-    explicit MappedImage(const std::string& path);
-    MappedImage(const MappedImage&) = delete;
-    MappedImage& operator=(const MappedImage&) = delete;
+    explicit MappedImage(const std::string &path);
+    MappedImage(const MappedImage &) = delete;
+    MappedImage &operator=(const MappedImage &) = delete;
     ~MappedImage();
 
     std::span<const std::uint8_t> bytes() const { return bytes_; }
     // The path as it is printed.
-    const std::string& name() const { return name_; }
+    const std::string &name() const { return name_; }
 
 private:
     std::string name_;
@@ -35,9 +35,9 @@ private:
 class EndOnUnreadableImage {
 public:
     // tool begins the line and must outlive this.
-    EndOnUnreadableImage(const char* tool, int status);
-    EndOnUnreadableImage(const EndOnUnreadableImage&) = delete;
-    EndOnUnreadableImage& operator=(const EndOnUnreadableImage&) = delete;
+    EndOnUnreadableImage(const char *tool, int status);
+    EndOnUnreadableImage(const EndOnUnreadableImage &) = delete;
+    EndOnUnreadableImage &operator=(const EndOnUnreadableImage &) = delete;
     ~EndOnUnreadableImage();
 
 private:
@@ -48,4 +48,4 @@ private:
 // output had; the same read here says what it was.
 void touch(std::span<const std::uint8_t> bytes);
 
-}  // namespace daxfs
+} // namespace daxfs

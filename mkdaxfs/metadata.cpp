@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "metadata.hpp"
 
-#include <sys/stat.h>
-
 #include <stdexcept>
+
+#include <sys/stat.h>
 
 #include "directory_record.hpp"
 #include "metadata_stream.hpp"
@@ -30,32 +30,31 @@ private:
     std::uint64_t at_;
 };
 
-Range plan_dirs(Tree& tree, Cursor& cursor)
+Range plan_dirs(Tree &tree, Cursor &cursor)
 {
     const std::uint64_t begin = cursor.take(0, 8);
     for (const NodeId id : tree.by_ino) {
-        Node& node = tree.nodes[id];
+        Node &node = tree.nodes[id];
         if (!S_ISDIR(node.mode))
             continue;
         node.size = directory_record_size(tree, node);
         if (node.size > UINT32_MAX)
-            throw std::runtime_error("directory with names of more than 4 GiB: " +
-                                     tree.shown_path(id));
+            throw std::runtime_error("directory with names of more than 4 GiB: " + tree.shown_path(id));
         node.data = cursor.take(node.size, 8);
     }
     return cursor.close(begin);
 }
 
-Range plan_extents(Tree& tree, const std::vector<SparseFile>& sparse, Cursor& cursor)
+Range plan_extents(Tree &tree, const std::vector<SparseFile> &sparse, Cursor &cursor)
 {
     const std::uint64_t begin = cursor.take(0, 8);
-    for (const SparseFile& file : sparse)
-        tree.nodes[file.node].data = cursor.take(
-            sizeof(daxfs_extent_list) + file.extents.size() * sizeof(daxfs_extent), 8);
+    for (const SparseFile &file : sparse)
+        tree.nodes[file.node].data =
+            cursor.take(sizeof(daxfs_extent_list) + file.extents.size() * sizeof(daxfs_extent), 8);
     return cursor.close(begin);
 }
 
-Range plan_symlinks(const Tree& tree, Cursor& cursor)
+Range plan_symlinks(const Tree &tree, Cursor &cursor)
 {
     const std::uint64_t begin = cursor.at();
     for (const NodeId id : tree.by_ino) {
@@ -66,7 +65,7 @@ Range plan_symlinks(const Tree& tree, Cursor& cursor)
 }
 
 // In the order of first use, which does not depend on the order of reading.
-Range plan_xattrs(const Tree& tree, Cursor& cursor, std::vector<std::uint64_t>& offsets)
+Range plan_xattrs(const Tree &tree, Cursor &cursor, std::vector<std::uint64_t> &offsets)
 {
     constexpr std::uint64_t unplaced = UINT64_MAX;
     offsets.assign(tree.xattrs.count(), unplaced);
@@ -82,8 +81,8 @@ Range plan_xattrs(const Tree& tree, Cursor& cursor, std::vector<std::uint64_t>& 
     return range;
 }
 
-daxfs_inode encode_inode(const Tree& tree, const MetadataPlan& plan, const Node& node,
-                         std::uint64_t& symlink_at)
+daxfs_inode encode_inode(const Tree &tree, const MetadataPlan &plan, const Node &node,
+                         std::uint64_t &symlink_at)
 {
     daxfs_inode raw = {};
     raw.mode = static_cast<std::uint16_t>(node.mode);
@@ -98,8 +97,8 @@ daxfs_inode encode_inode(const Tree& tree, const MetadataPlan& plan, const Node&
         raw.xattr = static_cast<std::uint32_t>(plan.xattr_offsets[node.xattrs - 1] / 8 + 1);
     if (S_ISDIR(node.mode)) {
         raw.count = node.count;
-        raw.parent = node.entry == no_entry ? DAXFS_ROOT_INO
-                                            : tree.nodes[tree.entries[node.entry].parent].ino;
+        raw.parent =
+            node.entry == no_entry ? DAXFS_ROOT_INO : tree.nodes[tree.entries[node.entry].parent].ino;
     } else if (S_ISREG(node.mode) && node.first != 0) {
         raw.flags = DAXFS_LAYOUT_EXTENTS;
         raw.count = node.count;
@@ -110,17 +109,17 @@ daxfs_inode encode_inode(const Tree& tree, const MetadataPlan& plan, const Node&
     return raw;
 }
 
-void write_inodes(const Tree& tree, const MetadataPlan& plan, MetadataStream& stream)
+void write_inodes(const Tree &tree, const MetadataPlan &plan, MetadataStream &stream)
 {
     std::uint64_t symlink_at = plan.symlinks.off;
     for (const NodeId id : tree.by_ino)
         stream.put_raw(encode_inode(tree, plan, tree.nodes[id], symlink_at));
 }
 
-void write_dirs(const Tree& tree, MetadataStream& stream)
+void write_dirs(const Tree &tree, MetadataStream &stream)
 {
     for (const NodeId id : tree.by_ino) {
-        const Node& node = tree.nodes[id];
+        const Node &node = tree.nodes[id];
         if (!S_ISDIR(node.mode))
             continue;
         stream.pad_to(node.data);
@@ -128,20 +127,20 @@ void write_dirs(const Tree& tree, MetadataStream& stream)
     }
 }
 
-void write_extents(const Tree& tree, const std::vector<SparseFile>& sparse, MetadataStream& stream)
+void write_extents(const Tree &tree, const std::vector<SparseFile> &sparse, MetadataStream &stream)
 {
-    for (const SparseFile& file : sparse) {
+    for (const SparseFile &file : sparse) {
         daxfs_extent_list list = {};
-        for (const Extent& extent : file.extents)
+        for (const Extent &extent : file.extents)
             list.blocks += extent.len / DAXFS_BLOCK_SIZE;
         stream.pad_to(tree.nodes[file.node].data);
         stream.put_raw(list);
-        for (const Extent& extent : file.extents)
+        for (const Extent &extent : file.extents)
             stream.put_raw(daxfs_extent{extent.file_off, extent.off, extent.len});
     }
 }
 
-void write_symlinks(const Tree& tree, MetadataStream& stream)
+void write_symlinks(const Tree &tree, MetadataStream &stream)
 {
     for (const NodeId id : tree.by_ino) {
         if (S_ISLNK(tree.nodes[id].mode))
@@ -149,7 +148,7 @@ void write_symlinks(const Tree& tree, MetadataStream& stream)
     }
 }
 
-void write_xattrs(const Tree& tree, const MetadataPlan& plan, MetadataStream& stream)
+void write_xattrs(const Tree &tree, const MetadataPlan &plan, MetadataStream &stream)
 {
     for (const NodeId id : tree.by_ino) {
         const std::uint32_t set = tree.nodes[id].xattrs;
@@ -160,10 +159,9 @@ void write_xattrs(const Tree& tree, const MetadataPlan& plan, MetadataStream& st
     }
 }
 
-}  // namespace
+} // namespace
 
-MetadataPlan plan_metadata(Tree& tree, const std::vector<SparseFile>& sparse,
-                           std::size_t digest_size)
+MetadataPlan plan_metadata(Tree &tree, const std::vector<SparseFile> &sparse, std::size_t digest_size)
 {
     MetadataPlan plan;
     Cursor cursor(DAXFS_SUPER_SIZE);
@@ -181,9 +179,8 @@ MetadataPlan plan_metadata(Tree& tree, const std::vector<SparseFile>& sparse,
     return plan;
 }
 
-MetadataResult write_metadata(const Tree& tree, const std::vector<SparseFile>& sparse,
-                              const MetadataPlan& plan, std::string_view digests,
-                              Output& output)
+MetadataResult write_metadata(const Tree &tree, const std::vector<SparseFile> &sparse,
+                              const MetadataPlan &plan, std::string_view digests, Output &output)
 {
     MetadataStream stream(output, DAXFS_SUPER_SIZE);
     write_inodes(tree, plan, stream);
@@ -200,4 +197,4 @@ MetadataResult write_metadata(const Tree& tree, const std::vector<SparseFile>& s
     return stream.finish();
 }
 
-}  // namespace daxfs
+} // namespace daxfs

@@ -28,22 +28,20 @@ struct MetadataPlan {
     Range symlinks;
     Range xattrs;
     Range digests;
-    std::vector<std::uint64_t> xattr_offsets;  // in xattrs, by set id - 1
+    std::vector<std::uint64_t> xattr_offsets; // in xattrs, by set id - 1
 };
 
 struct MetadataResult {
-    std::uint32_t crc = 0;  // CRC32C of the region
+    std::uint32_t crc = 0; // CRC32C of the region
     Hash128 hash;
 };
 
 // Lay out the metadata of a finished tree. Sets Node::data of directories and of files
 // with holes, and Node::size of directories. digest_size is 0 for an image without.
-MetadataPlan plan_metadata(Tree& tree, const std::vector<SparseFile>& sparse,
-                           std::size_t digest_size);
+MetadataPlan plan_metadata(Tree &tree, const std::vector<SparseFile> &sparse, std::size_t digest_size);
 
 // Write it, once all file data has its place; digests is the digest table.
-MetadataResult write_metadata(const Tree& tree, const std::vector<SparseFile>& sparse,
-                              const MetadataPlan& plan, std::string_view digests,
-                              Output& output);
+MetadataResult write_metadata(const Tree &tree, const std::vector<SparseFile> &sparse,
+                              const MetadataPlan &plan, std::string_view digests, Output &output);
 
-}  // namespace daxfs
+} // namespace daxfs

@@ -13,18 +13,18 @@ namespace {
 
 constexpr std::size_t buffer_bytes = 1 << 20;
 
-}  // namespace
+} // namespace
 
 struct MetadataStream::HashState {
     HashState() : state(XXH3_createState()) { XXH3_128bits_reset(state); }
-    HashState(const HashState&) = delete;
-    HashState& operator=(const HashState&) = delete;
+    HashState(const HashState &) = delete;
+    HashState &operator=(const HashState &) = delete;
     ~HashState() { XXH3_freeState(state); }
 
-    XXH3_state_t* state;
+    XXH3_state_t *state;
 };
 
-MetadataStream::MetadataStream(Output& output, std::uint64_t offset)
+MetadataStream::MetadataStream(Output &output, std::uint64_t offset)
     : output_(output), written_(offset), hash_(std::make_unique<HashState>())
 {
     buffer_.reserve(buffer_bytes);
@@ -62,4 +62,4 @@ MetadataResult MetadataStream::finish()
     return {crc_, {hash.low64, hash.high64}};
 }
 
-}  // namespace daxfs
+} // namespace daxfs

@@ -13,14 +13,13 @@ namespace daxfs {
 // Bytes that go out one after the other, with the checksum and hash of all of them.
 class MetadataStream {
 public:
-    MetadataStream(Output& output, std::uint64_t offset);
+    MetadataStream(Output &output, std::uint64_t offset);
     ~MetadataStream();
 
     void put(std::string_view bytes);
-    template <typename T>
-    void put_raw(const T& value)
+    template <typename T> void put_raw(const T &value)
     {
-        put({reinterpret_cast<const char*>(&value), sizeof(value)});
+        put({reinterpret_cast<const char *>(&value), sizeof(value)});
     }
     // Zero bytes up to an image offset that is not behind.
     void pad_to(std::uint64_t offset);
@@ -31,11 +30,11 @@ private:
     struct HashState;
     void flush();
 
-    Output& output_;
-    std::uint64_t written_;  // image offset of buffer_
+    Output &output_;
+    std::uint64_t written_; // image offset of buffer_
     std::string buffer_;
     std::uint32_t crc_ = 0;
     std::unique_ptr<HashState> hash_;
 };
 
-}  // namespace daxfs
+} // namespace daxfs

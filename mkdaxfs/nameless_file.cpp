@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "nameless_file.hpp"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <cerrno>
 #include <cstdlib>
+
+#include <fcntl.h>
+#include <unistd.h>
 
 #include <fmt/core.h>
 
@@ -15,7 +15,7 @@ namespace daxfs {
 
 std::string temporary_directory()
 {
-    const char* dir = std::getenv("TMPDIR");
+    const char *dir = std::getenv("TMPDIR");
     return dir && *dir ? dir : "/var/tmp";
 }
 
@@ -23,7 +23,7 @@ UniqueFd open_nameless_file()
 {
     const std::string dir = temporary_directory();
     UniqueFd fd(open(dir.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
-    if (!fd) {  // not every filesystem has O_TMPFILE
+    if (!fd) { // not every filesystem has O_TMPFILE
         std::string name = dir + "/mkdaxfs-XXXXXX";
         fd.reset(mkostemp(name.data(), O_CLOEXEC));
         if (fd)
@@ -36,4 +36,4 @@ UniqueFd open_nameless_file()
     return fd;
 }
 
-}  // namespace daxfs
+} // namespace daxfs

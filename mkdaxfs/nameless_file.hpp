@@ -13,4 +13,4 @@ std::string temporary_directory();
 // A file in that directory that nobody else sees and that goes with its descriptor.
 UniqueFd open_nameless_file();
 
-}  // namespace daxfs
+} // namespace daxfs

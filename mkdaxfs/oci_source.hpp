@@ -13,21 +13,21 @@ namespace daxfs {
 // A layer's file in the store, and the SHA-256 it must have, in hexadecimal digits.
 struct OciLayer {
     std::string path;
-    std::string sha256;   // of the file; "" when none is given
-    std::string diff_id;  // SHA-256 of what it is uncompressed; "" when the first says enough
+    std::string sha256;  // of the file; "" when none is given
+    std::string diff_id; // SHA-256 of what it is uncompressed; "" when the first says enough
 };
 
 // A container image: an OCI image layout (directory or archive) or what docker save
 // writes. Its layers are applied in order, whiteouts among them.
 class OciSource : public TreeSource {
 public:
-    // where: PATH or PATH:TAG. Without a tag the image must hold one only. Of images for several platforms it is
-    // that for `platform` ("arm64", "linux/arm64", "arm/v7"), "" being this machine's architecture.
+    // where: PATH or PATH:TAG. Without a tag the image must hold one only. Of images for several platforms it
+    // is that for `platform` ("arm64", "linux/arm64", "arm/v7"), "" being this machine's architecture.
     OciSource(std::string where, std::string platform, PathFilter filter);
 
-    std::unique_ptr<Tree> scan(const Workers& workers) override;
-    void add_to(TreeBuilder& builder, const Workers& workers) override;
-    std::unique_ptr<FileContent> open(const Tree& tree, NodeId node) const override;
+    std::unique_ptr<Tree> scan(const Workers &workers) override;
+    void add_to(TreeBuilder &builder, const Workers &workers) override;
+    std::unique_ptr<FileContent> open(const Tree &tree, NodeId node) const override;
 
 private:
     std::string where_;
@@ -40,11 +40,11 @@ private:
 class OciImage {
 public:
     // where, platform: as for OciSource.
-    OciImage(const std::string& where, const std::string& platform, const Workers& workers);
+    OciImage(const std::string &where, const std::string &platform, const Workers &workers);
 
-    const std::vector<OciLayer>& layers() const { return layers_; }
+    const std::vector<OciLayer> &layers() const { return layers_; }
     // Read a layer, all of it, so that its digest is compared too.
-    void read_layer(std::size_t layer, const ArchiveTarget& target) const;
+    void read_layer(std::size_t layer, const ArchiveTarget &target) const;
 
 private:
     std::string path_;
@@ -56,24 +56,24 @@ private:
 // which gathers the layers' directories: to be used for one layer after the other, the lowest first.
 class OciLayerSource : public TreeSource {
 public:
-    OciLayerSource(const OciImage& image, std::size_t layer, PathFilter filter, TreeBuilder& below);
+    OciLayerSource(const OciImage &image, std::size_t layer, PathFilter filter, TreeBuilder &below);
 
-    std::unique_ptr<Tree> scan(const Workers& workers) override;
-    std::unique_ptr<FileContent> open(const Tree& tree, NodeId node) const override;
+    std::unique_ptr<Tree> scan(const Workers &workers) override;
+    std::unique_ptr<FileContent> open(const Tree &tree, NodeId node) const override;
 
 private:
-    const OciImage& image_;
+    const OciImage &image_;
     std::size_t layer_;
     PathFilter filter_;
-    TreeBuilder& below_;
+    TreeBuilder &below_;
     Spool spool_;
 };
 
 // The layers of the image with this tag for this platform, the lowest first.
-std::vector<OciLayer> oci_layers(BlobStore& blobs, const std::string& name, const std::string& tag,
-                                 const std::string& platform);
+std::vector<OciLayer> oci_layers(BlobStore &blobs, const std::string &name, const std::string &tag,
+                                 const std::string &platform);
 
 // PATH or PATH:TAG as its two parts; the tag is "" when there is none.
-std::pair<std::string, std::string> split_oci_name(const std::string& where);
+std::pair<std::string, std::string> split_oci_name(const std::string &where);
 
-}  // namespace daxfs
+} // namespace daxfs

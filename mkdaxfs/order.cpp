@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "order.hpp"
 
-#include <sys/stat.h>
-
 #include <algorithm>
 #include <optional>
 #include <stdexcept>
+
+#include <sys/stat.h>
 
 #include <fmt/core.h>
 
@@ -17,18 +17,19 @@ namespace daxfs {
 
 namespace {
 
-std::optional<NodeId> find(const Tree& tree, std::string_view path)
+std::optional<NodeId> find(const Tree &tree, std::string_view path)
 {
     NodeId at = 0;
     for (auto name = next_component(path); !name.empty(); name = next_component(path)) {
-        const Node& dir = tree.nodes[at];
+        const Node &dir = tree.nodes[at];
         if (!S_ISDIR(dir.mode))
             return std::nullopt;
         const auto begin = tree.entries.begin() + dir.first;
         const auto end = begin + dir.count;
-        const auto found = std::lower_bound(begin, end, name, [&](const Entry& entry, std::string_view wanted) {
-            return tree.name(entry) < wanted;
-        });
+        const auto found =
+            std::lower_bound(begin, end, name, [&](const Entry &entry, std::string_view wanted) {
+                return tree.name(entry) < wanted;
+            });
         if (found == end || tree.name(*found) != name)
             return std::nullopt;
         at = found->node;
@@ -36,9 +37,9 @@ std::optional<NodeId> find(const Tree& tree, std::string_view path)
     return at;
 }
 
-}  // namespace
+} // namespace
 
-std::vector<std::string> read_order(std::istream& list, const std::string& name)
+std::vector<std::string> read_order(std::istream &list, const std::string &name)
 {
     std::vector<std::string> paths;
     std::size_t number = 0;
@@ -55,11 +56,11 @@ std::vector<std::string> read_order(std::istream& list, const std::string& name)
     return paths;
 }
 
-FileOrder find_files(const Tree& tree, const std::vector<std::string>& paths)
+FileOrder find_files(const Tree &tree, const std::vector<std::string> &paths)
 {
     FileOrder order;
     std::vector<bool> is_known(paths.empty() ? 0 : tree.nodes.size());
-    for (const std::string& path : paths) {
+    for (const std::string &path : paths) {
         const auto node = find(tree, path);
         if (!node || !S_ISREG(tree.nodes[*node].mode)) {
             ++order.unknown;
@@ -72,4 +73,4 @@ FileOrder find_files(const Tree& tree, const std::vector<std::string>& paths)
     return order;
 }
 
-}  // namespace daxfs
+} // namespace daxfs

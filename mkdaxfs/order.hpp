@@ -13,14 +13,14 @@ namespace daxfs {
 
 // The paths that are listed, one a line, percent-coded where needed; empty lines and those that
 // begin with # do not count. Throws when a line is wrong; the name is for messages.
-std::vector<std::string> read_order(std::istream& list, const std::string& name);
+std::vector<std::string> read_order(std::istream &list, const std::string &name);
 
 struct FileOrder {
-    std::vector<NodeId> files;   // each once, the first to be used first
-    std::uint64_t unknown = 0;   // paths that name no regular file of the tree
+    std::vector<NodeId> files; // each once, the first to be used first
+    std::uint64_t unknown = 0; // paths that name no regular file of the tree
 };
 
 // Looks the paths up in a tree that has been finished. No symbolic link is followed.
-FileOrder find_files(const Tree& tree, const std::vector<std::string>& paths);
+FileOrder find_files(const Tree &tree, const std::vector<std::string> &paths);
 
-}  // namespace daxfs
+} // namespace daxfs

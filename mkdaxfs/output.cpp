@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "output.hpp"
 
-#include <endian.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <vector>
+
+#include <endian.h>
+#include <unistd.h>
 
 #include <fmt/core.h>
 
@@ -20,14 +20,15 @@ namespace {
 
 constexpr std::uint64_t begin_bytes = 1 << 20;
 
-const char* what_it_holds(std::span<const std::byte> begin)
+const char *what_it_holds(std::span<const std::byte> begin)
 {
     const std::uint64_t magic = htole64(DAXFS_SB_MAGIC);
-    const bool is_image = begin.size() >= sizeof magic && std::memcmp(begin.data(), &magic, sizeof magic) == 0;
+    const bool is_image =
+        begin.size() >= sizeof magic && std::memcmp(begin.data(), &magic, sizeof magic) == 0;
     return is_image ? "a DAXFS image" : "something";
 }
 
-}  // namespace
+} // namespace
 
 void Output::write_zeros(std::uint64_t offset, std::uint64_t size)
 {
@@ -36,18 +37,18 @@ void Output::write_zeros(std::uint64_t offset, std::uint64_t size)
         write(offset + done, std::span(zeros).first(std::min<std::uint64_t>(zeros.size(), size - done)));
 }
 
-void Output::take_over(const std::string& name, std::uint64_t capacity, bool force)
+void Output::take_over(const std::string &name, std::uint64_t capacity, bool force)
 {
     std::vector<std::byte> begin(std::min(capacity, begin_bytes));
     read(0, begin);
     if (std::all_of(begin.begin(), begin.end(), [](std::byte b) { return b == std::byte{0}; }))
         return;
     if (!force)
-        throw std::runtime_error(fmt::format(
-            "wanted memory that begins with 1 MiB of zeros, {} holds {}: --force overwrites it", name,
-            what_it_holds(begin)));
+        throw std::runtime_error(
+            fmt::format("wanted memory that begins with 1 MiB of zeros, {} holds {}: --force overwrites it",
+                        name, what_it_holds(begin)));
     write_zeros(0, begin.size());
-    bring_to_medium(0, begin.size());  // before anything else is
+    bring_to_medium(0, begin.size()); // before anything else is
 }
 
 void Output::commit_in_place(std::span<const std::byte> super, std::uint64_t size, bool sync)
@@ -59,7 +60,7 @@ void Output::commit_in_place(std::span<const std::byte> super, std::uint64_t siz
         return;
     try {
         bring_to_medium(0, super.size());
-    } catch (const std::exception&) {
+    } catch (const std::exception &) {
         // The page cache has it, and the medium may or may not.
         write_zeros(0, super.size());
         throw;
@@ -69,8 +70,7 @@ void Output::commit_in_place(std::span<const std::byte> super, std::uint64_t siz
 void FdOutput::write(std::uint64_t offset, std::span<const std::byte> bytes)
 {
     while (!bytes.empty()) {
-        const ssize_t put =
-            pwrite(fd_.get(), bytes.data(), bytes.size(), static_cast<off_t>(offset));
+        const ssize_t put = pwrite(fd_.get(), bytes.data(), bytes.size(), static_cast<off_t>(offset));
         if (put < 0 && errno == EINTR)
             continue;
         if (put < 0)
@@ -93,4 +93,4 @@ void FdOutput::read(std::uint64_t offset, std::span<std::byte> to) const
     }
 }
 
-}  // namespace daxfs
+} // namespace daxfs

@@ -40,13 +40,15 @@ public:
 
 protected:
     // What is written in place: returns once these bytes are on the medium.
-    virtual void bring_to_medium([[maybe_unused]] std::uint64_t offset, [[maybe_unused]] std::uint64_t size) {}
+    virtual void bring_to_medium([[maybe_unused]] std::uint64_t offset, [[maybe_unused]] std::uint64_t size)
+    {
+    }
     // commit() for it. Where it throws there is no image.
     void commit_in_place(std::span<const std::byte> super, std::uint64_t size, bool sync);
     void write_zeros(std::uint64_t offset, std::uint64_t size);
     // Throws unless the first MiB is zeros or force is set; whatever this memory held is no
     // filesystem any more afterwards, should the run end early.
-    void take_over(const std::string& name, std::uint64_t capacity, bool force);
+    void take_over(const std::string &name, std::uint64_t capacity, bool force);
 };
 
 // Opened only when the source has turned out to be good.
@@ -59,8 +61,8 @@ public:
     void read(std::uint64_t offset, std::span<std::byte> to) const override;
 
 protected:
-    std::string target_;  // for messages
+    std::string target_; // for messages
     UniqueFd fd_;
 };
 
-}  // namespace daxfs
+} // namespace daxfs

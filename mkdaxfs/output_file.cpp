@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "output_file.hpp"
 
+#include <cerrno>
+#include <cstdio>
+#include <filesystem>
+
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <linux/magic.h>
@@ -8,10 +12,6 @@
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
-
-#include <cerrno>
-#include <cstdio>
-#include <filesystem>
 
 #include <fmt/core.h>
 
@@ -22,7 +22,7 @@ namespace daxfs {
 namespace {
 
 // A name that is taken (by a run that was killed) is left alone.
-UniqueFd open_new(const std::string& base, std::string& name)
+UniqueFd open_new(const std::string &base, std::string &name)
 {
     for (int attempt = 0;; ++attempt) {
         name = fmt::format("{}.{}-{}", base, getpid(), attempt);
@@ -32,9 +32,9 @@ UniqueFd open_new(const std::string& base, std::string& name)
     }
 }
 
-}  // namespace
+} // namespace
 
-std::string resolved(const std::filesystem::path& target)
+std::string resolved(const std::filesystem::path &target)
 {
     namespace fs = std::filesystem;
     std::error_code failed;
@@ -45,19 +45,19 @@ std::string resolved(const std::filesystem::path& target)
     return failed ? target.string() : path.string();
 }
 
-OutputFile::OutputFile(const std::string& target, Publish when) : when_(when)
+OutputFile::OutputFile(const std::string &target, Publish when) : when_(when)
 {
     target_ = resolved(target);
     struct stat st = {};
     // resolved() finds no /dev/stdout, and stat(2) nothing behind a directory that is not there.
     const bool exists = stat(target.c_str(), &st) == 0 || stat(target_.c_str(), &st) == 0;
     if (exists && !S_ISREG(st.st_mode))
-        throw std::runtime_error(fmt::format(
-            "cannot write the image {}: it is there and is no regular file, block device or "
-            "device-dax device",
-            printable(target)));
+        throw std::runtime_error(
+            fmt::format("cannot write the image {}: it is there and is no regular file, block device or "
+                        "device-dax device",
+                        printable(target)));
     const std::filesystem::path path(target_);
-    constexpr std::size_t longest = 200;  // with what open_new() adds, a name is at most 255
+    constexpr std::size_t longest = 200; // with what open_new() adds, a name is at most 255
     const auto base = path.parent_path() / ("." + path.filename().string().substr(0, longest));
     fd_ = open_new(base.string(), temporary_);
     if (!fd_)
@@ -119,7 +119,7 @@ void OutputFile::publish()
         fsync(parent.get());
 }
 
-OutputDevice::OutputDevice(const std::string& device, bool force)
+OutputDevice::OutputDevice(const std::string &device, bool force)
 {
     target_ = device;
     fd_.reset(open(target_.c_str(), O_RDWR | O_EXCL | O_CLOEXEC));
@@ -142,4 +142,4 @@ void OutputDevice::bring_to_medium(std::uint64_t, std::uint64_t)
         throw system_failure(errno, "cannot write to the device " + printable(target_));
 }
 
-}  // namespace daxfs
+} // namespace daxfs

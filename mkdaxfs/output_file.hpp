@@ -12,7 +12,7 @@ namespace daxfs {
 
 // Where the image goes that is to be written to this path: a symlink stays, also one that leads
 // to nothing yet.
-std::string resolved(const std::filesystem::path& target);
+std::string resolved(const std::filesystem::path &target);
 
 class OutputFile : public FdOutput {
 public:
@@ -20,9 +20,9 @@ public:
 
     // Opens a temporary file beside target, which is replaced only by commit(), or later by
     // publish(). Throws when target is there and is no regular file.
-    explicit OutputFile(const std::string& target, Publish when = Publish::on_commit);
-    OutputFile(const OutputFile&) = delete;
-    OutputFile& operator=(const OutputFile&) = delete;
+    explicit OutputFile(const std::string &target, Publish when = Publish::on_commit);
+    OutputFile(const OutputFile &) = delete;
+    OutputFile &operator=(const OutputFile &) = delete;
     // Removes the temporary file when it was not committed.
     ~OutputFile() override;
 
@@ -36,7 +36,7 @@ public:
 
 private:
     Publish when_;
-    bool allocates_ = false;  // what is about to be written
+    bool allocates_ = false; // what is about to be written
     bool sync_ = true;
     std::string temporary_;
 };
@@ -44,7 +44,7 @@ private:
 // A block device, which must not be in use.
 class OutputDevice : public FdOutput {
 public:
-    OutputDevice(const std::string& device, bool force);
+    OutputDevice(const std::string &device, bool force);
 
     void zero(std::uint64_t offset, std::uint64_t size) override { write_zeros(offset, size); }
     void commit(std::span<const std::byte> super, std::uint64_t size, bool sync) override;
@@ -54,4 +54,4 @@ private:
     void bring_to_medium(std::uint64_t offset, std::uint64_t size) override;
 };
 
-}  // namespace daxfs
+} // namespace daxfs

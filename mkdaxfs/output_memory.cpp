@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "output_memory.hpp"
 
-#include <fcntl.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <stdexcept>
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #ifdef __x86_64__
 #include <emmintrin.h>
@@ -31,7 +31,7 @@ namespace {
 
 // What waits in the CPU's caches goes to the memory: msync(2) does nothing for memory that has no
 // file behind it, and device-dax refuses it.
-void flush_caches(const std::byte* start, std::uint64_t size)
+void flush_caches(const std::byte *start, std::uint64_t size)
 {
 #if defined(__x86_64__)
     for (std::uint64_t at = 0; at < size; at += 64)
@@ -47,16 +47,15 @@ void flush_caches(const std::byte* start, std::uint64_t size)
 }
 
 // MAP_FAILED, and errno, where that cannot be.
-void* map(const UniqueFd& fd, std::uint64_t offset, std::uint64_t size)
+void *map(const UniqueFd &fd, std::uint64_t offset, std::uint64_t size)
 {
-    return mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(),
-                static_cast<off_t>(offset));
+    return mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), static_cast<off_t>(offset));
 }
 
 class MappedOutput : public Output {
 public:
     // start: what map() returned for this size.
-    MappedOutput(void* start, std::uint64_t size, std::string name, bool force)
+    MappedOutput(void *start, std::uint64_t size, std::string name, bool force)
         : name_(std::move(name)), size_(size), start_(start)
     {
         try {
@@ -66,15 +65,14 @@ public:
             throw;
         }
     }
-    MappedOutput(const MappedOutput&) = delete;
-    MappedOutput& operator=(const MappedOutput&) = delete;
+    MappedOutput(const MappedOutput &) = delete;
+    MappedOutput &operator=(const MappedOutput &) = delete;
     ~MappedOutput() override { munmap(start_, size_); }
 
     void write(std::uint64_t offset, std::span<const std::byte> bytes) override
     {
         if (offset > size_ || bytes.size() > size_ - offset)
-            throw std::runtime_error(
-                fmt::format("{} has {} bytes, the image needs more", name_, size_));
+            throw std::runtime_error(fmt::format("{} has {} bytes, the image needs more", name_, size_));
         if (!bytes.empty())
             std::memcpy(bytes_at(offset), bytes.data(), bytes.size());
     }
@@ -94,17 +92,17 @@ public:
     bool is_in_place() const override { return true; }
 
 protected:
-    void bring_to_medium(std::uint64_t offset, std::uint64_t size) override { flush_caches(bytes_at(offset), size); }
+    void bring_to_medium(std::uint64_t offset, std::uint64_t size) override
+    {
+        flush_caches(bytes_at(offset), size);
+    }
 
 private:
-    std::byte* bytes_at(std::uint64_t offset) const
-    {
-        return static_cast<std::byte*>(start_) + offset;
-    }
+    std::byte *bytes_at(std::uint64_t offset) const { return static_cast<std::byte *>(start_) + offset; }
 
     std::string name_;
     std::uint64_t size_;
-    void* start_;
+    void *start_;
 };
 
 class HeapOutput : public FdOutput {
@@ -134,7 +132,7 @@ public:
         request.dmabuf = buffer.get();
         try {
             mount_daxfs(request);
-        } catch (const MountRefused& refused) {
+        } catch (const MountRefused &refused) {
             throw std::runtime_error(
                 fmt::format("cannot mount at {}: {}", printable(directory_), refused.what()));
         }
@@ -145,17 +143,17 @@ private:
     std::string directory_;
 };
 
-std::string joined(const std::vector<std::string>& names)
+std::string joined(const std::vector<std::string> &names)
 {
     std::string all;
-    for (const std::string& name : names)
+    for (const std::string &name : names)
         all += (all.empty() ? "" : ", ") + printable(name);
     return all;
 }
 
-}  // namespace
+} // namespace
 
-std::unique_ptr<Output> open_device_dax(const std::string& path, bool force)
+std::unique_ptr<Output> open_device_dax(const std::string &path, bool force)
 {
     const UniqueFd fd(open(path.c_str(), O_RDWR | O_CLOEXEC));
     struct stat st = {};
@@ -164,13 +162,13 @@ std::unique_ptr<Output> open_device_dax(const std::string& path, bool force)
     const std::uint64_t size = device_dax_size(st);
     if (size == 0)
         throw std::runtime_error(printable(path) + " has no memory");
-    void* const start = map(fd, 0, size);
+    void *const start = map(fd, 0, size);
     if (start == MAP_FAILED)
         throw system_failure(errno, "cannot map the device " + printable(path));
     return std::make_unique<MappedOutput>(start, size, printable(path), force);
 }
 
-std::unique_ptr<Output> open_physical(const PhysicalRange& range, bool force)
+std::unique_ptr<Output> open_physical(const PhysicalRange &range, bool force)
 {
     const UniqueFd memory(open("/dev/mem", O_RDWR | O_CLOEXEC));
     if (!memory)
@@ -179,7 +177,7 @@ std::unique_ptr<Output> open_physical(const PhysicalRange& range, bool force)
     std::ifstream iomem("/proc/iomem");
     const auto claims = claims_on(range, iomem);
     refuse_if_in_use(range, claims);
-    void* const start = map(memory, range.start, range.size);
+    void *const start = map(memory, range.start, range.size);
     if (start == MAP_FAILED && errno == EPERM)
         throw std::runtime_error(
             fmt::format("this kernel keeps /dev/mem from {} (CONFIG_STRICT_DEVMEM), which holds: {}",
@@ -189,9 +187,9 @@ std::unique_ptr<Output> open_physical(const PhysicalRange& range, bool force)
     return std::make_unique<MappedOutput>(start, range.size, show(range), force);
 }
 
-std::unique_ptr<Output> open_heap(const std::string& heap, const std::string& directory)
+std::unique_ptr<Output> open_heap(const std::string &heap, const std::string &directory)
 {
     return std::make_unique<HeapOutput>(heap, directory);
 }
 
-}  // namespace daxfs
+} // namespace daxfs

@@ -12,13 +12,13 @@
 namespace daxfs {
 
 // All of /dev/daxX.Y.
-std::unique_ptr<Output> open_device_dax(const std::string& path, bool force);
+std::unique_ptr<Output> open_device_dax(const std::string &path, bool force);
 
 // A range of physical memory, through /dev/mem.
-std::unique_ptr<Output> open_physical(const PhysicalRange& range, bool force);
+std::unique_ptr<Output> open_physical(const PhysicalRange &range, bool force);
 
 // A buffer of the dma-buf heap, mounted at the directory by commit(): it lives as long as the
 // mount. How large it has to be is known only then, so the image waits in a nameless file.
-std::unique_ptr<Output> open_heap(const std::string& heap, const std::string& directory);
+std::unique_ptr<Output> open_heap(const std::string &heap, const std::string &directory);
 
-}  // namespace daxfs
+} // namespace daxfs

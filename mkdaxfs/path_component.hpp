@@ -7,7 +7,7 @@
 namespace daxfs {
 
 // Takes the next name off a path, passing over "." and double slashes; "" where there is none left.
-inline std::string_view next_component(std::string_view& path)
+inline std::string_view next_component(std::string_view &path)
 {
     while (!path.empty()) {
         const std::size_t cut = std::min(path.find('/'), path.size());
@@ -19,4 +19,4 @@ inline std::string_view next_component(std::string_view& path)
     return {};
 }
 
-}  // namespace daxfs
+} // namespace daxfs

@@ -39,9 +39,9 @@ std::optional<std::uint64_t> parse_bytes(std::string_view text)
     return value << shift;
 }
 
-}  // namespace
+} // namespace
 
-PhysicalRange parse_physical_range(const std::string& text)
+PhysicalRange parse_physical_range(const std::string &text)
 {
     const auto comma = text.find(',');
     const auto start = parse_bytes(std::string_view(text).substr(0, comma));
@@ -57,12 +57,12 @@ PhysicalRange parse_physical_range(const std::string& text)
     return {*start, *size};
 }
 
-std::string show(const PhysicalRange& range)
+std::string show(const PhysicalRange &range)
 {
     return fmt::format("the physical range {:#x},{}", range.start, range.size);
 }
 
-std::vector<std::string> claims_on(const PhysicalRange& range, std::istream& iomem)
+std::vector<std::string> claims_on(const PhysicalRange &range, std::istream &iomem)
 {
     std::vector<std::string> claims;
     bool is_hidden = true;
@@ -73,7 +73,7 @@ std::vector<std::string> claims_on(const PhysicalRange& range, std::istream& iom
             continue;
         std::uint64_t first = 0;
         std::uint64_t last = 0;
-        const char* const end = line.data() + name;
+        const char *const end = line.data() + name;
         const auto dash = std::from_chars(line.data() + digits, end, first, 16);
         if (dash.ec != std::errc() || dash.ptr == end)
             continue;
@@ -87,7 +87,7 @@ std::vector<std::string> claims_on(const PhysicalRange& range, std::istream& iom
     return claims;
 }
 
-void refuse_if_in_use(const PhysicalRange& range, const std::vector<std::string>& claims)
+void refuse_if_in_use(const PhysicalRange &range, const std::vector<std::string> &claims)
 {
     const auto has = [&](std::string_view name) {
         return std::find(claims.begin(), claims.end(), name) != claims.end();
@@ -99,4 +99,4 @@ void refuse_if_in_use(const PhysicalRange& range, const std::vector<std::string>
         throw std::runtime_error(show(range) + " overlaps an image that is mounted");
 }
 
-}  // namespace daxfs
+} // namespace daxfs

@@ -16,16 +16,16 @@ struct PhysicalRange {
 
 // "ADDR,SIZE": decimal or 0x, with K, M, G or T behind, whole pages of 4096 bytes. Throws
 // std::invalid_argument with what was wanted.
-PhysicalRange parse_physical_range(const std::string& text);
+PhysicalRange parse_physical_range(const std::string &text);
 
 // For messages.
-std::string show(const PhysicalRange& range);
+std::string show(const PhysicalRange &range);
 
 // The names of what overlaps the range in /proc/iomem. Throws when the file
 // hides its addresses.
-std::vector<std::string> claims_on(const PhysicalRange& range, std::istream& iomem);
+std::vector<std::string> claims_on(const PhysicalRange &range, std::istream &iomem);
 
 // Throws when the range holds RAM that the kernel uses, or a mounted image.
-void refuse_if_in_use(const PhysicalRange& range, const std::vector<std::string>& claims);
+void refuse_if_in_use(const PhysicalRange &range, const std::vector<std::string> &claims);
 
-}  // namespace daxfs
+} // namespace daxfs

@@ -48,7 +48,7 @@ std::uint64_t Placer::packed(std::uint64_t len)
     std::size_t at = 1;
     while (at < leaves_)
         at = longest_[2 * at] >= len ? 2 * at : 2 * at + 1;
-    Gap& gap = gaps_[at - leaves_];
+    Gap &gap = gaps_[at - leaves_];
     const std::uint64_t off = gap.off;
     gap.off += len;
     gap.len -= len;
@@ -56,9 +56,9 @@ std::uint64_t Placer::packed(std::uint64_t len)
     return off;
 }
 
-void Placer::for_each_gap(const std::function<void(std::uint64_t, std::uint64_t)>& visit) const
+void Placer::for_each_gap(const std::function<void(std::uint64_t, std::uint64_t)> &visit) const
 {
-    for (const Gap& gap : gaps_) {
+    for (const Gap &gap : gaps_) {
         if (gap.len != 0)
             visit(gap.off, gap.len);
     }
@@ -67,9 +67,9 @@ void Placer::for_each_gap(const std::function<void(std::uint64_t, std::uint64_t)
 std::uint64_t Placer::unused() const
 {
     std::uint64_t bytes = 0;
-    for (const Gap& gap : gaps_)
+    for (const Gap &gap : gaps_)
         bytes += gap.len;
     return bytes;
 }
 
-}  // namespace daxfs
+} // namespace daxfs

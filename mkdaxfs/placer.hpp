@@ -28,7 +28,7 @@ public:
     std::uint64_t begin() const { return begin_; }
     std::uint64_t end() const { return end_; }
     // Calls visit(offset, length) for each gap that nothing has filled.
-    void for_each_gap(const std::function<void(std::uint64_t, std::uint64_t)>& visit) const;
+    void for_each_gap(const std::function<void(std::uint64_t, std::uint64_t)> &visit) const;
     // Bytes in gaps that nothing has filled.
     std::uint64_t unused() const;
 
@@ -48,4 +48,4 @@ private:
     std::size_t leaves_ = 0;
 };
 
-}  // namespace daxfs
+} // namespace daxfs

@@ -15,14 +15,15 @@
 
 namespace daxfs {
 
-std::string ProgressLine::text(const Progress& progress, std::chrono::steady_clock::time_point now)
+std::string ProgressLine::text(const Progress &progress, std::chrono::steady_clock::time_point now)
 {
     const auto total = static_cast<double>(progress.total.load());
     if (total == 0)
         return fmt::format("{}{} entries read", prefix_, progress.entries.load());
     constexpr double mb = 1e6;
     const auto done = static_cast<double>(progress.done.load());
-    std::string line = fmt::format("{}{:.0f} of {:.0f} MB, {:.0f} %", prefix_, done / mb, total / mb, 100 * done / total);
+    std::string line =
+        fmt::format("{}{:.0f} of {:.0f} MB, {:.0f} %", prefix_, done / mb, total / mb, 100 * done / total);
     if (since_ == decltype(since_)()) {
         since_ = now;
         done_before_ = done;
@@ -35,8 +36,8 @@ std::string ProgressLine::text(const Progress& progress, std::chrono::steady_clo
 }
 
 struct ProgressPrinter::Printing {
-    const Progress& progress;
-    std::ostream& out;
+    const Progress &progress;
+    std::ostream &out;
     bool is_terminal;
     ProgressLine line;
     std::mutex mutex;
@@ -64,7 +65,8 @@ struct ProgressPrinter::Printing {
     }
 };
 
-ProgressPrinter::ProgressPrinter(const Progress& progress, std::ostream& out, bool is_terminal, std::string prefix)
+ProgressPrinter::ProgressPrinter(const Progress &progress, std::ostream &out, bool is_terminal,
+                                 std::string prefix)
     : printing_(new Printing{progress, out, is_terminal, ProgressLine(std::move(prefix)), {}, {}})
 {
     printing_->thread = start_thread([printing = printing_.get()] { printing->run(); });
@@ -80,4 +82,4 @@ ProgressPrinter::~ProgressPrinter()
     printing_->thread.join();
 }
 
-}  // namespace daxfs
+} // namespace daxfs

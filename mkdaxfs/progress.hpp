@@ -13,16 +13,16 @@ namespace daxfs {
 
 // Written by the workers, read by the printer.
 struct Progress {
-    std::atomic<std::uint64_t> entries = 0;  // read from sources so far
-    std::atomic<std::uint64_t> done = 0;     // bytes of file data copied so far
-    std::atomic<std::uint64_t> total = 0;    // of so many; 0 while they are not known
+    std::atomic<std::uint64_t> entries = 0; // read from sources so far
+    std::atomic<std::uint64_t> done = 0;    // bytes of file data copied so far
+    std::atomic<std::uint64_t> total = 0;   // of so many; 0 while they are not known
 };
 
 // What a progress looks like at a time; the rate is that since copying was first seen.
 class ProgressLine {
 public:
     explicit ProgressLine(std::string prefix) : prefix_(std::move(prefix)) {}
-    std::string text(const Progress& progress, std::chrono::steady_clock::time_point now);
+    std::string text(const Progress &progress, std::chrono::steady_clock::time_point now);
 
 private:
     std::string prefix_;
@@ -34,7 +34,7 @@ private:
 // over and over, with rate and time left, else a plain line every ten seconds. Each begins with the prefix.
 class ProgressPrinter {
 public:
-    ProgressPrinter(const Progress& progress, std::ostream& out, bool is_terminal, std::string prefix = "");
+    ProgressPrinter(const Progress &progress, std::ostream &out, bool is_terminal, std::string prefix = "");
     ~ProgressPrinter();
 
 private:
@@ -42,4 +42,4 @@ private:
     std::unique_ptr<Printing> printing_;
 };
 
-}  // namespace daxfs
+} // namespace daxfs

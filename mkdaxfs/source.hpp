@@ -59,16 +59,16 @@ class TreeSource {
 public:
     virtual ~TreeSource() = default;
     // The whole tree without file contents. finish() has not been called on it.
-    virtual std::unique_ptr<Tree> scan(const Workers& workers) = 0;
+    virtual std::unique_ptr<Tree> scan(const Workers &workers) = 0;
     // Put the whole tree over what is in the builder: what a source must have to be one of several.
-    virtual void add_to([[maybe_unused]] TreeBuilder& builder, [[maybe_unused]] const Workers& workers)
+    virtual void add_to([[maybe_unused]] TreeBuilder &builder, [[maybe_unused]] const Workers &workers)
     {
         throw std::logic_error("a source that cannot be merged with others");
     }
     // What the source says of the image as a whole; valid after scan().
     virtual ImageIdentity identity() const { return {}; }
     // Open a regular file of that tree, finished by now. Thread-safe.
-    virtual std::unique_ptr<FileContent> open(const Tree& tree, NodeId node) const = 0;
+    virtual std::unique_ptr<FileContent> open(const Tree &tree, NodeId node) const = 0;
 };
 
-}  // namespace daxfs
+} // namespace daxfs

@@ -12,9 +12,9 @@ void SourceList::add(std::unique_ptr<TreeSource> source)
     sources_.push_back(std::move(source));
 }
 
-std::unique_ptr<Tree> SourceList::scan(const Workers& workers)
+std::unique_ptr<Tree> SourceList::scan(const Workers &workers)
 {
-    if (sources_.size() == 1)  // nothing to merge: the source may know a faster way
+    if (sources_.size() == 1) // nothing to merge: the source may know a faster way
         return sources_.front()->scan(workers);
     TreeBuilder builder;
     for (std::size_t i = 0; i < sources_.size(); ++i) {
@@ -27,7 +27,7 @@ std::unique_ptr<Tree> SourceList::scan(const Workers& workers)
 ImageIdentity SourceList::identity() const
 {
     ImageIdentity all;
-    for (const auto& source : sources_) {
+    for (const auto &source : sources_) {
         const ImageIdentity one = source->identity();
         all.label = one.label ? one.label : all.label;
         all.uuid = one.uuid ? one.uuid : all.uuid;
@@ -37,9 +37,9 @@ ImageIdentity SourceList::identity() const
     return all;
 }
 
-std::unique_ptr<FileContent> SourceList::open(const Tree& tree, NodeId node) const
+std::unique_ptr<FileContent> SourceList::open(const Tree &tree, NodeId node) const
 {
     return sources_[tree.nodes[node].source]->open(tree, node);
 }
 
-}  // namespace daxfs
+} // namespace daxfs

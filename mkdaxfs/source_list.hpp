@@ -13,12 +13,12 @@ class SourceList : public TreeSource {
 public:
     void add(std::unique_ptr<TreeSource> source);
 
-    std::unique_ptr<Tree> scan(const Workers& workers) override;
+    std::unique_ptr<Tree> scan(const Workers &workers) override;
     ImageIdentity identity() const override;
-    std::unique_ptr<FileContent> open(const Tree& tree, NodeId node) const override;
+    std::unique_ptr<FileContent> open(const Tree &tree, NodeId node) const override;
 
 private:
     std::vector<std::unique_ptr<TreeSource>> sources_;
 };
 
-}  // namespace daxfs
+} // namespace daxfs

@@ -21,11 +21,11 @@ struct Run {
 
 class ZeroBlocks {
 public:
-    ZeroBlocks(FileContent& content, std::uint64_t size, ReadAhead* ahead, const std::atomic<bool>* stop)
+    ZeroBlocks(FileContent &content, std::uint64_t size, ReadAhead *ahead, const std::atomic<bool> *stop)
         : content_(content), size_(size), ahead_(ahead), stop_(stop),
           blocks_(round_up(size, block_size) / block_size)
     {
-        for (const ByteRange& range : content.data_ranges()) {
+        for (const ByteRange &range : content.data_ranges()) {
             const Run run = {range.begin / block_size, round_up(range.end, block_size) / block_size};
             if (!data_.empty() && run.begin <= data_.back().end)
                 data_.back().end = run.end;
@@ -62,7 +62,7 @@ private:
     Run data_from(std::uint64_t block) const
     {
         const auto at = std::upper_bound(data_.begin(), data_.end(), block,
-                                         [](std::uint64_t b, const Run& run) { return b < run.end; });
+                                         [](std::uint64_t b, const Run &run) { return b < run.end; });
         return at == data_.end() ? Run{blocks_, blocks_} : *at;
     }
 
@@ -72,7 +72,7 @@ private:
             return true;
         if (block < loaded_.begin || block >= loaded_.end)
             load(block, ahead);
-        const std::byte* at = buffer_.data() + (block - loaded_.begin) * block_size;
+        const std::byte *at = buffer_.data() + (block - loaded_.begin) * block_size;
         return at[0] == std::byte{0} && std::memcmp(at, at + 1, block_size - 1) == 0;
     }
 
@@ -125,10 +125,10 @@ private:
         return block;
     }
 
-    FileContent& content_;
+    FileContent &content_;
     std::uint64_t size_;
-    ReadAhead* ahead_;
-    const std::atomic<bool>* stop_;
+    ReadAhead *ahead_;
+    const std::atomic<bool> *stop_;
     std::uint64_t blocks_;
     std::uint64_t announced_ = 0;
     std::vector<Run> data_;
@@ -136,15 +136,15 @@ private:
     std::array<std::byte, smallest_hole> buffer_;
 };
 
-}  // namespace
+} // namespace
 
-bool find_extents(FileContent& content, std::uint64_t size, std::vector<Extent>& extents, ReadAhead* ahead,
-                  const std::atomic<bool>* stop)
+bool find_extents(FileContent &content, std::uint64_t size, std::vector<Extent> &extents, ReadAhead *ahead,
+                  const std::atomic<bool> *stop)
 {
     ZeroBlocks zeros(content, size, ahead, stop);
     const std::vector<Run> runs = zeros.runs();
     std::uint64_t zero_blocks = 0;
-    for (const Run& run : runs)
+    for (const Run &run : runs)
         zero_blocks += run.end - run.begin;
     if (zero_blocks * 32 <= zeros.blocks())
         return false;
@@ -154,7 +154,7 @@ bool find_extents(FileContent& content, std::uint64_t size, std::vector<Extent>&
         if (end > at)
             extents.push_back({at * block_size, (end - at) * block_size, 0});
     };
-    for (const Run& run : runs) {
+    for (const Run &run : runs) {
         add_until(run.begin);
         at = run.end;
     }
@@ -162,4 +162,4 @@ bool find_extents(FileContent& content, std::uint64_t size, std::vector<Extent>&
     return true;
 }
 
-}  // namespace daxfs
+} // namespace daxfs

@@ -17,12 +17,15 @@ namespace daxfs {
 inline constexpr std::uint64_t smallest_hole = 64 * 1024;
 
 // Has a file of this size room for one? Its last block counts whole.
-inline bool may_have_holes(std::uint64_t size) { return round_up(size, DAXFS_BLOCK_SIZE) >= smallest_hole; }
+inline bool may_have_holes(std::uint64_t size)
+{
+    return round_up(size, DAXFS_BLOCK_SIZE) >= smallest_hole;
+}
 
 struct Extent {
-    std::uint64_t file_off = 0;  // bytes, multiple of 4096
-    std::uint64_t len = 0;       // bytes > 0, multiple of 4096
-    std::uint64_t off = 0;       // in the image, once placed
+    std::uint64_t file_off = 0; // bytes, multiple of 4096
+    std::uint64_t len = 0;      // bytes > 0, multiple of 4096
+    std::uint64_t off = 0;      // in the image, once placed
 };
 
 // A file with holes.
@@ -43,7 +46,7 @@ struct ReadAhead {
 // between them. Depends on the content alone, never on how the source stores it;
 // reads one block in 64 KiB where the source has data, and nothing in its holes. With `ahead`, which
 // is for files whose data will all be read soon, it tells the source so where that helps.
-bool find_extents(FileContent& content, std::uint64_t size, std::vector<Extent>& extents, ReadAhead* ahead,
-                  const std::atomic<bool>* stop = nullptr);
+bool find_extents(FileContent &content, std::uint64_t size, std::vector<Extent> &extents, ReadAhead *ahead,
+                  const std::atomic<bool> *stop = nullptr);
 
-}  // namespace daxfs
+} // namespace daxfs

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "spool.hpp"
 
-#include <sys/types.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cerrno>
+
+#include <sys/types.h>
+#include <unistd.h>
 
 #include <fmt/core.h>
 
@@ -22,15 +22,12 @@ constexpr std::size_t buffer_bytes = 1 << 20;
 
 class SpooledFile : public FileContent {
 public:
-    SpooledFile(const Spool& spool, std::uint64_t begin, std::uint64_t size)
+    SpooledFile(const Spool &spool, std::uint64_t begin, std::uint64_t size)
         : spool_(spool), begin_(begin), size_(size)
     {
     }
 
-    void read(std::uint64_t offset, std::span<std::byte> to) override
-    {
-        spool_.read(begin_ + offset, to);
-    }
+    void read(std::uint64_t offset, std::span<std::byte> to) override { spool_.read(begin_ + offset, to); }
 
     std::vector<ByteRange> data_ranges() override
     {
@@ -56,12 +53,12 @@ public:
     void check_unchanged() override {}
 
 private:
-    const Spool& spool_;
+    const Spool &spool_;
     std::uint64_t begin_;
     std::uint64_t size_;
 };
 
-}  // namespace
+} // namespace
 
 Spool::Spool() : dir_(temporary_directory()), fd_(open_nameless_file()) {}
 
@@ -75,7 +72,8 @@ void Spool::take(std::uint64_t size)
 
 void Spool::write(std::uint64_t at, std::span<const std::byte> bytes)
 {
-    if (!buffer_.empty() && (at != buffer_at_ + buffer_.size() || bytes.size() > buffer_bytes - buffer_.size()))
+    if (!buffer_.empty() &&
+        (at != buffer_at_ + buffer_.size() || bytes.size() > buffer_bytes - buffer_.size()))
         flush();
     if (bytes.size() >= buffer_bytes / 2)
         return write_through(at, bytes);
@@ -121,7 +119,7 @@ void Spool::read(std::uint64_t at, std::span<std::byte> to) const
             continue;
         if (got < 0)
             throw system_failure(errno, "cannot read a temporary file in " + printable(dir_));
-        if (got == 0) {  // a hole at the very end
+        if (got == 0) { // a hole at the very end
             std::fill(to.begin(), to.end(), std::byte{0});
             return;
         }
@@ -130,9 +128,9 @@ void Spool::read(std::uint64_t at, std::span<std::byte> to) const
     }
 }
 
-std::unique_ptr<FileContent> Spool::open(const Tree& tree, NodeId node) const
+std::unique_ptr<FileContent> Spool::open(const Tree &tree, NodeId node) const
 {
     return std::make_unique<SpooledFile>(*this, tree.nodes[node].content, tree.nodes[node].size);
 }
 
-}  // namespace daxfs
+} // namespace daxfs

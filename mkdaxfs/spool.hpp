@@ -29,7 +29,7 @@ public:
     // Fill all of `to`; throws when that cannot be read.
     void read(std::uint64_t at, std::span<std::byte> to) const;
     // The regular file whose bytes begin at Node::content. Thread-safe.
-    std::unique_ptr<FileContent> open(const Tree& tree, NodeId node) const;
+    std::unique_ptr<FileContent> open(const Tree &tree, NodeId node) const;
 
     // Everything on its way is in the file afterwards. Thread-safe.
     void flush() const;
@@ -48,4 +48,4 @@ private:
     mutable std::atomic<bool> is_flushed_ = true;
 };
 
-}  // namespace daxfs
+} // namespace daxfs

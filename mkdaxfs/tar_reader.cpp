@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tar_reader.hpp"
 
-#include <sys/stat.h>
-
 #include <algorithm>
 #include <functional>
 #include <memory>
 #include <vector>
+
+#include <sys/stat.h>
 
 #include <archive.h>
 #include <archive_entry.h>
@@ -26,7 +26,7 @@ constexpr std::string_view whiteout = ".wh.";
 constexpr std::string_view opaque = ".wh..wh..opq";
 
 // No format that names other files of this machine (mtree).
-void support(archive* in)
+void support(archive *in)
 {
     archive_read_support_format_tar(in);
     archive_read_support_format_gnutar(in);
@@ -37,7 +37,7 @@ void support(archive* in)
 
 class ArchiveReader {
 public:
-    ArchiveReader(const ReadBytes& read, const std::string& name, const ArchiveTarget& target)
+    ArchiveReader(const ReadBytes &read, const std::string &name, const ArchiveTarget &target)
         : name_(name), target_(target), stream_(decompressed(std::cref(read), name)),
           in_(archive_read_new(), archive_read_free)
     {
@@ -47,15 +47,15 @@ public:
 
     void run()
     {
-        archive_entry* entry = nullptr;
+        archive_entry *entry = nullptr;
         la_int64_t end_of_entries = 0;
         for (;;) {
             target_.workers.check_stop();
             const int result = archive_read_next_header(in_.get(), &entry);
             if (result == ARCHIVE_EOF && archive_format(in_.get()) == ARCHIVE_FORMAT_EMPTY)
-                throw std::runtime_error(fmt::format(
-                    "archive {}: wanted an archive, got no bytes: see what was to write it",
-                    printable(name_)));
+                throw std::runtime_error(
+                    fmt::format("archive {}: wanted an archive, got no bytes: see what was to write it",
+                                printable(name_)));
             if (result == ARCHIVE_EOF) {
                 refuse_cut(end_of_entries);
                 return finish();
@@ -74,10 +74,11 @@ private:
     void refuse_cut(la_int64_t end_of_entries)
     {
         const bool is_tar = (archive_format(in_.get()) & ARCHIVE_FORMAT_BASE_MASK) == ARCHIVE_FORMAT_TAR;
-        if (is_tar && target_.whiteouts == Whiteouts::names && archive_filter_bytes(in_.get(), 0) == end_of_entries)
-            throw std::runtime_error(fmt::format(
-                "archive {}: wanted blocks of zeros at its end, got none: it was cut, see what was to write it",
-                printable(name_)));
+        if (is_tar && target_.whiteouts == Whiteouts::names &&
+            archive_filter_bytes(in_.get(), 0) == end_of_entries)
+            throw std::runtime_error(fmt::format("archive {}: wanted blocks of zeros at its end, got none: "
+                                                 "it was cut, see what was to write it",
+                                                 printable(name_)));
     }
 
     // A warning concerns what an image does not keep, or a name's conversion.
@@ -86,46 +87,46 @@ private:
         stream_.rethrow();
         if (result == ARCHIVE_OK || result == ARCHIVE_WARN)
             return;
-        const char* why = archive_error_string(in_.get());
+        const char *why = archive_error_string(in_.get());
         throw std::runtime_error(fmt::format("cannot read the archive {}: {}", printable(name_),
                                              printable(why ? why : "damaged")));
     }
 
     // What the tree says of an entry does not say whose it is.
-    void located(archive_entry* entry)
+    void located(archive_entry *entry)
     {
         try {
             add(entry);
-        } catch (const TreeError& error) {
+        } catch (const TreeError &error) {
             throw std::runtime_error(fmt::format("archive {}: {}", printable(name_), error.what()));
         }
     }
 
-    void add(archive_entry* entry)
+    void add(archive_entry *entry)
     {
-        const char* name = archive_entry_pathname(entry);
+        const char *name = archive_entry_pathname(entry);
         if (!name)
             name = archive_entry_pathname_utf8(entry);
         if (!name)
-            throw std::runtime_error(fmt::format("archive {}: an entry without a name that can be read",
-                                                 printable(name_)));
+            throw std::runtime_error(
+                fmt::format("archive {}: an entry without a name that can be read", printable(name_)));
         const std::string path = name;
         if (apply_whiteout(path))
             return;
         const bool excluded = target_.filter.excludes_or_above(path);
-        if (const char* to = archive_entry_hardlink(entry))
+        if (const char *to = archive_entry_hardlink(entry))
             return add_link(entry, path, to, excluded);
         Node node;
         try {
             const std::string shown = "/" + printable(path);
             node = node_of(entry, shown);
             node.xattrs = target_.builder.xattrs().intern(xattrs_of(entry, shown));
-        } catch (const std::runtime_error& error) {
+        } catch (const std::runtime_error &error) {
             if (!excluded)
                 throw TreeError(error.what());
-            return;  // may be why
+            return; // may be why
         }
-        const char* symlink = S_ISLNK(node.mode) ? archive_entry_symlink(entry) : nullptr;
+        const char *symlink = S_ISLNK(node.mode) ? archive_entry_symlink(entry) : nullptr;
         if (S_ISREG(node.mode))
             keep_content(entry, node);
         if (excluded)
@@ -134,10 +135,10 @@ private:
             target_.builder.put(path, node, symlink ? symlink : "");
     }
 
-    void add_link(archive_entry* entry, const std::string& path, const char* to, bool excluded)
+    void add_link(archive_entry *entry, const std::string &path, const char *to, bool excluded)
     {
-        const std::optional<NodeId> id = excluded ? target_.builder.link_excluded(path, to)
-                                                  : target_.builder.link(path, to);
+        const std::optional<NodeId> id =
+            excluded ? target_.builder.link_excluded(path, to) : target_.builder.link(path, to);
         // cpio has the content with the last name, and a symlink's target with each.
         if (id && S_ISREG(target_.builder.tree().nodes[*id].mode) && archive_entry_size_is_set(entry) &&
             archive_entry_size(entry) > 0)
@@ -186,7 +187,8 @@ private:
     void finish()
     {
         // All of it is read: what was compressed has its checksums at its end.
-        const bool only_padding = stream_.is_zero_from(static_cast<std::uint64_t>(archive_filter_bytes(in_.get(), 0)));
+        const bool only_padding =
+            stream_.is_zero_from(static_cast<std::uint64_t>(archive_filter_bytes(in_.get(), 0)));
         if (!only_padding && target_.whiteouts == Whiteouts::names)
             throw std::runtime_error(fmt::format(
                 "archive {}: wanted nothing after its end, got more bytes (another archive?): give each "
@@ -196,11 +198,11 @@ private:
         target_.builder.hide(std::move(hidden_), std::move(opaque_));
     }
 
-    void keep_content(archive_entry* entry, Node& node)
+    void keep_content(archive_entry *entry, Node &node)
     {
         node.content = target_.spool.next();
         std::uint64_t end = 0;
-        const void* bytes = nullptr;
+        const void *bytes = nullptr;
         std::size_t size = 0;
         la_int64_t offset = 0;
         for (;;) {
@@ -212,8 +214,7 @@ private:
             if (size == 0)
                 continue;
             const auto at = static_cast<std::uint64_t>(offset);
-            target_.spool.write(node.content + at,
-                                {static_cast<const std::byte*>(bytes), size});
+            target_.spool.write(node.content + at, {static_cast<const std::byte *>(bytes), size});
             end = std::max(end, at + size);
         }
         const auto said = static_cast<std::uint64_t>(archive_entry_size(entry));
@@ -221,21 +222,21 @@ private:
         target_.spool.take(node.size);
     }
 
-    const std::string& name_;
-    const ArchiveTarget& target_;
+    const std::string &name_;
+    const ArchiveTarget &target_;
     ArchiveStream stream_;
     std::vector<std::string> hidden_;
     std::vector<std::string> opaque_;
-    std::unique_ptr<archive, int (*)(archive*)> in_;
+    std::unique_ptr<archive, int (*)(archive *)> in_;
 };
 
-}  // namespace
+} // namespace
 
-void read_archive(const ReadBytes& read, const std::string& name, const ArchiveTarget& target)
+void read_archive(const ReadBytes &read, const std::string &name, const ArchiveTarget &target)
 {
     // In UTF-8, libarchive composes letters and their accents: other bytes, another name.
     const ThreadLocale bytes("C");
     ArchiveReader(read, name, target).run();
 }
 
-}  // namespace daxfs
+} // namespace daxfs

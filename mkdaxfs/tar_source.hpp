@@ -12,9 +12,9 @@ public:
     // `name` is for messages.
     TarSource(ReadBytes read, std::string name, PathFilter filter);
 
-    std::unique_ptr<Tree> scan(const Workers& workers) override;
-    void add_to(TreeBuilder& builder, const Workers& workers) override;
-    std::unique_ptr<FileContent> open(const Tree& tree, NodeId node) const override;
+    std::unique_ptr<Tree> scan(const Workers &workers) override;
+    void add_to(TreeBuilder &builder, const Workers &workers) override;
+    std::unique_ptr<FileContent> open(const Tree &tree, NodeId node) const override;
 
 private:
     ReadBytes read_;
@@ -23,4 +23,4 @@ private:
     Spool spool_;
 };
 
-}  // namespace daxfs
+} // namespace daxfs

@@ -8,13 +8,12 @@ namespace daxfs {
 
 namespace {
 
-constexpr std::string_view base64_digits =
-    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+constexpr std::string_view base64_digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 constexpr std::array<std::int8_t, 256> make_base64_values()
 {
     std::array<std::int8_t, 256> values{};
-    for (auto& value : values)
+    for (auto &value : values)
         value = -1;
     for (std::size_t i = 0; i < base64_digits.size(); ++i)
         values[static_cast<unsigned char>(base64_digits[i])] = static_cast<std::int8_t>(i);
@@ -23,7 +22,7 @@ constexpr std::array<std::int8_t, 256> make_base64_values()
 
 constexpr std::array<std::int8_t, 256> base64_values = make_base64_values();
 
-}  // namespace
+} // namespace
 
 std::string base64_encode(std::string_view bytes)
 {
@@ -65,8 +64,7 @@ std::optional<std::string> base64_decode(std::string_view text)
     return bytes;
 }
 
-template <typename T>
-std::optional<T> parse_number(std::string_view text, int base)
+template <typename T> std::optional<T> parse_number(std::string_view text, int base)
 {
     T value = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, base);
@@ -79,14 +77,13 @@ template std::optional<std::uint32_t> parse_number(std::string_view, int);
 template std::optional<std::uint64_t> parse_number(std::string_view, int);
 template std::optional<std::int64_t> parse_number(std::string_view, int);
 
-bool parse_time(std::string_view text, std::int64_t& sec, std::uint32_t& nsec)
+bool parse_time(std::string_view text, std::int64_t &sec, std::uint32_t &nsec)
 {
     const std::size_t point = text.find('.');
     const auto whole = parse_number<std::int64_t>(text.substr(0, point));
     std::optional<std::uint32_t> part = 0;
     if (point != text.npos)
-        part = text.size() - point == 10 ? parse_number<std::uint32_t>(text.substr(point + 1))
-                                         : std::nullopt;
+        part = text.size() - point == 10 ? parse_number<std::uint32_t>(text.substr(point + 1)) : std::nullopt;
     if (!whole || !part)
         return false;
     sec = *whole;
@@ -94,4 +91,4 @@ bool parse_time(std::string_view text, std::int64_t& sec, std::uint32_t& nsec)
     return true;
 }
 
-}  // namespace daxfs
+} // namespace daxfs

@@ -22,10 +22,9 @@ std::string base64_encode(std::string_view bytes);
 std::optional<std::string> base64_decode(std::string_view text);
 
 // Decimal digits that fit T, all of the text.
-template <typename T>
-std::optional<T> parse_number(std::string_view text, int base = 10);
+template <typename T> std::optional<T> parse_number(std::string_view text, int base = 10);
 
 // "SECONDS.NNNNNNNNN": nine digits, or no point at all for 0.
-bool parse_time(std::string_view text, std::int64_t& sec, std::uint32_t& nsec);
+bool parse_time(std::string_view text, std::int64_t &sec, std::uint32_t &nsec);
 
-}  // namespace daxfs
+} // namespace daxfs

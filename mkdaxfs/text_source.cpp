@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "text_source.hpp"
 
-#include <sys/stat.h>
-
 #include <istream>
 #include <span>
 #include <stdexcept>
 #include <utility>
+
+#include <sys/stat.h>
 
 #include <fmt/core.h>
 
@@ -23,23 +23,23 @@ struct Type {
     std::uint16_t mode;
 };
 
-constexpr Type types[] = {{"reg", S_IFREG},  {"dir", S_IFDIR},   {"lnk", S_IFLNK}, {"chr", S_IFCHR},
+constexpr Type types[] = {{"reg", S_IFREG}, {"dir", S_IFDIR},  {"lnk", S_IFLNK},  {"chr", S_IFCHR},
                           {"blk", S_IFBLK}, {"fifo", S_IFIFO}, {"sock", S_IFSOCK}};
 
 class TextReader {
 public:
-    TextReader(std::istream& in, const std::string& name, const PathFilter& filter,
-               TreeBuilder& builder, Spool& spool, ImageIdentity& identity, const Workers& workers)
-        : in_(in), name_(name), filter_(filter), builder_(builder), spool_(spool),
-          identity_(identity), workers_(workers)
+    TextReader(std::istream &in, const std::string &name, const PathFilter &filter, TreeBuilder &builder,
+               Spool &spool, ImageIdentity &identity, const Workers &workers)
+        : in_(in), name_(name), filter_(filter), builder_(builder), spool_(spool), identity_(identity),
+          workers_(workers)
     {
     }
 
     void run()
     {
         if (!next_line() || (line_ != text_without_end && line_ != text_with_end))
-            throw wrong(fmt::format("wanted \"{}\" or \"{}\" as its first line", text_without_end,
-                                    text_with_end));
+            throw wrong(
+                fmt::format("wanted \"{}\" or \"{}\" as its first line", text_without_end, text_with_end));
         const bool has_end = line_ == text_with_end;
         bool have = next_line();
         while (have && !(has_end && line_ == text_last_line)) {
@@ -66,7 +66,7 @@ private:
         ++number_;
         const bool have = static_cast<bool>(std::getline(in_, line_));
         if (!have)
-            workers_.check_stop();  // a signal ends a read, too
+            workers_.check_stop(); // a signal ends a read, too
         if (in_.bad())
             throw wrong("cannot be read");
         return have;
@@ -117,15 +117,16 @@ private:
                 located([&] { builder_.link(path, to); });
             return next_line();
         }
-        for (const Type& type : types) {
+        for (const Type &type : types) {
             if (what == type.name)
                 return inode(type);
         }
         throw wrong("wanted reg, dir, lnk, chr, blk, fifo, sock, link, remove, label, uuid, "
-                    "build-time or digest, got " + printable(what));
+                    "build-time or digest, got " +
+                    printable(what));
     }
 
-    void remove(const std::string& path)
+    void remove(const std::string &path)
     {
         if (!builder_.remove(path))
             throw std::runtime_error("wanted a path that an earlier source put there, got " +
@@ -139,12 +140,11 @@ private:
             throw wrong("wanted the end of the line, got " + printable(more));
     }
 
-    template <typename Step>
-    void located(const Step& step)
+    template <typename Step> void located(const Step &step)
     {
         try {
             step();
-        } catch (const std::runtime_error& error) {
+        } catch (const std::runtime_error &error) {
             throw wrong(error.what());
         }
     }
@@ -170,8 +170,7 @@ private:
         }
     }
 
-    template <typename T>
-    T number(std::string_view key, std::string_view text, int base = 10)
+    template <typename T> T number(std::string_view key, std::string_view text, int base = 10)
     {
         const auto value = parse_number<T>(text, base);
         if (!value)
@@ -179,7 +178,7 @@ private:
         return *value;
     }
 
-    bool inode(const Type& type)
+    bool inode(const Type &type)
     {
         const std::string path = decoded(word());
         if (path.empty())
@@ -199,7 +198,7 @@ private:
         if (!S_ISREG(node.mode))
             node.size = 0;
         node.xattrs = builder_.xattrs().intern(std::move(xattrs));
-        const std::uint64_t behind = std::exchange(number_, named);  // for messages: the line that names it
+        const std::uint64_t behind = std::exchange(number_, named); // for messages: the line that names it
         located([&] {
             if (filter_.excludes_or_above(path))
                 builder_.put_excluded(path, node, target);
@@ -210,7 +209,7 @@ private:
         return more;
     }
 
-    void attribute(std::string_view text, Node& node, std::string& target, std::vector<Xattr>& xattrs)
+    void attribute(std::string_view text, Node &node, std::string &target, std::vector<Xattr> &xattrs)
     {
         const std::size_t equals = text.find('=');
         if (equals == text.npos)
@@ -283,40 +282,40 @@ private:
         return more;
     }
 
-    std::istream& in_;
-    const std::string& name_;
-    const PathFilter& filter_;
-    TreeBuilder& builder_;
-    Spool& spool_;
-    ImageIdentity& identity_;
-    const Workers& workers_;
+    std::istream &in_;
+    const std::string &name_;
+    const PathFilter &filter_;
+    TreeBuilder &builder_;
+    Spool &spool_;
+    ImageIdentity &identity_;
+    const Workers &workers_;
     std::string line_;
     std::string_view rest_;
     std::uint64_t number_ = 0;
 };
 
-}  // namespace
+} // namespace
 
-TextSource::TextSource(std::istream& in, std::string name, PathFilter filter)
+TextSource::TextSource(std::istream &in, std::string name, PathFilter filter)
     : in_(in), name_(std::move(name)), filter_(std::move(filter))
 {
 }
 
-std::unique_ptr<Tree> TextSource::scan(const Workers& workers)
+std::unique_ptr<Tree> TextSource::scan(const Workers &workers)
 {
     TreeBuilder builder;
     add_to(builder, workers);
     return builder.finish();
 }
 
-void TextSource::add_to(TreeBuilder& builder, const Workers& workers)
+void TextSource::add_to(TreeBuilder &builder, const Workers &workers)
 {
     TextReader(in_, name_, filter_, builder, spool_, identity_, workers).run();
 }
 
-std::unique_ptr<FileContent> TextSource::open(const Tree& tree, NodeId node) const
+std::unique_ptr<FileContent> TextSource::open(const Tree &tree, NodeId node) const
 {
     return spool_.open(tree, node);
 }
 
-}  // namespace daxfs
+} // namespace daxfs

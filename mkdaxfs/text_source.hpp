@@ -14,19 +14,19 @@ namespace daxfs {
 class TextSource : public TreeSource {
 public:
     // `name` is for messages; the stream is read once.
-    TextSource(std::istream& in, std::string name, PathFilter filter);
+    TextSource(std::istream &in, std::string name, PathFilter filter);
 
-    std::unique_ptr<Tree> scan(const Workers& workers) override;
-    void add_to(TreeBuilder& builder, const Workers& workers) override;
+    std::unique_ptr<Tree> scan(const Workers &workers) override;
+    void add_to(TreeBuilder &builder, const Workers &workers) override;
     ImageIdentity identity() const override { return identity_; }
-    std::unique_ptr<FileContent> open(const Tree& tree, NodeId node) const override;
+    std::unique_ptr<FileContent> open(const Tree &tree, NodeId node) const override;
 
 private:
-    std::istream& in_;
+    std::istream &in_;
     std::string name_;
     PathFilter filter_;
     Spool spool_;
     ImageIdentity identity_;
 };
 
-}  // namespace daxfs
+} // namespace daxfs

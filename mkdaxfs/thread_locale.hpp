@@ -5,17 +5,17 @@
 
 namespace daxfs {
 
-// The locale of this thread, by which libarchive converts names and fnmatch(3) reads them. In "C" a name is its
-// bytes.
+// The locale of this thread, by which libarchive converts names and fnmatch(3) reads them. In "C" a name is
+// its bytes.
 class ThreadLocale {
 public:
-    explicit ThreadLocale(const char* name) : locale_(newlocale(LC_ALL_MASK, name, nullptr))
+    explicit ThreadLocale(const char *name) : locale_(newlocale(LC_ALL_MASK, name, nullptr))
     {
         if (locale_)
             before_ = uselocale(locale_);
     }
-    ThreadLocale(const ThreadLocale&) = delete;
-    ThreadLocale& operator=(const ThreadLocale&) = delete;
+    ThreadLocale(const ThreadLocale &) = delete;
+    ThreadLocale &operator=(const ThreadLocale &) = delete;
     ~ThreadLocale()
     {
         if (!locale_)
@@ -29,4 +29,4 @@ private:
     locale_t before_ = nullptr;
 };
 
-}  // namespace daxfs
+} // namespace daxfs

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tree.hpp"
 
-#include <sys/stat.h>
-
 #include <algorithm>
 #include <stdexcept>
+
+#include <sys/stat.h>
 
 #include <fmt/core.h>
 
@@ -13,7 +13,7 @@
 
 namespace daxfs {
 
-NodeId Tree::add_node(const Node& node)
+NodeId Tree::add_node(const Node &node)
 {
     if (nodes.size() >= no_entry)
         throw std::runtime_error("more than 4294967294 inodes, an image holds no more");
@@ -46,12 +46,12 @@ std::uint64_t Tree::add_text(std::string_view bytes)
     return at;
 }
 
-std::string_view Tree::name(const Entry& entry) const
+std::string_view Tree::name(const Entry &entry) const
 {
     return std::string_view(text_).substr(entry.name, entry.name_len);
 }
 
-std::string_view Tree::target(const Node& symlink) const
+std::string_view Tree::target(const Node &symlink) const
 {
     return std::string_view(text_).substr(symlink.data, symlink.size);
 }
@@ -59,8 +59,7 @@ std::string_view Tree::target(const Node& symlink) const
 std::string Tree::path(NodeId node) const
 {
     std::vector<std::string_view> names;
-    for (std::uint32_t at = nodes[node].entry; at != no_entry;
-         at = nodes[entries[at].parent].entry)
+    for (std::uint32_t at = nodes[node].entry; at != no_entry; at = nodes[entries[at].parent].entry)
         names.push_back(name(entries[at]));
     std::string path;
     for (auto part = names.rbegin(); part != names.rend(); ++part) {
@@ -76,7 +75,7 @@ std::string Tree::shown_path(NodeId node) const
     return "/" + printable(path(node));
 }
 
-void Tree::finish(const Workers& workers)
+void Tree::finish(const Workers &workers)
 {
     group_entries();
     sort_names(workers);
@@ -86,10 +85,10 @@ void Tree::finish(const Workers& workers)
 // Counting sort: the entries of a directory become neighbours.
 void Tree::group_entries()
 {
-    for (const Entry& entry : entries)
+    for (const Entry &entry : entries)
         ++nodes[entry.parent].count;
     std::uint32_t next = 0;
-    for (Node& node : nodes) {
+    for (Node &node : nodes) {
         if (!S_ISDIR(node.mode))
             continue;
         node.first = next;
@@ -97,21 +96,20 @@ void Tree::group_entries()
         node.count = 0;
     }
     std::vector<Entry> grouped(entries.size());
-    for (const Entry& entry : entries) {
-        Node& parent = nodes[entry.parent];
+    for (const Entry &entry : entries) {
+        Node &parent = nodes[entry.parent];
         grouped[parent.first + parent.count++] = entry;
     }
     entries = std::move(grouped);
 }
 
-void Tree::sort_names(const Workers& workers)
+void Tree::sort_names(const Workers &workers)
 {
     constexpr std::size_t slice = 1024;
-    const auto sort_one = [&](const Node& dir) {
+    const auto sort_one = [&](const Node &dir) {
         const auto begin = entries.begin() + dir.first;
-        std::sort(begin, begin + dir.count, [&](const Entry& a, const Entry& b) {
-            return name(a) < name(b);
-        });
+        std::sort(begin, begin + dir.count,
+                  [&](const Entry &a, const Entry &b) { return name(a) < name(b); });
     };
     workers.for_each((nodes.size() + slice - 1) / slice, [&](std::size_t i) {
         const std::size_t end = std::min(nodes.size(), (i + 1) * slice);
@@ -140,12 +138,11 @@ void Tree::number()
         NodeId dir_id = pending.back();
         pending.pop_back();
         for (std::uint32_t at = dir.first; at < dir.first + dir.count; ++at) {
-            Node& child = nodes[entries[at].node];
+            Node &child = nodes[entries[at].node];
             const bool seen = child.ino != 0;
             if (S_ISDIR(child.mode)) {
                 if (seen)
-                    throw std::runtime_error("directory with two names: " +
-                                             shown_path(entries[at].node));
+                    throw std::runtime_error("directory with two names: " + shown_path(entries[at].node));
                 child.nlink = 2;
                 ++nodes[dir_id].nlink;
             } else {
@@ -163,4 +160,4 @@ void Tree::number()
     }
 }
 
-}  // namespace daxfs
+} // namespace daxfs

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tree_builder.hpp"
 
-#include <sys/stat.h>
-
 #include <algorithm>
 #include <stdexcept>
+
+#include <sys/stat.h>
 
 #include <xxhash.h>
 
@@ -17,7 +17,7 @@ namespace {
 
 const Xattr opaque = {DAXFS_XATTR_TRUSTED, "overlay.opaque", "y"};
 
-constexpr int most_symlinks = 40;  // as the kernel follows in one path
+constexpr int most_symlinks = 40; // as the kernel follows in one path
 
 std::string shown(std::string_view path)
 {
@@ -25,7 +25,7 @@ std::string shown(std::string_view path)
 }
 
 // The path's first part, which is cut off it.
-std::string_view take_part(std::string_view& path)
+std::string_view take_part(std::string_view &path)
 {
     while (path.starts_with('/'))
         path.remove_prefix(1);
@@ -52,14 +52,14 @@ std::string plain(std::string_view path)
     return plain;
 }
 
-}  // namespace
+} // namespace
 
-bool is_opaque_mark(const Xattr& xattr)
+bool is_opaque_mark(const Xattr &xattr)
 {
     return xattr.index == opaque.index && xattr.name == opaque.name;
 }
 
-TreeBuilder::TreeBuilder(const TreeBuilder* below) : below_(below), slots_(1024)
+TreeBuilder::TreeBuilder(const TreeBuilder *below) : below_(below), slots_(1024)
 {
     Node root;
     root.mode = S_IFDIR | 0755;
@@ -89,7 +89,7 @@ std::uint64_t TreeBuilder::slot_of(NodeId dir, std::string_view name) const
 std::uint32_t TreeBuilder::lookup(NodeId dir, std::string_view name) const
 {
     for (std::uint64_t at = slot_of(dir, name); slots_[at] != 0; at = (at + 1) & (slots_.size() - 1)) {
-        const Entry& entry = tree_->entries[slots_[at] - 1];
+        const Entry &entry = tree_->entries[slots_[at] - 1];
         if (entry.parent == dir && tree_->name(entry) == name)
             return slots_[at] - 1;
     }
@@ -104,7 +104,7 @@ std::optional<NodeId> TreeBuilder::entry_at(NodeId dir, std::string_view name) c
 
 void TreeBuilder::index(std::uint32_t entry)
 {
-    const Entry& added = tree_->entries[entry];
+    const Entry &added = tree_->entries[entry];
     std::uint64_t at = slot_of(added.parent, tree_->name(added));
     // What is dead gives its place: a path that comes again and again makes no long chain.
     while (slots_[at] != 0 && tree_->entries[slots_[at] - 1].parent != no_entry)
@@ -127,7 +127,7 @@ std::uint32_t TreeBuilder::add_entry(NodeId dir, std::string_view name, NodeId n
 {
     tree_->add_entry(dir, name, node);
     const auto entry = static_cast<std::uint32_t>(tree_->entries.size() - 1);
-    Node& parent = tree_->nodes[dir];
+    Node &parent = tree_->nodes[dir];
     next_.push_back(parent.first);
     parent.first = entry;
     layers_.push_back(layer_);
@@ -172,7 +172,7 @@ void TreeBuilder::clear_below(NodeId dir)
 // What the lower layers have where a walk has come to.
 class TreeBuilder::Below {
 public:
-    explicit Below(const TreeBuilder* layers) : layers_(layers) {}
+    explicit Below(const TreeBuilder *layers) : layers_(layers) {}
 
     bool is_there() const { return layers_ && deeper_ == 0; }
     void to_root() { *this = Below(layers_); }
@@ -204,21 +204,21 @@ private:
     {
         return layers_ && deeper_ == 0 ? layers_->entry_at(dir_, name) : std::nullopt;
     }
-    const Node& node(NodeId id) const { return layers_->tree_->nodes[id]; }
+    const Node &node(NodeId id) const { return layers_->tree_->nodes[id]; }
 
-    const TreeBuilder* layers_;
-    NodeId dir_ = 0;           // the last directory that they have, too
-    std::size_t deeper_ = 0;   // how far the walk is below it
+    const TreeBuilder *layers_;
+    NodeId dir_ = 0;         // the last directory that they have, too
+    std::size_t deeper_ = 0; // how far the walk is below it
 };
 
 // The directory that path names; none when it is not there and not to be made.
-std::optional<NodeId> TreeBuilder::walk(std::string_view path, bool make, Reached* reached,
+std::optional<NodeId> TreeBuilder::walk(std::string_view path, bool make, Reached *reached,
                                         std::string_view whole)
 {
     if (whole.empty())
         whole = path;
     NodeId dir = 0;
-    bool lost = false;  // only lower layers may have what follows
+    bool lost = false; // only lower layers may have what follows
     Below below(below_);
     int symlinks = 0;
     // What is left to walk: the path, and in front of it the targets of symlinks met.
@@ -243,7 +243,7 @@ std::optional<NodeId> TreeBuilder::walk(std::string_view path, bool make, Reache
             below.up();
             continue;
         }
-        const auto follow = [&](const std::string& target) {
+        const auto follow = [&](const std::string &target) {
             if (++symlinks > most_symlinks)
                 throw TreeError(shown(whole) + " leads through more than 40 symbolic links");
             if (target.starts_with('/')) {
@@ -272,7 +272,7 @@ std::optional<NodeId> TreeBuilder::walk(std::string_view path, bool make, Reache
             continue;
         }
         const NodeId id = tree_->entries[entry].node;
-        const Node& node = tree_->nodes[id];
+        const Node &node = tree_->nodes[id];
         if (S_ISLNK(node.mode)) {
             follow(std::string(tree_->target(node)));
             continue;
@@ -283,8 +283,7 @@ std::optional<NodeId> TreeBuilder::walk(std::string_view path, bool make, Reache
             // By the name it was reached: a file's first one may have been replaced.
             const std::string parent = tree_->path(dir);
             throw TreeError(shown(whole) + " leads through " +
-                                     shown(parent.empty() ? part : parent + "/" + part) +
-                                     ", which is no directory");
+                            shown(parent.empty() ? part : parent + "/" + part) + ", which is no directory");
         }
         if (make)
             layers_[entry] = layer_;
@@ -311,7 +310,7 @@ TreeBuilder::Place TreeBuilder::place(std::string_view path, bool make)
             return {no_entry, name};
         last_dir_ = front;
         last_id_ = *dir;
-        last_valid_ = make;  // else it is not marked as this layer's
+        last_valid_ = make; // else it is not marked as this layer's
     }
     return {last_id_, name};
 }
@@ -324,7 +323,7 @@ NodeId TreeBuilder::put_at(NodeId dir, std::string_view name, Node node, std::st
     const std::uint32_t there = lookup(dir, name);
     if (there != no_entry) {
         const NodeId id = tree_->entries[there].node;
-        Node& old = tree_->nodes[id];
+        Node &old = tree_->nodes[id];
         if (S_ISDIR(old.mode) && S_ISDIR(node.mode)) {
             node.entry = old.entry;
             node.first = old.first;
@@ -345,7 +344,7 @@ NodeId TreeBuilder::add(Node node, std::string_view name, std::string_view targe
     if (S_ISLNK(node.mode)) {
         if (!is_target(target))
             throw TreeError("target of " + shown(name) +
-                                     " is not 1 to 4095 bytes long without NUL, an image holds no other");
+                            " is not 1 to 4095 bytes long without NUL, an image holds no other");
         node.size = target.size();
         node.data = tree_->add_text(target);
     }
@@ -361,7 +360,7 @@ void TreeBuilder::put(std::string_view path, Node node, std::string_view target)
     }
     if (!S_ISDIR(node.mode))
         throw TreeError("wanted a directory as the root, got something else");
-    Node& root = tree_->nodes[0];
+    Node &root = tree_->nodes[0];
     node.entry = no_entry;
     node.first = root.first;
     node.source = source_;
@@ -396,8 +395,8 @@ std::optional<NodeId> TreeBuilder::link_excluded(std::string_view path, std::str
         if (id)
             excluded_.insert_or_assign(plain(path), *id);
         return id;
-    } catch (const std::runtime_error&) {
-        return std::nullopt;  // `to` leads nowhere: it was excluded
+    } catch (const std::runtime_error &) {
+        return std::nullopt; // `to` leads nowhere: it was excluded
     }
 }
 
@@ -417,8 +416,8 @@ NodeId TreeBuilder::link(std::string_view path, std::string_view to)
     const std::optional<NodeId> id = link_target(to);
     if (!id)
         throw TreeError("hard link " + shown(path) + " to " + shown(to) +
-                                 (below_ ? ": that is not in this layer, make one image of all (without --layers)"
-                                         : ": that is not in the tree"));
+                        (below_ ? ": that is not in this layer, make one image of all (without --layers)"
+                                : ": that is not in the tree"));
     if (S_ISDIR(tree_->nodes[*id].mode))
         throw TreeError("hard link " + shown(path) + " to the directory " + shown(to));
     const Place at = place(path, true);
@@ -438,15 +437,15 @@ std::optional<NodeId> TreeBuilder::find(std::string_view path)
     return entry_at(at.dir, at.name);
 }
 
-Node& TreeBuilder::file(NodeId id)
+Node &TreeBuilder::file(NodeId id)
 {
     tree_->nodes[id].source = source_;
     return tree_->nodes[id];
 }
 
-void TreeBuilder::add_xattr(NodeId id, const Xattr& xattr)
+void TreeBuilder::add_xattr(NodeId id, const Xattr &xattr)
 {
-    Node& node = tree_->nodes[id];
+    Node &node = tree_->nodes[id];
     std::vector<Xattr> all;
     if (node.xattrs != 0)
         all = xattrs().decode(node.xattrs);
@@ -467,39 +466,39 @@ bool TreeBuilder::leads_through_a_file(std::string_view path)
 void TreeBuilder::hide(std::vector<std::string> paths, std::vector<std::string> directories)
 {
     // What is below something hidden needs no mark of its own.
-    for (auto* list : {&paths, &directories}) {
+    for (auto *list : {&paths, &directories}) {
         std::transform(list->begin(), list->end(), list->begin(), plain);
         std::sort(list->begin(), list->end());
     }
-    const auto is_below_one = [&](const std::string& path) {
+    const auto is_below_one = [&](const std::string &path) {
         for (std::size_t slash = path.find('/'); slash != path.npos; slash = path.find('/', slash + 1)) {
             if (std::binary_search(paths.begin(), paths.end(), path.substr(0, slash)))
                 return true;
         }
         return std::binary_search(paths.begin(), paths.end(), path);
     };
-    for (const std::string& directory : directories) {
+    for (const std::string &directory : directories) {
         if (find(directory) || (shows_through(directory) && !is_below_one(directory)))
             hide_below(directory);
     }
-    for (const std::string& path : paths)
+    for (const std::string &path : paths)
         hide(path);
 }
 
-void TreeBuilder::hide(const std::string& path)
+void TreeBuilder::hide(const std::string &path)
 {
     if (leads_through_a_file(path))
         return;
     const auto there = find(path);
     if (there && S_ISDIR(tree_->nodes[*there].mode)) {
-        implied_.erase(*there);  // it is not the lower layers' directory
+        implied_.erase(*there); // it is not the lower layers' directory
         return hide_below(path);
     }
     const std::size_t slash = path.rfind('/');
     if (there || !shows_through(slash == path.npos ? "" : path.substr(0, slash)))
         return;
     Node whiteout;
-    whiteout.mode = S_IFCHR;  // 0:0
+    whiteout.mode = S_IFCHR; // 0:0
     put(path, whiteout);
 }
 
@@ -530,18 +529,18 @@ void TreeBuilder::hide_below(std::string_view path)
     add_xattr(*walk(path, true), opaque);
 }
 
-void TreeBuilder::adopt_parents(TreeBuilder& below)
+void TreeBuilder::adopt_parents(TreeBuilder &below)
 {
     below.begin_layer();
-    const auto translated = [](std::uint32_t id, const XattrSets& from, XattrSets& to) {
+    const auto translated = [](std::uint32_t id, const XattrSets &from, XattrSets &to) {
         std::vector<Xattr> all;
         if (id != 0)
             all = from.decode(id);
         std::erase_if(all, is_opaque_mark);
         return to.intern(std::move(all));
     };
-    const auto adopt = [&](NodeId id, const std::string& path, bool is_opaque) {
-        Node& node = tree_->nodes[id];
+    const auto adopt = [&](NodeId id, const std::string &path, bool is_opaque) {
+        Node &node = tree_->nodes[id];
         if (S_ISLNK(node.mode)) {
             Node copy = node;
             copy.xattrs = 0;
@@ -553,7 +552,7 @@ void TreeBuilder::adopt_parents(TreeBuilder& below)
         }
         const auto known = below.find(path);
         if (known && implied_.contains(id)) {
-            const Node& from = below.tree_->nodes[*known];
+            const Node &from = below.tree_->nodes[*known];
             node.mode = from.mode;
             node.uid = from.uid;
             node.gid = from.gid;
@@ -578,7 +577,7 @@ void TreeBuilder::adopt_parents(TreeBuilder& below)
     adopt(0, "", is_opaque(0));
     // A directory's entry is older than those of what is in it.
     for (std::uint32_t i = 0; i < tree_->entries.size(); ++i) {
-        const Entry& entry = tree_->entries[i];
+        const Entry &entry = tree_->entries[i];
         if (is_there(i))
             adopt(entry.node, tree_->path(entry.parent) + "/" + std::string(tree_->name(entry)),
                   is_opaque(entry.node));
@@ -588,8 +587,7 @@ void TreeBuilder::adopt_parents(TreeBuilder& below)
 bool TreeBuilder::remove(std::string_view path)
 {
     const Place at = place(path, false);
-    const std::uint32_t entry =
-        at.dir == no_entry || at.name.empty() ? no_entry : lookup(at.dir, at.name);
+    const std::uint32_t entry = at.dir == no_entry || at.name.empty() ? no_entry : lookup(at.dir, at.name);
     if (entry == no_entry)
         return false;
     if (layers_[entry] != layer_) {
@@ -609,10 +607,10 @@ void TreeBuilder::clear(std::string_view path)
         clear_below(*dir);
 }
 
-void TreeBuilder::merge(const Tree& other)
+void TreeBuilder::merge(const Tree &other)
 {
     const auto adopt = [&](NodeId id) {
-        const Node& node = other.nodes[id];
+        const Node &node = other.nodes[id];
         Node own = node;
         own.content = id;
         own.xattrs = node.xattrs == 0 ? 0 : xattrs().intern_bytes(other.xattrs.bytes(node.xattrs));
@@ -628,10 +626,10 @@ void TreeBuilder::merge(const Tree& other)
     for (const NodeId dir : other.by_ino) {
         if (!S_ISDIR(other.nodes[dir].mode))
             continue;
-        const Node& from = other.nodes[dir];
+        const Node &from = other.nodes[dir];
         for (std::uint32_t i = from.first; i < from.first + from.count; ++i) {
-            const Entry& entry = other.entries[i];
-            const Node& node = other.nodes[entry.node];
+            const Entry &entry = other.entries[i];
+            const Node &node = other.nodes[entry.node];
             const std::string_view target = S_ISLNK(node.mode) ? other.target(node) : "";
             if (ids[entry.node] != no_entry)
                 link_at(ids[dir], other.name(entry), ids[entry.node]);
@@ -644,10 +642,10 @@ void TreeBuilder::merge(const Tree& other)
 std::unique_ptr<Tree> TreeBuilder::finish()
 {
     if (has_dead_)
-        std::erase_if(tree_->entries, [](const Entry& entry) { return entry.parent == no_entry; });
-    for (Node& node : tree_->nodes)
+        std::erase_if(tree_->entries, [](const Entry &entry) { return entry.parent == no_entry; });
+    for (Node &node : tree_->nodes)
         node.first = 0;
     return std::move(tree_);
 }
 
-}  // namespace daxfs
+} // namespace daxfs

@@ -18,7 +18,7 @@
 namespace daxfs {
 
 // What marks a directory of a layer that hides all below it, for overlayfs.
-bool is_opaque_mark(const Xattr& xattr);
+bool is_opaque_mark(const Xattr &xattr);
 
 // What cannot be in the tree; one line that names the path.
 struct TreeError : std::runtime_error {
@@ -31,9 +31,9 @@ struct TreeError : std::runtime_error {
 class TreeBuilder {
 public:
     // With `below`, paths lead through the symlinks of lower layers, too; adopt_parents() fills it.
-    explicit TreeBuilder(const TreeBuilder* below = nullptr);
+    explicit TreeBuilder(const TreeBuilder *below = nullptr);
 
-    XattrSets& xattrs() { return tree_->xattrs; }
+    XattrSets &xattrs() { return tree_->xattrs; }
 
     // What is put from now on comes from this source. remove() and clear() touch only
     // what was there before this call.
@@ -56,7 +56,7 @@ public:
     void hide(std::vector<std::string> paths, std::vector<std::string> directories);
     // Give the parents that were missing the attributes of the directories in `below`, which has
     // the lower layers' directories and symlinks; then put this layer's there.
-    void adopt_parents(TreeBuilder& below);
+    void adopt_parents(TreeBuilder &below);
     // What earlier layers put at path goes. False when there is nothing of theirs.
     bool remove(std::string_view path);
     // What earlier layers put below the directory goes.
@@ -64,11 +64,11 @@ public:
     // What is at path; its last part, if a symlink, is not followed.
     std::optional<NodeId> find(std::string_view path);
     // A regular file that gets its content from this source.
-    Node& file(NodeId id);
-    const Tree& tree() const { return *tree_; }
+    Node &file(NodeId id);
+    const Tree &tree() const { return *tree_; }
     // Everything of another tree that finish() has been called on. Node::content of what comes from it
     // is the node's id there.
-    void merge(const Tree& other);
+    void merge(const Tree &other);
 
     // Use it no more afterwards.
     std::unique_ptr<Tree> finish();
@@ -77,20 +77,20 @@ private:
     class Below;
     struct Place {
         NodeId dir = 0;
-        std::string_view name;  // empty: the root itself
+        std::string_view name; // empty: the root itself
     };
 
     Place place(std::string_view path, bool make);
     // Where a walk ended.
     struct Reached {
-        NodeId deepest = 0;     // the last directory of the path that is in this tree
-        bool is_below = false;  // is there such a directory in lower layers?
+        NodeId deepest = 0;    // the last directory of the path that is in this tree
+        bool is_below = false; // is there such a directory in lower layers?
     };
 
     // `whole` is for messages.
-    std::optional<NodeId> walk(std::string_view path, bool make, Reached* reached = nullptr,
+    std::optional<NodeId> walk(std::string_view path, bool make, Reached *reached = nullptr,
                                std::string_view whole = {});
-    void hide(const std::string& path);
+    void hide(const std::string &path);
     void hide_below(std::string_view path);
     bool shows_through(std::string_view directory);
     bool is_opaque(NodeId id) const;
@@ -103,23 +103,23 @@ private:
     std::optional<NodeId> link_target(std::string_view path);
     NodeId parent_of(NodeId dir) const;
     bool leads_through_a_file(std::string_view path);
-    void add_xattr(NodeId node, const Xattr& xattr);
+    void add_xattr(NodeId node, const Xattr &xattr);
     void kill(std::uint32_t entry);
     void clear_below(NodeId dir);
     void index(std::uint32_t entry);
     void grow_index();
     std::uint64_t slot_of(NodeId dir, std::string_view name) const;
 
-    const TreeBuilder* below_;
+    const TreeBuilder *below_;
     std::unique_ptr<Tree> tree_ = std::make_unique<Tree>();
     // By entry: the next one of the same directory (Node::first has the first), and the
     // layer that put it.
     std::vector<std::uint32_t> next_;
     std::vector<std::uint16_t> layers_;
-    std::vector<std::uint32_t> slots_;  // open addressing: entry + 1
+    std::vector<std::uint32_t> slots_; // open addressing: entry + 1
     std::size_t used_slots_ = 0;
-    std::unordered_set<NodeId> implied_ = {0};  // directories made, not put
-    std::unordered_map<std::string, NodeId> excluded_;  // by path as plain() has it
+    std::unordered_set<NodeId> implied_ = {0};         // directories made, not put
+    std::unordered_map<std::string, NodeId> excluded_; // by path as plain() has it
     std::uint16_t source_ = 0;
     std::uint16_t layer_ = 0;
     bool has_dead_ = false;
@@ -129,4 +129,4 @@ private:
     bool last_valid_ = false;
 };
 
-}  // namespace daxfs
+} // namespace daxfs

@@ -20,7 +20,7 @@ std::optional<Uuid> parse_uuid(std::string text)
     return uuid;
 }
 
-std::string show_uuid(const Uuid& uuid)
+std::string show_uuid(const Uuid &uuid)
 {
     std::string text;
     for (std::size_t i = 0; i < uuid.size(); ++i) {
@@ -31,4 +31,4 @@ std::string show_uuid(const Uuid& uuid)
     return text;
 }
 
-}  // namespace daxfs
+} // namespace daxfs

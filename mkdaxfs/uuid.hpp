@@ -12,6 +12,6 @@ using Uuid = std::array<std::uint8_t, 16>;
 
 // 32 hexadecimal digits, hyphens anywhere.
 std::optional<Uuid> parse_uuid(std::string text);
-std::string show_uuid(const Uuid& uuid);
+std::string show_uuid(const Uuid &uuid);
 
-}  // namespace daxfs
+} // namespace daxfs

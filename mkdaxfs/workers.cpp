@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "workers.hpp"
 
-#include <sys/resource.h>
-#include <time.h>
-
 #include <algorithm>
 #include <exception>
 #include <list>
 #include <system_error>
 #include <thread>
 
+#include <sys/resource.h>
+#include <time.h>
+
 #include "error.hpp"
 
 namespace daxfs {
 
-void check_stop(const std::atomic<bool>* stop)
+void check_stop(const std::atomic<bool> *stop)
 {
     if (stop && stop->load(std::memory_order_relaxed))
         throw Interrupted();
@@ -32,26 +32,26 @@ Crew::Clock Crew::now()
 
 // A thread whose core was taken did not wait: one more would make that worse. Less than this is
 // what a lock takes.
-bool Crew::waited(const Clock& before, const Clock& after)
+bool Crew::waited(const Clock &before, const Clock &after)
 {
-    return after.sleeps != before.sleeps && after.wall - before.wall > 2 * (after.cpu - before.cpu) + std::chrono::microseconds(50);
+    return after.sleeps != before.sleeps &&
+           after.wall - before.wall > 2 * (after.cpu - before.cpu) + std::chrono::microseconds(50);
 }
 
 std::jthread start_thread(std::function<void()> work)
 {
     try {
         return std::jthread(std::move(work));
-    } catch (const std::system_error& failure) {
+    } catch (const std::system_error &failure) {
         throw system_failure(failure.code().value(), "cannot start a thread");
     }
 }
 
-void Workers::run(const std::function<void(Crew&)>& job,
-                  const std::function<void()>& on_failure) const
+void Workers::run(const std::function<void(Crew &)> &job, const std::function<void()> &on_failure) const
 {
-    std::mutex mutex;  // guards what follows
+    std::mutex mutex; // guards what follows
     std::exception_ptr first;
-    std::list<std::jthread> others;  // joined before all else goes away
+    std::list<std::jthread> others; // joined before all else goes away
     std::function<void()> hire;
     const auto work = [&] {
         try {
@@ -73,7 +73,7 @@ void Workers::run(const std::function<void(Crew&)>& job,
             return;
         try {
             others.emplace_back(work);
-        } catch (const std::system_error&) {
+        } catch (const std::system_error &) {
             // The system has no more threads; those there are do the work.
         }
     };
@@ -90,11 +90,11 @@ void Workers::run(const std::function<void(Crew&)>& job,
         std::rethrow_exception(first);
 }
 
-void Workers::for_each(std::size_t count, const std::function<void(std::size_t)>& job) const
+void Workers::for_each(std::size_t count, const std::function<void(std::size_t)> &job) const
 {
     std::atomic<std::size_t> next = 0;
     run(
-        [&](Crew& crew) {
+        [&](Crew &crew) {
             for (std::size_t i = next++; i < count; i = next++) {
                 check_stop();
                 crew.piece([&] { job(i); });
@@ -103,7 +103,7 @@ void Workers::for_each(std::size_t count, const std::function<void(std::size_t)>
         [&] { next = count; });
 }
 
-void Turns::take(std::size_t turn, const std::function<void()>& step)
+void Turns::take(std::size_t turn, const std::function<void()> &step)
 {
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [&] { return next_ == turn || abandoned_; });
@@ -121,4 +121,4 @@ void Turns::abandon()
     changed_.notify_all();
 }
 
-}  // namespace daxfs
+} // namespace daxfs

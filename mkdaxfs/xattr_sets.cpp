@@ -27,16 +27,15 @@ constexpr std::array<Namespace, 5> namespaces = {{
     {DAXFS_XATTR_ACL_DEFAULT, "system.posix_acl_default", false},
 }};
 
-template <typename T>
-void append_raw(std::string& to, const T& value)
+template <typename T> void append_raw(std::string &to, const T &value)
 {
-    to.append(reinterpret_cast<const char*>(&value), sizeof(value));
+    to.append(reinterpret_cast<const char *>(&value), sizeof(value));
 }
 
-std::string encode(const std::vector<Xattr>& xattrs)
+std::string encode(const std::vector<Xattr> &xattrs)
 {
     std::string set(sizeof(daxfs_xattr_set), '\0');
-    for (const Xattr& xattr : xattrs) {
+    for (const Xattr &xattr : xattrs) {
         daxfs_xattr head = {};
         head.index = xattr.index;
         head.name_len = static_cast<std::uint8_t>(xattr.name.size());
@@ -49,15 +48,15 @@ std::string encode(const std::vector<Xattr>& xattrs)
     daxfs_xattr_set head = {};
     head.size = static_cast<std::uint32_t>(set.size());
     head.count = static_cast<std::uint32_t>(xattrs.size());
-    std::copy_n(reinterpret_cast<const char*>(&head), sizeof(head), set.begin());
+    std::copy_n(reinterpret_cast<const char *>(&head), sizeof(head), set.begin());
     return set;
 }
 
-}  // namespace
+} // namespace
 
-bool split_xattr_name(std::string_view full, Xattr& xattr)
+bool split_xattr_name(std::string_view full, Xattr &xattr)
 {
-    for (const Namespace& space : namespaces) {
+    for (const Namespace &space : namespaces) {
         const bool is_named = full.size() > space.prefix.size();
         if (!full.starts_with(space.prefix) || is_named != space.has_name)
             continue;
@@ -68,17 +67,17 @@ bool split_xattr_name(std::string_view full, Xattr& xattr)
     return false;
 }
 
-void check_xattr(std::size_t name, std::size_t value, const std::string& shown)
+void check_xattr(std::size_t name, std::size_t value, const std::string &shown)
 {
     if (name > DAXFS_NAME_MAX || value > 65536)
-        throw std::runtime_error(shown + ": an extended attribute with a name of " +
-                                 std::to_string(name) + " and a value of " + std::to_string(value) +
+        throw std::runtime_error(shown + ": an extended attribute with a name of " + std::to_string(name) +
+                                 " and a value of " + std::to_string(value) +
                                  " bytes, an image holds 255 and 65536");
 }
 
 std::string join_xattr_name(std::uint8_t index, std::string_view rest)
 {
-    for (const Namespace& space : namespaces) {
+    for (const Namespace &space : namespaces) {
         if (space.index == index)
             return std::string(space.prefix) + std::string(rest);
     }
@@ -90,10 +89,10 @@ std::uint32_t XattrSets::intern(std::vector<Xattr> xattrs)
     if (xattrs.empty())
         return 0;
     std::reverse(xattrs.begin(), xattrs.end());
-    std::stable_sort(xattrs.begin(), xattrs.end(), [](const Xattr& a, const Xattr& b) {
+    std::stable_sort(xattrs.begin(), xattrs.end(), [](const Xattr &a, const Xattr &b) {
         return std::tie(a.index, a.name) < std::tie(b.index, b.name);
     });
-    const auto same = std::unique(xattrs.begin(), xattrs.end(), [](const Xattr& a, const Xattr& b) {
+    const auto same = std::unique(xattrs.begin(), xattrs.end(), [](const Xattr &a, const Xattr &b) {
         return a.index == b.index && a.name == b.name;
     });
     xattrs.erase(same, xattrs.end());
@@ -125,7 +124,7 @@ std::vector<Xattr> XattrSets::decode(std::uint32_t id) const
     return xattrs;
 }
 
-std::vector<std::uint32_t> XattrSets::edit(const std::function<void(std::vector<Xattr>&)>& edit)
+std::vector<std::uint32_t> XattrSets::edit(const std::function<void(std::vector<Xattr> &)> &edit)
 {
     std::vector<std::uint32_t> ids = {0};
     for (std::uint32_t id = 1, before = static_cast<std::uint32_t>(count()); id <= before; ++id) {
@@ -136,4 +135,4 @@ std::vector<std::uint32_t> XattrSets::edit(const std::function<void(std::vector<
     return ids;
 }
 
-}  // namespace daxfs
+} // namespace daxfs

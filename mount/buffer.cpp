@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "buffer.hpp"
 
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <utility>
+
 #include <fcntl.h>
 #include <linux/dma-buf.h>
 #include <linux/dma-heap.h>
@@ -8,11 +13,6 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-
-#include <cerrno>
-#include <cstring>
-#include <filesystem>
-#include <utility>
 
 #include <fmt/format.h>
 
@@ -40,7 +40,7 @@ constexpr unsigned long drm_map_dumb = _IOWR('d', 0xb3, DrmMapDumb);
 constexpr unsigned long drm_prime_handle_to_fd = _IOWR('d', 0x2d, DrmPrimeHandle);
 
 // open() of an exporter's device, with what to do where the kernel has none.
-UniqueFd open_device(const std::string& path, std::string_view hint)
+UniqueFd open_device(const std::string &path, std::string_view hint)
 {
     UniqueFd fd(open(path.c_str(), O_RDWR | O_CLOEXEC));
     if (!fd)
@@ -48,7 +48,7 @@ UniqueFd open_device(const std::string& path, std::string_view hint)
     return fd;
 }
 
-void run_ioctl(const UniqueFd& fd, unsigned long request, void* argument, const std::string& what)
+void run_ioctl(const UniqueFd &fd, unsigned long request, void *argument, const std::string &what)
 {
     if (ioctl(fd.get(), request, argument) < 0)
         throw system_failure(errno, what);
@@ -56,20 +56,19 @@ void run_ioctl(const UniqueFd& fd, unsigned long request, void* argument, const 
 
 class Mapping {
 public:
-    Mapping(const UniqueFd& fd, std::size_t size, off_t offset)
-        : start_(mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), offset)),
-          size_(size)
+    Mapping(const UniqueFd &fd, std::size_t size, off_t offset)
+        : start_(mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), offset)), size_(size)
     {
         if (start_ == MAP_FAILED)
             throw system_failure(errno, "cannot map the dma-buf");
     }
-    Mapping(const Mapping&) = delete;
-    Mapping& operator=(const Mapping&) = delete;
+    Mapping(const Mapping &) = delete;
+    Mapping &operator=(const Mapping &) = delete;
     ~Mapping() { munmap(start_, size_); }
-    char* bytes() const { return static_cast<char*>(start_); }
+    char *bytes() const { return static_cast<char *>(start_); }
 
 private:
-    void* start_;
+    void *start_;
     std::size_t size_;
 };
 
@@ -77,10 +76,10 @@ struct ImageFile {
     std::string path;
     UniqueFd fd;
     std::uint64_t size = 0;
-    std::uint64_t pages = 0;  // size, rounded up to whole pages
+    std::uint64_t pages = 0; // size, rounded up to whole pages
 };
 
-ImageFile image_in(UniqueFd fd, const std::string& path)
+ImageFile image_in(UniqueFd fd, const std::string &path)
 {
     ImageFile image{path, std::move(fd)};
     struct stat info = {};
@@ -94,7 +93,7 @@ ImageFile image_in(UniqueFd fd, const std::string& path)
     return image;
 }
 
-void read_into(const ImageFile& image, char* to)
+void read_into(const ImageFile &image, char *to)
 {
     std::uint64_t done = 0;
     while (done < image.size) {
@@ -109,7 +108,7 @@ void read_into(const ImageFile& image, char* to)
     }
 }
 
-void sync_buffer(const UniqueFd& buffer, std::uint64_t flags)
+void sync_buffer(const UniqueFd &buffer, std::uint64_t flags)
 {
     dma_buf_sync sync = {.flags = flags | DMA_BUF_SYNC_WRITE};
     while (ioctl(buffer.get(), DMA_BUF_IOCTL_SYNC, &sync) < 0)
@@ -117,7 +116,7 @@ void sync_buffer(const UniqueFd& buffer, std::uint64_t flags)
             throw system_failure(errno, "cannot begin or end writing to the dma-buf");
 }
 
-void fill(const ImageFile& image, const UniqueFd& buffer)
+void fill(const ImageFile &image, const UniqueFd &buffer)
 {
     const Mapping mapping(buffer, image.pages, 0);
     sync_buffer(buffer, DMA_BUF_SYNC_START);
@@ -125,7 +124,7 @@ void fill(const ImageFile& image, const UniqueFd& buffer)
     sync_buffer(buffer, DMA_BUF_SYNC_END);
 }
 
-UniqueFd from_heap(const ImageFile& image, const std::string& name)
+UniqueFd from_heap(const ImageFile &image, const std::string &name)
 {
     const auto heap = open_heap_device(name);
     dma_heap_allocation_data data = {};
@@ -138,7 +137,7 @@ UniqueFd from_heap(const ImageFile& image, const std::string& name)
     return buffer;
 }
 
-UniqueFd from_memfd(const ImageFile& image)
+UniqueFd from_memfd(const ImageFile &image)
 {
     const UniqueFd memory(memfd_create("daxfs", MFD_CLOEXEC | MFD_ALLOW_SEALING));
     if (!memory || ftruncate(memory.get(), static_cast<off_t>(image.pages)) < 0)
@@ -153,13 +152,13 @@ UniqueFd from_memfd(const ImageFile& image)
     create.size = image.pages;
     const int fd = ioctl(device.get(), UDMABUF_CREATE, &create);
     if (fd < 0)
-        throw system_failure(
-            errno, fmt::format("udmabuf takes no {} bytes (see "
-                               "/sys/module/udmabuf/parameters/size_limit_mb)", image.pages));
+        throw system_failure(errno, fmt::format("udmabuf takes no {} bytes (see "
+                                                "/sys/module/udmabuf/parameters/size_limit_mb)",
+                                                image.pages));
     return UniqueFd(fd);
 }
 
-UniqueFd from_drm(const ImageFile& image, const std::string& path)
+UniqueFd from_drm(const ImageFile &image, const std::string &path)
 {
     const auto device = open_device(path, "a DRM device such as vgem's");
     constexpr std::uint32_t row = 4096;
@@ -170,45 +169,41 @@ UniqueFd from_drm(const ImageFile& image, const std::string& path)
     run_ioctl(device, drm_create_dumb, &dumb,
               fmt::format("{} gives no buffer of {} bytes", printable(path), image.pages));
     if (dumb.size < image.pages)
-        throw std::runtime_error(fmt::format("{} gives {} bytes instead of {}", printable(path),
-                                             dumb.size, image.pages));
+        throw std::runtime_error(
+            fmt::format("{} gives {} bytes instead of {}", printable(path), dumb.size, image.pages));
     DrmMapDumb map = {.handle = dumb.handle, .pad = 0, .offset = 0};
     run_ioctl(device, drm_map_dumb, &map, "cannot map the buffer of " + printable(path));
-    read_into(image,
-              Mapping(device, image.pages, static_cast<off_t>(map.offset)).bytes());
+    read_into(image, Mapping(device, image.pages, static_cast<off_t>(map.offset)).bytes());
     DrmPrimeHandle prime = {.handle = dumb.handle, .flags = O_CLOEXEC | O_RDWR, .fd = -1};
-    run_ioctl(device, drm_prime_handle_to_fd, &prime,
-              printable(path) + " does not export its buffer");
+    run_ioctl(device, drm_prime_handle_to_fd, &prime, printable(path) + " does not export its buffer");
     return UniqueFd(prime.fd);
 }
 
 // The image's name, to be seen in /proc/mounts and debugfs. Not worth failing for.
-void name_buffer(const UniqueFd& buffer, const std::string& image)
+void name_buffer(const UniqueFd &buffer, const std::string &image)
 {
     auto name = std::filesystem::path(image).filename().string();
     name.resize(std::min(name.size(), std::size_t{31}));
     static_cast<void>(ioctl(buffer.get(), DMA_BUF_SET_NAME, name.c_str()));
 }
 
-}  // namespace
+} // namespace
 
-UniqueFd open_heap_device(const std::string& name)
+UniqueFd open_heap_device(const std::string &name)
 {
     if (name.empty() || name.find('/') != std::string::npos)
-        throw std::runtime_error("wanted the name of a heap in /dev/dma_heap, got " +
-                                 printable(name));
-    return open_device("/dev/dma_heap/" + name,
-                       "CONFIG_DMABUF_HEAPS; Linux 6.12 of Debian has it");
+        throw std::runtime_error("wanted the name of a heap in /dev/dma_heap, got " + printable(name));
+    return open_device("/dev/dma_heap/" + name, "CONFIG_DMABUF_HEAPS; Linux 6.12 of Debian has it");
 }
 
-UniqueFd make_heap_buffer(const std::string& heap, UniqueFd image, const std::string& name)
+UniqueFd make_heap_buffer(const std::string &heap, UniqueFd image, const std::string &name)
 {
     UniqueFd buffer = from_heap(image_in(std::move(image), name), heap);
     name_buffer(buffer, name);
     return buffer;
 }
 
-UniqueFd make_buffer(const MountOptions& options)
+UniqueFd make_buffer(const MountOptions &options)
 {
     UniqueFd file(open(options.image.c_str(), O_RDONLY | O_CLOEXEC));
     if (!file)
@@ -225,4 +220,4 @@ UniqueFd make_buffer(const MountOptions& options)
     return buffer;
 }
 
-}  // namespace daxfs
+} // namespace daxfs

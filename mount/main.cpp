@@ -4,7 +4,7 @@
 #include "mount_daxfs.hpp"
 #include "standard_streams.hpp"
 
-int main(int argc, char** argv)
+int main(int argc, char **argv)
 {
     daxfs::hold_standard_streams();
     return daxfs::mount_daxfs_main({argv + 1, argv + argc}, std::cout, std::cerr);

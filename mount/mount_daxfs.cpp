@@ -28,7 +28,7 @@ struct CommandLine {
     std::string type;
 };
 
-void declare(CLI::App& app, CommandLine& line)
+void declare(CLI::App &app, CommandLine &line)
 {
     app.add_option("SOURCE", line.source, "pmem device, /dev/daxX.Y, or any word")->required();
     app.add_option("DIR", line.target, "where to mount")->required();
@@ -45,14 +45,14 @@ void declare(CLI::App& app, CommandLine& line)
     app.set_version_flag("-V,--version", std::string("mount.daxfs ") + DAXFS_TOOLS_VERSION);
 }
 
-void run(const CommandLine& line, std::ostream& out)
+void run(const CommandLine &line, std::ostream &out)
 {
     MountRequest request;
     request.source = line.source;
     request.target = line.target;
     request.sloppy = line.sloppy;
     request.fake = line.fake;
-    for (const auto& list : line.options)
+    for (const auto &list : line.options)
         parse_options(list, request.options);
     check_options(request.options);
     resolve_device_dax(request.source, request.options);
@@ -65,38 +65,38 @@ void run(const CommandLine& line, std::ostream& out)
         out << remarks;
 }
 
-}  // namespace
+} // namespace
 
-int mount_daxfs_main(const std::vector<std::string>& args, std::ostream& out, std::ostream& err)
+int mount_daxfs_main(const std::vector<std::string> &args, std::ostream &out, std::ostream &err)
 {
     CommandLine line;
     CLI::App app("Mount a DAXFS image.", "mount.daxfs");
     declare(app, line);
-    const auto say = [&](const char* what) {
+    const auto say = [&](const char *what) {
         err << "mount.daxfs: " << printable(line.target) << ": " << what << '\n';
     };
     try {
         app.parse(std::vector<std::string>(args.rbegin(), args.rend()));
         run(line, out);
         return 0;
-    } catch (const CLI::Success& asked) {
+    } catch (const CLI::Success &asked) {
         return end_as_asked(app, asked, out, err, system_failed);
-    } catch (const CLI::ParseError& wrong) {
+    } catch (const CLI::ParseError &wrong) {
         err << "mount.daxfs: " << wrong.what() << " (mount.daxfs --help tells more)\n";
         return wrong_usage;
-    } catch (const std::invalid_argument& wrong) {
+    } catch (const std::invalid_argument &wrong) {
         say(wrong.what());
         return wrong_usage;
-    } catch (const MountRefused& refused) {
+    } catch (const MountRefused &refused) {
         say(refused.what());
         return not_mounted;
-    } catch (const std::bad_alloc&) {
+    } catch (const std::bad_alloc &) {
         say("out of memory");
         return system_failed;
-    } catch (const std::exception& failure) {
+    } catch (const std::exception &failure) {
         say(failure.what());
         return system_failed;
     }
 }
 
-}  // namespace daxfs
+} // namespace daxfs

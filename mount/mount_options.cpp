@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "mount_options.hpp"
 
-#include <linux/mount.h>
-
 #include <algorithm>
 #include <array>
 #include <charconv>
 #include <stdexcept>
+
+#include <linux/mount.h>
 
 #include <fmt/format.h>
 
@@ -41,22 +41,21 @@ constexpr std::array attributes{
 
 // For mount(8), fstab and systemd; nothing of them reaches the kernel.
 constexpr std::array<std::string_view, 11> of_user_space{
-    "defaults", "auto", "noauto", "user", "nouser", "users", "owner", "group", "nofail", "_netdev",
-    "loud"};
+    "defaults", "auto", "noauto", "user", "nouser", "users", "owner", "group", "nofail", "_netdev", "loud"};
 
 bool is_of_user_space(std::string_view name)
 {
-    return std::ranges::find(of_user_space, name) != of_user_space.end() ||
-           name.starts_with("x-") || name.starts_with("X-");
+    return std::ranges::find(of_user_space, name) != of_user_space.end() || name.starts_with("x-") ||
+           name.starts_with("X-");
 }
 
-void add_attribute(const Attribute& attribute, MountOptions& options)
+void add_attribute(const Attribute &attribute, MountOptions &options)
 {
     options.attributes = (options.attributes & ~attribute.clear) | attribute.set;
     options.cleared = (options.cleared & ~attribute.set) | (attribute.clear & ~attribute.set);
 }
 
-void choose_exporter(Exporter exporter, std::string name, MountOptions& options)
+void choose_exporter(Exporter exporter, std::string name, MountOptions &options)
 {
     if (options.exporter != Exporter::none)
         throw std::invalid_argument("wanted one of dmabuf-heap=, dmabuf-drm= and udmabuf, got two");
@@ -64,7 +63,7 @@ void choose_exporter(Exporter exporter, std::string name, MountOptions& options)
     options.exporter_name = std::move(name);
 }
 
-int to_descriptor(const std::string& text)
+int to_descriptor(const std::string &text)
 {
     int value = -1;
     const auto end = text.data() + text.size();
@@ -74,7 +73,7 @@ int to_descriptor(const std::string& text)
     return value;
 }
 
-void add_option(const std::string& name, const std::string& value, MountOptions& options)
+void add_option(const std::string &name, const std::string &value, MountOptions &options)
 {
     const auto attribute = std::ranges::find(attributes, name, &Attribute::name);
     if (attribute != attributes.end())
@@ -97,9 +96,9 @@ void add_option(const std::string& name, const std::string& value, MountOptions&
         options.filesystem.emplace_back(name, value);
 }
 
-}  // namespace
+} // namespace
 
-void parse_options(std::string_view list, MountOptions& options)
+void parse_options(std::string_view list, MountOptions &options)
 {
     std::string name, text;
     bool quoted = false, has_value = false;
@@ -128,7 +127,7 @@ void parse_options(std::string_view list, MountOptions& options)
     finish();
 }
 
-void check_options(const MountOptions& options)
+void check_options(const MountOptions &options)
 {
     const bool exports = options.exporter != Exporter::none;
     if (exports && options.dmabuf >= 0)
@@ -142,4 +141,4 @@ void check_options(const MountOptions& options)
         throw std::invalid_argument("a remount cannot change the memory");
 }
 
-}  // namespace daxfs
+} // namespace daxfs

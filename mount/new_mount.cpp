@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "new_mount.hpp"
 
-#include <fcntl.h>
-#include <linux/mount.h>
-#include <sys/mount.h>
-
 #include <array>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+
+#include <fcntl.h>
+#include <linux/mount.h>
+#include <sys/mount.h>
 
 #include <fmt/format.h>
 
@@ -24,13 +24,13 @@ namespace {
 
 class Context {
 public:
-    explicit Context(int fd, const std::string& what) : fd_(fd)
+    explicit Context(int fd, const std::string &what) : fd_(fd)
     {
         if (!fd_)
             throw MountRefused(fmt::format("{}: {}", what, std::strerror(errno)));
     }
 
-    void set(unsigned command, const char* key, const char* value, int aux, bool sloppy = false)
+    void set(unsigned command, const char *key, const char *value, int aux, bool sloppy = false)
     {
         if (fsconfig(fd_.get(), command, key, value, aux) == 0)
             return;
@@ -43,10 +43,7 @@ public:
         fail(code);
     }
 
-    [[noreturn]] void fail(int code)
-    {
-        throw MountRefused(error_.empty() ? std::strerror(code) : error_);
-    }
+    [[noreturn]] void fail(int code) { throw MountRefused(error_.empty() ? std::strerror(code) : error_); }
 
     int get() const { return fd_.get(); }
 
@@ -77,11 +74,11 @@ private:
     std::string remarks_;
 };
 
-void configure(Context& context, const MountRequest& request)
+void configure(Context &context, const MountRequest &request)
 {
-    const auto& options = request.options;
+    const auto &options = request.options;
     context.set(FSCONFIG_SET_FLAG, options.read_only ? "ro" : "rw", nullptr, 0);
-    for (const auto& [name, value] : options.filesystem)
+    for (const auto &[name, value] : options.filesystem)
         if (value.empty())
             context.set(FSCONFIG_SET_FLAG, name.c_str(), nullptr, 0, request.sloppy);
         else
@@ -90,7 +87,7 @@ void configure(Context& context, const MountRequest& request)
         context.set(FSCONFIG_SET_FD, "dmabuf", nullptr, request.dmabuf);
 }
 
-std::string remount(const MountRequest& request)
+std::string remount(const MountRequest &request)
 {
     Context context(fspick(AT_FDCWD, request.target.c_str(), FSPICK_CLOEXEC | FSPICK_NO_AUTOMOUNT),
                     "it is not mounted");
@@ -109,7 +106,7 @@ std::string remount(const MountRequest& request)
     return context.read_log();
 }
 
-std::string first_line(const fs::path& file)
+std::string first_line(const fs::path &file)
 {
     std::ifstream stream(file);
     std::string line;
@@ -117,9 +114,9 @@ std::string first_line(const fs::path& file)
     return line;
 }
 
-}  // namespace
+} // namespace
 
-std::string mount_daxfs(const MountRequest& request)
+std::string mount_daxfs(const MountRequest &request)
 {
     if (request.options.remount)
         return remount(request);
@@ -132,18 +129,16 @@ std::string mount_daxfs(const MountRequest& request)
     context.set(FSCONFIG_CMD_CREATE, nullptr, nullptr, 0);
     // Asked for or not: /proc/mounts then says so at both places, and a remount repeats it.
     const auto attributes = request.options.attributes | MOUNT_ATTR_RDONLY;
-    const UniqueFd mount(
-        fsmount(context.get(), FSMOUNT_CLOEXEC, static_cast<unsigned>(attributes)));
-    if (!mount || move_mount(mount.get(), "", AT_FDCWD, request.target.c_str(),
-                                     MOVE_MOUNT_F_EMPTY_PATH) < 0)
+    const UniqueFd mount(fsmount(context.get(), FSMOUNT_CLOEXEC, static_cast<unsigned>(attributes)));
+    if (!mount || move_mount(mount.get(), "", AT_FDCWD, request.target.c_str(), MOVE_MOUNT_F_EMPTY_PATH) < 0)
         context.fail(errno);
     return context.read_log();
 }
 
 /// From Linux 7.3 on: of device-dax that filesystems mount by its name.
-constexpr const char* shared_driver = "fsdev_dax";
+constexpr const char *shared_driver = "fsdev_dax";
 
-void resolve_device_dax(const std::string& source, MountOptions& options)
+void resolve_device_dax(const std::string &source, MountOptions &options)
 {
     const auto name = fs::path(source).filename();
     const auto device = fs::path("/sys/bus/dax/devices") / name;
@@ -155,10 +150,10 @@ void resolve_device_dax(const std::string& source, MountOptions& options)
         const auto driver = fs::read_symlink(device / "driver").filename().string();
         if (driver == shared_driver)
             return;
-        throw std::runtime_error(fmt::format(
-            "{0} is in use by the driver {1}, which lets no filesystem share it: echo {2} > "
-            "/sys/bus/dax/drivers/{1}/unbind, and to {3}/bind where there is that driver",
-            printable(source), driver, name.string(), shared_driver));
+        throw std::runtime_error(
+            fmt::format("{0} is in use by the driver {1}, which lets no filesystem share it: echo {2} > "
+                        "/sys/bus/dax/drivers/{1}/unbind, and to {3}/bind where there is that driver",
+                        printable(source), driver, name.string(), shared_driver));
     }
     if (fs::exists(device / "mapping1"))
         throw std::runtime_error(printable(source) + " is made of several ranges: an image needs one");
@@ -173,4 +168,4 @@ void resolve_device_dax(const std::string& source, MountOptions& options)
     options.filesystem.emplace_back("size", size);
 }
 
-}  // namespace daxfs
+} // namespace daxfs

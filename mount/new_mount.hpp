@@ -18,16 +18,16 @@ struct MountRequest {
     std::string source;
     std::string target;
     MountOptions options;
-    int dmabuf = -1;      // file descriptor of the memory, if it is one
-    bool sloppy = false;  // pass over options that the module does not know
-    bool fake = false;    // configure, but do not mount
+    int dmabuf = -1;     // file descriptor of the memory, if it is one
+    bool sloppy = false; // pass over options that the module does not know
+    bool fake = false;   // configure, but do not mount
 };
 
 // Mounts, or remounts where the options say so. Returns what the kernel remarked, line by line.
-std::string mount_daxfs(const MountRequest& request);
+std::string mount_daxfs(const MountRequest &request);
 
 // A device-dax node becomes the physical range behind it, unless its driver shares it: adds
 // phys= and size= to the options. Other sources stay as they are. Throws what stands against it.
-void resolve_device_dax(const std::string& source, MountOptions& options);
+void resolve_device_dax(const std::string &source, MountOptions &options);
 
-}  // namespace daxfs
+} // namespace daxfs

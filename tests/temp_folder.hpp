@@ -18,18 +18,18 @@ public:
             throw std::runtime_error("cannot make the folder " + name);
         path_ = name;
     }
-    TempFolder(const TempFolder&) = delete;
-    TempFolder& operator=(const TempFolder&) = delete;
+    TempFolder(const TempFolder &) = delete;
+    TempFolder &operator=(const TempFolder &) = delete;
     ~TempFolder()
     {
         std::error_code ignored;
         std::filesystem::remove_all(path_, ignored);
     }
 
-    const std::filesystem::path& path() const { return path_; }
+    const std::filesystem::path &path() const { return path_; }
 
 private:
     std::filesystem::path path_;
 };
 
-}  // namespace daxfs::test
+} // namespace daxfs::test

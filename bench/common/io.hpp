@@ -16,18 +16,18 @@ using daxfs::UniqueFd;
 [[noreturn]] void throw_errno(std::string_view what);
 
 /// open(2) with O_CLOEXEC added; throws naming the path.
-UniqueFd open_file(const std::string& path, int flags, unsigned mode = 0);
+UniqueFd open_file(const std::string &path, int flags, unsigned mode = 0);
 
 /// The whole file (also of proc and sys, whose size is 0); throws naming the path.
-std::string read_file(const std::string& path);
+std::string read_file(const std::string &path);
 
 /// All of DATA, whatever write(2) takes at a time; throws on error.
 void write_all(int fd, std::string_view data);
 
 /// Writes into an existing file such as one of proc or sys; throws naming the path.
-void write_file(const std::string& path, std::string_view data);
+void write_file(const std::string &path, std::string_view data);
 
 /// Without blanks and newlines at both ends.
 std::string_view trim(std::string_view text);
 
-}  // namespace daxbench
+} // namespace daxbench

@@ -1,14 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "manifest.hpp"
 
-#include <dirent.h>
-#include <fcntl.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
-#include <sys/xattr.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
@@ -19,6 +11,14 @@
 #include <mutex>
 #include <stdexcept>
 #include <thread>
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/xattr.h>
+#include <unistd.h>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -33,42 +33,46 @@ namespace daxbench {
 namespace {
 
 struct Entry {
-    std::string path;  // from the root, "" for the root itself
+    std::string path; // from the root, "" for the root itself
     struct stat st {};
     unsigned subdirectories = 0;
-    std::string target;                         // symbolic links
-    std::map<std::string, std::string> xattrs;  // name → value
-    std::size_t first = 0;                      // index of the first entry with the same inode
+    std::string target;                        // symbolic links
+    std::map<std::string, std::string> xattrs; // name → value
+    std::size_t first = 0;                     // index of the first entry with the same inode
     std::string hash;
 };
 
 struct Tree {
-    std::string name;  // for messages
+    std::string name; // for messages
     UniqueFd root;
     std::vector<Entry> entries;
 
-    std::string place(const Entry& entry) const {
+    std::string place(const Entry &entry) const
+    {
         return entry.path.empty() ? name : name + "/" + entry.path;
     }
 };
 
-const char* or_dot(const std::string& path) {
+const char *or_dot(const std::string &path)
+{
     return path.empty() ? "." : path.c_str();
 }
 
-[[noreturn]] void fail(const Tree& tree, const Entry& entry, std::string_view verb) {
+[[noreturn]] void fail(const Tree &tree, const Entry &entry, std::string_view verb)
+{
     throw_errno(fmt::format("cannot {} {}", verb, tree.place(entry)));
 }
 
-std::vector<std::string> list_directory(const Tree& tree, const Entry& entry) {
+std::vector<std::string> list_directory(const Tree &tree, const Entry &entry)
+{
     const int fd = ::openat(tree.root.get(), or_dot(entry.path), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
         fail(tree, entry, "open");
-    const std::unique_ptr<DIR, int (*)(DIR*)> dir(::fdopendir(fd), ::closedir);
+    const std::unique_ptr<DIR, int (*)(DIR *)> dir(::fdopendir(fd), ::closedir);
     std::vector<std::string> names;
     for (;;) {
         errno = 0;
-        const dirent* found = ::readdir(dir.get());
+        const dirent *found = ::readdir(dir.get());
         if (!found)
             break;
         if (std::strcmp(found->d_name, ".") != 0 && std::strcmp(found->d_name, "..") != 0)
@@ -80,7 +84,8 @@ std::vector<std::string> list_directory(const Tree& tree, const Entry& entry) {
 }
 
 // Breadth first, so that no chain of directories stays open however deep the tree is.
-void collect(Tree& tree) {
+void collect(Tree &tree)
+{
     Entry root;
     if (::fstat(tree.root.get(), &root.st) < 0)
         fail(tree, root, "stat");
@@ -88,7 +93,7 @@ void collect(Tree& tree) {
     for (std::size_t i = 0; i < tree.entries.size(); ++i) {
         if (!S_ISDIR(tree.entries[i].st.st_mode) || tree.entries[i].st.st_dev != root.st.st_dev)
             continue;
-        for (const std::string& name : list_directory(tree, tree.entries[i])) {
+        for (const std::string &name : list_directory(tree, tree.entries[i])) {
             Entry child;
             child.path = tree.entries[i].path;
             child.path += child.path.empty() ? name : "/" + name;
@@ -99,23 +104,24 @@ void collect(Tree& tree) {
         }
     }
     std::sort(tree.entries.begin(), tree.entries.end(),
-              [](const Entry& a, const Entry& b) { return a.path < b.path; });
+              [](const Entry &a, const Entry &b) { return a.path < b.path; });
 }
 
-void find_links(Tree& tree) {
+void find_links(Tree &tree)
+{
     std::map<std::pair<dev_t, ino_t>, std::size_t> seen;
     for (std::size_t i = 0; i < tree.entries.size(); ++i) {
-        Entry& entry = tree.entries[i];
+        Entry &entry = tree.entries[i];
         entry.first = i;
         if (entry.st.st_nlink > 1 && !S_ISDIR(entry.st.st_mode))
             entry.first = seen.emplace(std::pair(entry.st.st_dev, entry.st.st_ino), i).first->second;
     }
 }
 
-void read_target(const Tree& tree, Entry& entry) {
+void read_target(const Tree &tree, Entry &entry)
+{
     std::string target(65536, '\0');
-    const ssize_t got =
-        ::readlinkat(tree.root.get(), entry.path.c_str(), target.data(), target.size());
+    const ssize_t got = ::readlinkat(tree.root.get(), entry.path.c_str(), target.data(), target.size());
     if (got < 0)
         fail(tree, entry, "read the link");
     target.resize(static_cast<std::size_t>(got));
@@ -123,7 +129,8 @@ void read_target(const Tree& tree, Entry& entry) {
 }
 
 // There is no lgetxattrat(2) yet; the descriptor's proc path does the same without a long prefix.
-void read_xattrs(const Tree& tree, Entry& entry) {
+void read_xattrs(const Tree &tree, Entry &entry)
+{
     const std::string path = fmt::format("/proc/self/fd/{}/{}", tree.root.get(), entry.path);
     std::string names(65536, '\0');
     const ssize_t got = ::llistxattr(path.c_str(), names.data(), names.size());
@@ -135,7 +142,7 @@ void read_xattrs(const Tree& tree, Entry& entry) {
     names.resize(static_cast<std::size_t>(got));
     std::string value(65536, '\0');
     for (std::size_t at = 0; at < names.size(); at += std::strlen(&names[at]) + 1) {
-        const char* name = &names[at];
+        const char *name = &names[at];
         const ssize_t size = ::lgetxattr(path.c_str(), name, value.data(), value.size());
         if (size < 0)
             fail(tree, entry, fmt::format("read the xattr {} of", name));
@@ -143,13 +150,15 @@ void read_xattrs(const Tree& tree, Entry& entry) {
     }
 }
 
-std::string hex128(XXH128_hash_t hash) {
+std::string hex128(XXH128_hash_t hash)
+{
     return fmt::format("{:016x}{:016x}", hash.high64, hash.low64);
 }
 
-std::string hash_by_read(const Tree& tree, const Entry& entry, int fd) {
-    const std::unique_ptr<XXH3_state_t, XXH_errorcode (*)(XXH3_state_t*)> state(XXH3_createState(),
-                                                                                XXH3_freeState);
+std::string hash_by_read(const Tree &tree, const Entry &entry, int fd)
+{
+    const std::unique_ptr<XXH3_state_t, XXH_errorcode (*)(XXH3_state_t *)> state(XXH3_createState(),
+                                                                                 XXH3_freeState);
     XXH3_128bits_reset(state.get());
     std::vector<char> buffer(1 << 18);
     std::uint64_t total = 0;
@@ -169,18 +178,19 @@ std::string hash_by_read(const Tree& tree, const Entry& entry, int fd) {
     return hex128(XXH3_128bits_digest(state.get()));
 }
 
-std::string hash_by_mmap(const Tree& tree, const Entry& entry, int fd, int flags) {
+std::string hash_by_mmap(const Tree &tree, const Entry &entry, int fd, int flags)
+{
     const auto size = static_cast<std::size_t>(entry.st.st_size);
     if (size == 0)
         return hex128(XXH3_128bits("", 0));
-    void* map = ::mmap(nullptr, size, PROT_READ, flags, fd, 0);
+    void *map = ::mmap(nullptr, size, PROT_READ, flags, fd, 0);
     if (map == MAP_FAILED)
         fail(tree, entry, "map");
-    const auto* bytes = static_cast<const char*>(map);
+    const auto *bytes = static_cast<const char *>(map);
     const std::string hash = hex128(XXH3_128bits(bytes, size));
     const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
     const std::size_t end = (size + page - 1) / page * page;
-    const auto* stray = std::find_if(bytes + size, bytes + end, [](char c) { return c != 0; });
+    const auto *stray = std::find_if(bytes + size, bytes + end, [](char c) { return c != 0; });
     const auto at = stray - bytes;
     const int value = stray == bytes + end ? 0 : static_cast<unsigned char>(*stray);
     ::munmap(map, size);
@@ -191,9 +201,10 @@ std::string hash_by_mmap(const Tree& tree, const Entry& entry, int fd, int flags
     return hash;
 }
 
-std::string hash_file(const Tree& tree, const Entry& entry, ManifestMode mode) {
-    const UniqueFd fd(::openat(tree.root.get(), entry.path.c_str(),
-                               O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+std::string hash_file(const Tree &tree, const Entry &entry, ManifestMode mode)
+{
+    const UniqueFd fd(
+        ::openat(tree.root.get(), entry.path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
     if (!fd)
         fail(tree, entry, "open");
     if (mode == ManifestMode::read)
@@ -202,7 +213,8 @@ std::string hash_file(const Tree& tree, const Entry& entry, ManifestMode mode) {
     return hash_by_mmap(tree, entry, fd.get(), flags);
 }
 
-void fill(const Tree& tree, Entry& entry, bool is_first, ManifestMode mode) {
+void fill(const Tree &tree, Entry &entry, bool is_first, ManifestMode mode)
+{
     read_xattrs(tree, entry);
     if (S_ISLNK(entry.st.st_mode))
         read_target(tree, entry);
@@ -211,7 +223,8 @@ void fill(const Tree& tree, Entry& entry, bool is_first, ManifestMode mode) {
 }
 
 // One worker after the other takes the next entry; the first error stops all and is thrown.
-void fill_all(Tree& tree, const ManifestOptions& options) {
+void fill_all(Tree &tree, const ManifestOptions &options)
+{
     std::atomic<std::size_t> next = 0;
     std::mutex lock;
     std::exception_ptr error;
@@ -238,7 +251,8 @@ void fill_all(Tree& tree, const ManifestOptions& options) {
         std::rethrow_exception(error);
 }
 
-std::string hex(std::string_view bytes) {
+std::string hex(std::string_view bytes)
+{
     std::string text;
     for (const char c : bytes)
         text += fmt::format("{:02x}", static_cast<unsigned char>(c));
@@ -246,15 +260,17 @@ std::string hex(std::string_view bytes) {
 }
 
 // Some file systems do not count subdirectories and say 1; the classic count is meant then.
-nlink_t link_count(const Entry& entry) {
+nlink_t link_count(const Entry &entry)
+{
     if (S_ISDIR(entry.st.st_mode) && entry.st.st_nlink == 1)
         return 2 + entry.subdirectories;
     return entry.st.st_nlink;
 }
 
-std::string to_manifest_line(const Tree& tree, const Entry& entry) {
-    const struct stat& st = entry.st;
-    const Entry& first = tree.entries[entry.first];
+std::string to_manifest_line(const Tree &tree, const Entry &entry)
+{
+    const struct stat &st = entry.st;
+    const Entry &first = tree.entries[entry.first];
     nlohmann::ordered_json line;
     line["path"] = percent_encode(or_dot(entry.path));
     line["type"] = daxfs::file_type_name(st.st_mode);
@@ -268,7 +284,7 @@ std::string to_manifest_line(const Tree& tree, const Entry& entry) {
         line["rdev"] = fmt::format("{}:{}", major(st.st_rdev), minor(st.st_rdev));
     if (S_ISLNK(st.st_mode))
         line["target"] = percent_encode(entry.target);
-    for (const auto& [name, value] : entry.xattrs)
+    for (const auto &[name, value] : entry.xattrs)
         line["xattrs"][percent_encode(name)] = hex(value);
     if (st.st_nlink > 1 && !S_ISDIR(st.st_mode))
         line["link"] = percent_encode(first.path);
@@ -277,9 +293,10 @@ std::string to_manifest_line(const Tree& tree, const Entry& entry) {
     return line.dump();
 }
 
-}  // namespace
+} // namespace
 
-ManifestMode parse_manifest_mode(std::string_view text) {
+ManifestMode parse_manifest_mode(std::string_view text)
+{
     if (text == "read")
         return ManifestMode::read;
     if (text == "mmap-shared")
@@ -290,7 +307,8 @@ ManifestMode parse_manifest_mode(std::string_view text) {
         fmt::format("wanted the mode read, mmap-shared or mmap-private, got '{}'", text));
 }
 
-std::vector<std::string> make_manifest(const std::string& path, const ManifestOptions& options) {
+std::vector<std::string> make_manifest(const std::string &path, const ManifestOptions &options)
+{
     Tree tree;
     tree.name = path;
     tree.root = open_file(path, O_RDONLY | O_DIRECTORY);
@@ -299,23 +317,24 @@ std::vector<std::string> make_manifest(const std::string& path, const ManifestOp
     fill_all(tree, options);
     std::vector<std::string> lines;
     lines.reserve(tree.entries.size());
-    for (const Entry& entry : tree.entries)
+    for (const Entry &entry : tree.entries)
         lines.push_back(to_manifest_line(tree, entry));
     return lines;
 }
 
-std::vector<std::string> diff_manifests(const std::vector<std::string>& wanted,
-                                        const std::vector<std::string>& got, std::size_t limit) {
+std::vector<std::string> diff_manifests(const std::vector<std::string> &wanted,
+                                        const std::vector<std::string> &got, std::size_t limit)
+{
     std::vector<std::string> sorted_wanted = wanted;
     std::vector<std::string> sorted_got = got;
     std::sort(sorted_wanted.begin(), sorted_wanted.end());
     std::sort(sorted_got.begin(), sorted_got.end());
     std::vector<std::string> missing;
     std::vector<std::string> extra;
-    std::set_difference(sorted_wanted.begin(), sorted_wanted.end(), sorted_got.begin(),
-                        sorted_got.end(), std::back_inserter(missing));
-    std::set_difference(sorted_got.begin(), sorted_got.end(), sorted_wanted.begin(),
-                        sorted_wanted.end(), std::back_inserter(extra));
+    std::set_difference(sorted_wanted.begin(), sorted_wanted.end(), sorted_got.begin(), sorted_got.end(),
+                        std::back_inserter(missing));
+    std::set_difference(sorted_got.begin(), sorted_got.end(), sorted_wanted.begin(), sorted_wanted.end(),
+                        std::back_inserter(extra));
     std::vector<std::string> lines;
     for (std::size_t i = 0; i < limit && (i < missing.size() || i < extra.size()); ++i) {
         if (i < missing.size())
@@ -326,4 +345,4 @@ std::vector<std::string> diff_manifests(const std::vector<std::string>& wanted,
     return lines;
 }
 
-}  // namespace daxbench
+} // namespace daxbench

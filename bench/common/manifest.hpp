@@ -25,16 +25,15 @@ ManifestMode parse_manifest_mode(std::string_view text);
 
 struct ManifestOptions {
     ManifestMode mode = ManifestMode::read;
-    unsigned threads = 0;  // 0: as many as the machine has cores
+    unsigned threads = 0; // 0: as many as the machine has cores
 };
 
 /// The lines, without newlines, of the tree at PATH (a directory). It is not followed into other
 /// file systems mounted inside. Throws std::runtime_error naming the entry that could not be read.
-std::vector<std::string> make_manifest(const std::string& path, const ManifestOptions& options);
+std::vector<std::string> make_manifest(const std::string &path, const ManifestOptions &options);
 
 /// The first lines that differ, for people: "- " only in WANTED, "+ " only in GOT; empty if equal.
-std::vector<std::string> diff_manifests(const std::vector<std::string>& wanted,
-                                        const std::vector<std::string>& got,
-                                        std::size_t limit = 10);
+std::vector<std::string> diff_manifests(const std::vector<std::string> &wanted,
+                                        const std::vector<std::string> &got, std::size_t limit = 10);
 
-}  // namespace daxbench
+} // namespace daxbench

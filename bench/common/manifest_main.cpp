@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // manifest [--mode read|mmap-shared|mmap-private] [--threads N] DIR: the tree's manifest on stdout.
+#include "manifest.hpp"
+
 #include <cstdio>
 #include <exception>
 #include <string>
@@ -8,9 +10,9 @@
 #include <fmt/core.h>
 
 #include "io.hpp"
-#include "manifest.hpp"
 
-int main(int argc, char** argv) {
+int main(int argc, char **argv)
+{
     CLI::App app{"Writes what a directory tree holds, one JSON object a line", "manifest"};
     std::string mode = "read";
     std::string directory;
@@ -23,11 +25,11 @@ int main(int argc, char** argv) {
     try {
         options.mode = daxbench::parse_manifest_mode(mode);
         std::string text;
-        for (const std::string& line : daxbench::make_manifest(directory, options))
+        for (const std::string &line : daxbench::make_manifest(directory, options))
             text += line + "\n";
         daxbench::write_all(1, text);
         return 0;
-    } catch (const std::exception& error) {
+    } catch (const std::exception &error) {
         fmt::print(stderr, "manifest: {}\n", error.what());
         return 1;
     }

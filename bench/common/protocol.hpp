@@ -25,7 +25,7 @@ inline constexpr std::size_t max_line_bytes = std::size_t{1} << 30;
 struct Request {
     std::string op;
     json args = json::object();
-    bool operator==(const Request&) const = default;
+    bool operator==(const Request &) const = default;
 };
 
 /// The agent answered, with an error.
@@ -34,7 +34,7 @@ struct AgentError : std::runtime_error {
 };
 
 /// The line of a request.
-std::string request_line(std::int64_t id, const Request& request);
+std::string request_line(std::int64_t id, const Request &request);
 
 /// The file of QEMU's fw_cfg with requests that the agent answers before it listens. What comes
 /// over the port while a guest runs interrupts it at a moment of the host's choosing.
@@ -42,7 +42,7 @@ inline constexpr char script_name[] = "opt/org.daxfs/script";
 
 /// PCI addresses (slot.function) of the virtio-pmem devices "image" and "tools", by which the
 /// guest tells them apart; throws std::out_of_range for another name.
-const std::string& pmem_address(const std::string& name);
+const std::string &pmem_address(const std::string &name);
 
 /// Bytes below 0x21, above 0x7e and '%' become %XX (upper case).
 std::string percent_encode(std::string_view bytes);
@@ -62,14 +62,14 @@ public:
 
 private:
     std::string buffer_;
-    std::size_t start_ = 0;    // first byte not yet handed out
-    std::size_t scanned_ = 0;  // no newline in [start_, scanned_)
+    std::size_t start_ = 0;   // first byte not yet handed out
+    std::size_t scanned_ = 0; // no newline in [start_, scanned_)
 };
 
 /// The object and its newline; throws when a string in it is not UTF-8.
-std::string to_line(const json& message);
+std::string to_line(const json &message);
 
 /// A JSON object; throws std::runtime_error with the start of the line when it is none.
 json parse_line(std::string_view line);
 
-}  // namespace daxbench
+} // namespace daxbench

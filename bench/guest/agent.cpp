@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent.hpp"
 
-#include <unistd.h>
-
 #include <cerrno>
 #include <stdexcept>
+
+#include <unistd.h>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -20,37 +20,42 @@ namespace daxbench {
 
 namespace {
 
-json describe_mount(const std::string& target) {
+json describe_mount(const std::string &target)
+{
     const MountInfo mount = mounted_at(target);
     return {{"source", mount.source}, {"options", mount.options}, {"type", mount.type}};
 }
 
-json mount_op(const json& args) {
+json mount_op(const json &args)
+{
     const std::string target = args.at("target");
-    mount_filesystem(args.at("type"), resolve_source(args.value("source", "none")),
-                     args.value("options", ""), target);
+    mount_filesystem(args.at("type"), resolve_source(args.value("source", "none")), args.value("options", ""),
+                     target);
     return describe_mount(target);
 }
 
-json umount_op(const json& args) {
+json umount_op(const json &args)
+{
     unmount(args.at("target"));
     return json::object();
 }
 
-json manifest_op(const json& args) {
+json manifest_op(const json &args)
+{
     ManifestOptions options;
     options.mode = parse_manifest_mode(args.value("mode", "read"));
     return {{"lines", make_manifest(args.at("target"), options)}};
 }
 
-json exec_op(const json& args) {
+json exec_op(const json &args)
+{
     ProcessSpec spec;
     for (const std::string text : args.at("argv"))
         spec.argv.push_back(percent_decode(text));
     spec.env = default_env();
     if (args.contains("env")) {
         spec.env.clear();
-        for (const auto& [name, value] : args.at("env").items())
+        for (const auto &[name, value] : args.at("env").items())
             spec.env.push_back(name + "=" + value.get<std::string>());
     }
     spec.chroot = args.value("chroot", "");
@@ -69,8 +74,8 @@ json exec_op(const json& args) {
     return value;
 }
 
-json run_op(const json& args, const Progress& progress,
-            const std::function<void(const std::string&)>& load) {
+json run_op(const json &args, const Progress &progress, const std::function<void(const std::string &)> &load)
+{
     RunRequest request;
     request.target = args.at("target");
     request.workload = args.at("workload");
@@ -80,51 +85,54 @@ json run_op(const json& args, const Progress& progress,
     return run_workload(request);
 }
 
-}  // namespace
+} // namespace
 
-json run_workload(const RunRequest& request) {
-    static const std::map<std::string, json (*)(const RunRequest&)> engines = {
-        {"benchmark", run_benchmark_engine}, {"program", run_program_engine},
-        {"map-rss", run_map_rss_engine},     {"fio", run_fio_engine},
-        {"read-all", run_read_all_engine},
-        {"inode-slab", run_inode_slab_engine},
+json run_workload(const RunRequest &request)
+{
+    static const std::map<std::string, json (*)(const RunRequest &)> engines = {
+        {"benchmark", run_benchmark_engine},    {"program", run_program_engine},
+        {"map-rss", run_map_rss_engine},        {"fio", run_fio_engine},
+        {"read-all", run_read_all_engine},      {"inode-slab", run_inode_slab_engine},
         {"page-tables", run_page_tables_engine}};
     const std::string name = request.workload.at("engine");
     const auto engine = engines.find(name);
     if (engine == engines.end())
-        throw std::runtime_error(fmt::format(
-            "wanted the engine benchmark, program, map-rss, fio, read-all, inode-slab or page-tables, got '{}'", name));
+        throw std::runtime_error(fmt::format("wanted the engine benchmark, program, map-rss, fio, read-all, "
+                                             "inode-slab or page-tables, got '{}'",
+                                             name));
     return engine->second(request);
 }
 
-Agent::Agent(GuestConfigFile config) : config_(std::move(config)) {
-    const auto load_one = [this](const std::string& name) { load({{"modules", {name}}}); };
+Agent::Agent(GuestConfigFile config) : config_(std::move(config))
+{
+    const auto load_one = [this](const std::string &name) { load({{"modules", {name}}}); };
     handlers_ = {
-        {"load", [this](const json& args, const Progress&) { return load(args); }},
-        {"mount", [](const json& args, const Progress&) { return mount_op(args); }},
-        {"umount", [](const json& args, const Progress&) { return umount_op(args); }},
-        {"seed", [this](const json& args, const Progress&) { return seed(args); }},
-        {"prove", [this](const json& args, const Progress&) { return prove_mount(args, log_); }},
-        {"run", [load_one](const json& args, const Progress& progress) {
-             return run_op(args, progress, load_one);
-         }},
-        {"memory", [](const json&, const Progress&) { return memory_by_kind(); }},
-        {"manifest", [](const json& args, const Progress&) { return manifest_op(args); }},
-        {"exec", [](const json& args, const Progress&) { return exec_op(args); }},
-        {"dmesg", [this](const json&, const Progress&) { return dmesg(); }},
-        {"drop_caches", [](const json&, const Progress&) {
+        {"load", [this](const json &args, const Progress &) { return load(args); }},
+        {"mount", [](const json &args, const Progress &) { return mount_op(args); }},
+        {"umount", [](const json &args, const Progress &) { return umount_op(args); }},
+        {"seed", [this](const json &args, const Progress &) { return seed(args); }},
+        {"prove", [this](const json &args, const Progress &) { return prove_mount(args, log_); }},
+        {"run",
+         [load_one](const json &args, const Progress &progress) { return run_op(args, progress, load_one); }},
+        {"memory", [](const json &, const Progress &) { return memory_by_kind(); }},
+        {"manifest", [](const json &args, const Progress &) { return manifest_op(args); }},
+        {"exec", [](const json &args, const Progress &) { return exec_op(args); }},
+        {"dmesg", [this](const json &, const Progress &) { return dmesg(); }},
+        {"drop_caches",
+         [](const json &, const Progress &) {
              drop_caches();
              return json::object();
          }},
-        {"poweroff", [](const json&, const Progress&) { return json::object(); }},
+        {"poweroff", [](const json &, const Progress &) { return json::object(); }},
     };
 }
 
-json Agent::handle(const std::string& op, const json& args, const Progress& progress) {
+json Agent::handle(const std::string &op, const json &args, const Progress &progress)
+{
     const auto handler = handlers_.find(op);
     if (handler == handlers_.end()) {
         std::vector<std::string> known;
-        for (const auto& entry : handlers_)
+        for (const auto &entry : handlers_)
             known.push_back(entry.first);
         throw std::runtime_error(
             fmt::format("wanted one of the ops {}, got '{}'", fmt::join(known, ", "), op));
@@ -132,29 +140,31 @@ json Agent::handle(const std::string& op, const json& args, const Progress& prog
     return handler->second(args, progress);
 }
 
-json Agent::load(const json& args) {
+json Agent::load(const json &args)
+{
     json loaded = json::array();
     for (const std::string name : args.at("modules")) {
         const auto files = config_.modules.find(name);
         if (files == config_.modules.end())
-            throw std::runtime_error(fmt::format(
-                "wanted the module {}, the initramfs was made without it: name it in the file "
-                "system's declaration",
-                name));
+            throw std::runtime_error(
+                fmt::format("wanted the module {}, the initramfs was made without it: name it in the file "
+                            "system's declaration",
+                            name));
         load_module_files(files->second);
         loaded.push_back(name);
     }
     return {{"loaded", loaded}};
 }
 
-json Agent::seed(const json& args) {
+json Agent::seed(const json &args)
+{
     const std::string source = "/run-seed";
     const std::string target = args.at("target");
     mount_filesystem("erofs", resolve_source("seed"), "ro", source);
     mount_filesystem(args.at("type"), "none", args.value("options", ""), target);
     hold_page_cache();
     const SeedCount count = copy_tree(source, target);
-    unmount(source);  // and with it goes what was read from the disk
+    unmount(source); // and with it goes what was read from the disk
     drop_caches();
     json value = describe_mount(target);
     value["entries"] = count.entries;
@@ -162,38 +172,39 @@ json Agent::seed(const json& args) {
     return value;
 }
 
-json Agent::dmesg() {
+json Agent::dmesg()
+{
     json lines = json::array();
-    for (const KernelMessage& message : log_.take())
-        lines.push_back({{"level", message.level},
-                         {"text", message.text},
-                         {"alarming", is_alarming(message)}});
+    for (const KernelMessage &message : log_.take())
+        lines.push_back(
+            {{"level", message.level}, {"text", message.text}, {"alarming", is_alarming(message)}});
     return {{"lines", lines}};
 }
 
-json Agent::answer(const json& request, const Progress& progress) {
+json Agent::answer(const json &request, const Progress &progress)
+{
     const json id = request.value("id", json());
     try {
         json value = handle(request.at("op"), request.value("args", json::object()), progress);
         return {{"id", id}, {"type", "result"}, {"value", std::move(value)}};
-    } catch (const std::exception& error) {
+    } catch (const std::exception &error) {
         return {{"id", id}, {"type", "error"}, {"error", error.what()}};
     }
 }
 
-bool Agent::answer_line(int fd, const std::string& line) {
+bool Agent::answer_line(int fd, const std::string &line)
+{
     const json request = parse_line(line);
-    const Progress progress = [&](const std::string& text) {
-        write_all(fd, to_line({{"id", request.value("id", json())},
-                               {"type", "progress"},
-                               {"text", text}}));
+    const Progress progress = [&](const std::string &text) {
+        write_all(fd, to_line({{"id", request.value("id", json())}, {"type", "progress"}, {"text", text}}));
     };
     write_all(fd, to_line(answer(request, progress)));
     reap_orphans();
     return request.value("op", "") != "poweroff";
 }
 
-bool Agent::serve(int fd, const std::string& script) {
+bool Agent::serve(int fd, const std::string &script)
+{
     write_all(fd, to_line(hello()));
     LineFramer framer;
     framer.feed(script);
@@ -212,4 +223,4 @@ bool Agent::serve(int fd, const std::string& script) {
     }
 }
 
-}  // namespace daxbench
+} // namespace daxbench

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Google Benchmark around the operations: it repeats, counts and reports; the clock is read by us,
 // right at the edges of a pass, so that opening, mapping and dropping caches stay outside.
-#include <benchmark/benchmark.h>
-
 #include <algorithm>
 #include <cmath>
 #include <exception>
 #include <memory>
 #include <sstream>
 
+#include <benchmark/benchmark.h>
 #include <fmt/format.h>
 
 #include "engines.hpp"
@@ -31,25 +30,29 @@ struct Case {
     std::exception_ptr error;
 };
 
-const char* cache_name(Cache cache) {
+const char *cache_name(Cache cache)
+{
     return cache == Cache::warm ? "warm" : "cold";
 }
 
-void prepare(const Case& item) {
+void prepare(const Case &item)
+{
     if (item.cache == Cache::cold)
         make_cold(item.target);
     item.operation->before();
     settle();
 }
 
-double seconds_of_pass(Operation& operation) {
+double seconds_of_pass(Operation &operation)
+{
     const Uninterrupted guard;
     const std::uint64_t start = now_ns();
     operation.pass();
     return static_cast<double>(now_ns() - start) * 1e-9;
 }
 
-double timed_pass(const Case& item) {
+double timed_pass(const Case &item)
+{
     prepare(item);
     const double seconds = seconds_of_pass(*item.operation);
     item.operation->after();
@@ -57,7 +60,8 @@ double timed_pass(const Case& item) {
 }
 
 // A pass of its own: open events make each fault dearer by some hundred instructions.
-void counted_pass(Case& item) {
+void counted_pass(Case &item)
+{
     PerfCounters counters;
     prepare(item);
     counters.start();
@@ -67,16 +71,16 @@ void counted_pass(Case& item) {
     counters.add_to(item.counters);
 }
 
-void repetition(benchmark::State& state, Case& item) {
+void repetition(benchmark::State &state, Case &item)
+{
     if (item.cache == Cache::warm)
-        timed_pass(item);  // its time is not used
+        timed_pass(item); // its time is not used
     for (auto iteration : state) {
         (void)iteration;
         state.SetIterationTime(timed_pass(item));
     }
     const double passes = static_cast<double>(state.iterations());
-    state.SetItemsProcessed(static_cast<std::int64_t>(item.operation->operations()) *
-                            state.iterations());
+    state.SetItemsProcessed(static_cast<std::int64_t>(item.operation->operations()) * state.iterations());
     state.counters["operations"] = static_cast<double>(item.operation->operations()) * passes;
     if (item.count_events)
         counted_pass(item);
@@ -86,7 +90,8 @@ void repetition(benchmark::State& state, Case& item) {
 // 30 million instructions at this estimate of what an operation costs (120 million where page tables
 // come and go, which the kernel frees in batches); the same on every file system, or they would not
 // be comparable.
-std::int64_t default_passes(const std::string& op, std::uint64_t operations) {
+std::int64_t default_passes(const std::string &op, std::uint64_t operations)
+{
     double estimate = 1000;
     if (op == "open-close" || op == "stat")
         estimate = 6000;
@@ -94,27 +99,29 @@ std::int64_t default_passes(const std::string& op, std::uint64_t operations) {
         estimate = 30000;
     else if (op == "read")
         estimate = 2000;
-    const double wanted = (op == "open-mmap-touch-close" ? 120e6 : 30e6) / (estimate * static_cast<double>(operations));
+    const double wanted =
+        (op == "open-mmap-touch-close" ? 120e6 : 30e6) / (estimate * static_cast<double>(operations));
     return std::max<std::int64_t>(1, static_cast<std::int64_t>(std::ceil(wanted)));
 }
 
-std::vector<std::string> strings(const json& workload, const char* key, const char* otherwise) {
+std::vector<std::string> strings(const json &workload, const char *key, const char *otherwise)
+{
     if (workload.contains(key))
         return workload.at(key).get<std::vector<std::string>>();
     return {otherwise};
 }
 
-std::vector<std::unique_ptr<Case>> make_cases(const RunRequest& request) {
+std::vector<std::unique_ptr<Case>> make_cases(const RunRequest &request)
+{
     std::vector<std::unique_ptr<Case>> cases;
-    for (const std::string& variant : strings(request.workload, "variants", ""))
-        for (const std::string& cache : strings(request.workload, "cache", "warm")) {
+    for (const std::string &variant : strings(request.workload, "variants", ""))
+        for (const std::string &cache : strings(request.workload, "cache", "warm")) {
             auto item = std::make_unique<Case>();
             item->target = request.target;
             item->variant = variant;
             item->cache = parse_cache(cache);
             item->count_events = request.workload.value("count_events", true);
-            item->operation =
-                make_operation(request.target, request.workload, variant, request.seed);
+            item->operation = make_operation(request.target, request.workload, variant, request.seed);
             item->passes = request.workload.value(
                 "passes", default_passes(request.workload.at("op"), item->operation->operations()));
             cases.push_back(std::move(item));
@@ -122,16 +129,16 @@ std::vector<std::unique_ptr<Case>> make_cases(const RunRequest& request) {
     return cases;
 }
 
-void register_case(const RunRequest& request, Case& item) {
+void register_case(const RunRequest &request, Case &item)
+{
     const std::string id = request.workload.value("id", "workload");
     const std::string name =
-        fmt::format("{}{}{}/{}", id, item.variant.empty() ? "" : "/", item.variant,
-                    cache_name(item.cache));
-    const auto body = [&request, &item, name](benchmark::State& state) {
+        fmt::format("{}{}{}/{}", id, item.variant.empty() ? "" : "/", item.variant, cache_name(item.cache));
+    const auto body = [&request, &item, name](benchmark::State &state) {
         try {
             request.progress(name);
             repetition(state, item);
-        } catch (const std::exception& error) {
+        } catch (const std::exception &error) {
             item.error = std::current_exception();
             state.SkipWithError(error.what());
         }
@@ -144,7 +151,8 @@ void register_case(const RunRequest& request, Case& item) {
 }
 
 // What Google Benchmark reports, as JSON.
-json run_registered() {
+json run_registered()
+{
     std::ostringstream report;
     std::ostringstream errors;
     benchmark::JSONReporter reporter;
@@ -156,24 +164,27 @@ json run_registered() {
 }
 
 // Time of a pass in ns, of each repetition.
-std::vector<double> pass_times(const json& raw, std::size_t family) {
+std::vector<double> pass_times(const json &raw, std::size_t family)
+{
     std::vector<double> times;
-    for (const json& entry : raw.at("benchmarks"))
+    for (const json &entry : raw.at("benchmarks"))
         if (entry.at("family_index") == family && entry.at("run_type") == "iteration")
             times.push_back(entry.at("real_time"));
     return times;
 }
 
 // Counts of one pass, on the base of the cost: for each operation, page or MiB.
-json per_unit(json counters, double units) {
-    for (json& counts : counters)
+json per_unit(json counters, double units)
+{
+    for (json &counts : counters)
         if (counts.is_array())
-            for (json& count : counts)
+            for (json &count : counts)
                 count = count.get<double>() / units;
     return counters;
 }
 
-json to_result(const RunRequest& request, const Case& item, const json& raw, std::size_t family) {
+json to_result(const RunRequest &request, const Case &item, const json &raw, std::size_t family)
+{
     json samples = json::array();
     for (const double time : pass_times(raw, family))
         samples.push_back(time / item.operation->units());
@@ -183,19 +194,19 @@ json to_result(const RunRequest& request, const Case& item, const json& raw, std
             {"per", request.workload.value("per", "op")},
             {"unit", "ns"},
             {"samples", samples},
-            {"operations",
-             item.operation->operations() * static_cast<std::uint64_t>(item.passes)},
+            {"operations", item.operation->operations() * static_cast<std::uint64_t>(item.passes)},
             {"counters", per_unit(item.counters, item.operation->units())}};
 }
 
-}  // namespace
+} // namespace
 
-json run_benchmark_engine(const RunRequest& request) {
+json run_benchmark_engine(const RunRequest &request)
+{
     const auto cases = make_cases(request);
     json results = json::array();
     json raw = json::array();
     // One at a time: a warm benchmark warms up right before it runs.
-    for (const auto& item : cases) {
+    for (const auto &item : cases) {
         if (item->cache == Cache::warm)
             item->operation->warm_up();
         register_case(request, *item);
@@ -207,4 +218,4 @@ json run_benchmark_engine(const RunRequest& request) {
     return {{"results", results}, {"raw", raw}};
 }
 
-}  // namespace daxbench
+} // namespace daxbench

@@ -12,26 +12,26 @@
 namespace daxbench {
 
 /// Told to the host between measurements.
-using Progress = std::function<void(const std::string&)>;
+using Progress = std::function<void(const std::string &)>;
 
 struct RunRequest {
-    std::string target;  // where the file system is mounted
+    std::string target; // where the file system is mounted
     json workload;
     std::uint64_t seed = 1;
     Progress progress;
     /// Loads a file system's modules, when they are not there yet.
-    std::function<void(const std::string&)> load;
+    std::function<void(const std::string &)> load;
 };
 
-json run_benchmark_engine(const RunRequest& request);
-json run_program_engine(const RunRequest& request);
-json run_map_rss_engine(const RunRequest& request);
-json run_fio_engine(const RunRequest& request);
-json run_read_all_engine(const RunRequest& request);
-json run_inode_slab_engine(const RunRequest& request);
-json run_page_tables_engine(const RunRequest& request);
+json run_benchmark_engine(const RunRequest &request);
+json run_program_engine(const RunRequest &request);
+json run_map_rss_engine(const RunRequest &request);
+json run_fio_engine(const RunRequest &request);
+json run_read_all_engine(const RunRequest &request);
+json run_inode_slab_engine(const RunRequest &request);
+json run_page_tables_engine(const RunRequest &request);
 
 /// By WORKLOAD's "engine"; throws naming those there are.
-json run_workload(const RunRequest& request);
+json run_workload(const RunRequest &request);
 
-}  // namespace daxbench
+} // namespace daxbench

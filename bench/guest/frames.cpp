@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "frames.hpp"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <charconv>
 #include <stdexcept>
 
-#include <fmt/format.h>
+#include <fcntl.h>
 #include <linux/kernel-page-flags.h>
+#include <unistd.h>
+
+#include <fmt/format.h>
 
 #include "io.hpp"
 #include "mounts.hpp"
@@ -22,11 +22,13 @@ constexpr std::uint64_t page_size = 4096;
 constexpr std::uint64_t pagemap_present = std::uint64_t{1} << 63;
 constexpr std::uint64_t pagemap_pfn = (std::uint64_t{1} << 55) - 1;
 
-bool has(std::uint64_t flags, int bit) {
+bool has(std::uint64_t flags, int bit)
+{
     return (flags >> bit & 1) != 0;
 }
 
-std::uint64_t hex_number(std::string_view text) {
+std::uint64_t hex_number(std::string_view text)
+{
     if (text.starts_with("0x"))
         text.remove_prefix(2);
     std::uint64_t value = 0;
@@ -39,9 +41,10 @@ struct Mapping {
     std::uint64_t end = 0;
 };
 
-std::vector<Mapping> mappings_of(pid_t pid) {
+std::vector<Mapping> mappings_of(pid_t pid)
+{
     std::vector<Mapping> mappings;
-    for (const std::string& line : split(read_file(fmt::format("/proc/{}/maps", pid)), '\n')) {
+    for (const std::string &line : split(read_file(fmt::format("/proc/{}/maps", pid)), '\n')) {
         // The kernel's own pages, the same in every process: [vdso], [vvar], [vsyscall].
         if (line.find("[v") != std::string::npos)
             continue;
@@ -52,12 +55,13 @@ std::vector<Mapping> mappings_of(pid_t pid) {
     return mappings;
 }
 
-void add_pfns(int pagemap, const Mapping& mapping, std::vector<std::uint64_t>& pfns) {
+void add_pfns(int pagemap, const Mapping &mapping, std::vector<std::uint64_t> &pfns)
+{
     std::vector<std::uint64_t> entries(4096);
     for (std::uint64_t at = mapping.start; at < mapping.end;) {
         const std::uint64_t pages = std::min((mapping.end - at) / page_size, entries.size());
-        const ssize_t got = ::pread(pagemap, entries.data(), pages * 8,
-                                    static_cast<off_t>(at / page_size * 8));
+        const ssize_t got =
+            ::pread(pagemap, entries.data(), pages * 8, static_cast<off_t>(at / page_size * 8));
         if (got <= 0)
             throw_errno("cannot read the pagemap of a process");
         for (std::size_t i = 0; i < static_cast<std::size_t>(got) / 8; ++i)
@@ -67,14 +71,16 @@ void add_pfns(int pagemap, const Mapping& mapping, std::vector<std::uint64_t>& p
     }
 }
 
-bool in_ranges(std::uint64_t pfn, const std::vector<PhysicalRange>& ranges) {
+bool in_ranges(std::uint64_t pfn, const std::vector<PhysicalRange> &ranges)
+{
     const std::uint64_t address = pfn * page_size;
-    return std::any_of(ranges.begin(), ranges.end(), [&](const PhysicalRange& range) {
+    return std::any_of(ranges.begin(), ranges.end(), [&](const PhysicalRange &range) {
         return address >= range.first && address < range.second;
     });
 }
 
-void add_frame(std::uint64_t flags, Frames& frames) {
+void add_frame(std::uint64_t flags, Frames &frames)
+{
     if (has(flags, KPF_ZERO_PAGE))
         frames.zero += page_size;
     else if (has(flags, KPF_ANON))
@@ -85,11 +91,12 @@ void add_frame(std::uint64_t flags, Frames& frames) {
         frames.other += page_size;
 }
 
-}  // namespace
+} // namespace
 
-std::vector<PhysicalRange> parse_pmem_ranges(std::string_view iomem) {
+std::vector<PhysicalRange> parse_pmem_ranges(std::string_view iomem)
+{
     std::vector<PhysicalRange> ranges;
-    for (const std::string& line : split(iomem, '\n')) {
+    for (const std::string &line : split(iomem, '\n')) {
         const auto colon = line.find(" : ");
         const auto dash = line.find('-');
         if (colon == std::string::npos || dash == std::string::npos)
@@ -105,25 +112,26 @@ std::vector<PhysicalRange> parse_pmem_ranges(std::string_view iomem) {
     return ranges;
 }
 
-std::vector<PhysicalRange> pmem_ranges(const json& workload) {
+std::vector<PhysicalRange> pmem_ranges(const json &workload)
+{
     if (!workload.contains("pmem_ranges"))
         return parse_pmem_ranges(read_file("/proc/iomem"));
     std::vector<PhysicalRange> ranges;
-    for (const json& range : workload.at("pmem_ranges"))
+    for (const json &range : workload.at("pmem_ranges"))
         ranges.emplace_back(hex_number(range.at(0).get<std::string>()),
                             hex_number(range.at(1).get<std::string>()));
     return ranges;
 }
 
-Frames count_frames(pid_t pid, const std::vector<PhysicalRange>& pmem, std::uint64_t start,
-                    std::uint64_t end) {
+Frames count_frames(pid_t pid, const std::vector<PhysicalRange> &pmem, std::uint64_t start, std::uint64_t end)
+{
     const UniqueFd pagemap = open_file(fmt::format("/proc/{}/pagemap", pid), O_RDONLY);
     const UniqueFd kpageflags = open_file("/proc/kpageflags", O_RDONLY);
     std::vector<std::uint64_t> pfns;
     if (end > start)
         add_pfns(pagemap.get(), {start, end}, pfns);
     else
-        for (const Mapping& mapping : mappings_of(pid))
+        for (const Mapping &mapping : mappings_of(pid))
             add_pfns(pagemap.get(), mapping, pfns);
     std::sort(pfns.begin(), pfns.end());
     pfns.erase(std::unique(pfns.begin(), pfns.end()), pfns.end());
@@ -143,4 +151,4 @@ Frames count_frames(pid_t pid, const std::vector<PhysicalRange>& pmem, std::uint
     return frames;
 }
 
-}  // namespace daxbench
+} // namespace daxbench

@@ -3,13 +3,13 @@
 // (a DAX mapping is in it on some kernels and not on others).
 #pragma once
 
-#include <sys/types.h>
-
 #include <cstdint>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
+
+#include <sys/types.h>
 
 #include "protocol.hpp"
 
@@ -17,11 +17,11 @@ namespace daxbench {
 
 /// Bytes; every frame counted once, however often it is mapped.
 struct Frames {
-    std::uint64_t pmem = 0;        // persistent memory or another region that is no system RAM
-    std::uint64_t page_cache = 0;  // pages of files
+    std::uint64_t pmem = 0;       // persistent memory or another region that is no system RAM
+    std::uint64_t page_cache = 0; // pages of files
     std::uint64_t anonymous = 0;
-    std::uint64_t zero = 0;   // the shared zero page
-    std::uint64_t other = 0;  // what is none of these
+    std::uint64_t zero = 0;  // the shared zero page
+    std::uint64_t other = 0; // what is none of these
 };
 
 /// Physical addresses, [start, end).
@@ -31,11 +31,12 @@ using PhysicalRange = std::pair<std::uint64_t, std::uint64_t>;
 std::vector<PhysicalRange> parse_pmem_ranges(std::string_view iomem);
 
 /// From /proc/iomem, or "pmem_ranges": [["0x100000000", "0x110000000"], …] of WORKLOAD.
-std::vector<PhysicalRange> pmem_ranges(const json& workload);
+std::vector<PhysicalRange> pmem_ranges(const json &workload);
 
 /// Frames behind [start, end) of process PID, which must not run meanwhile; start = end = 0: all
-/// of its mappings but the kernel's own ([vdso], [vvar]). Sources: /proc/PID/pagemap, /proc/kpageflags; needs root.
-Frames count_frames(pid_t pid, const std::vector<PhysicalRange>& pmem, std::uint64_t start = 0,
+/// of its mappings but the kernel's own ([vdso], [vvar]). Sources: /proc/PID/pagemap, /proc/kpageflags; needs
+/// root.
+Frames count_frames(pid_t pid, const std::vector<PhysicalRange> &pmem, std::uint64_t start = 0,
                     std::uint64_t end = 0);
 
-}  // namespace daxbench
+} // namespace daxbench

@@ -13,16 +13,16 @@ namespace daxbench {
 /// /etc/daxbench.json of the initramfs: module files in the order to load them.
 struct GuestConfigFile {
     std::vector<std::string> base_modules;
-    std::map<std::string, std::vector<std::string>> modules;  // by the name "load" is asked for
+    std::map<std::string, std::vector<std::string>> modules; // by the name "load" is asked for
 };
 
-GuestConfigFile read_guest_config(const std::string& path);
+GuestConfigFile read_guest_config(const std::string &path);
 
 /// Mounts proc, sys, dev and tmp and opens the console as standard output.
 void set_up_guest();
 
 /// finit_module(2) of each file; one that is loaded already is fine. Throws naming the file.
-void load_module_files(const std::vector<std::string>& files);
+void load_module_files(const std::vector<std::string> &files);
 
 /// The virtio-serial port with the agent's name, open; waits some seconds for it.
 UniqueFd open_agent_port();
@@ -33,4 +33,4 @@ std::string read_script();
 /// Ends the guest at once.
 [[noreturn]] void power_off();
 
-}  // namespace daxbench
+} // namespace daxbench

@@ -21,7 +21,8 @@ struct Slab {
 constexpr std::uint64_t least_inode_bytes = 400;
 
 // The inode slab with the most objects: after a walk over thousands of inodes the file system's own.
-Slab fullest_inode_slab(const std::string& slabinfo) {
+Slab fullest_inode_slab(const std::string &slabinfo)
+{
     std::istringstream text(slabinfo);
     Slab best;
     for (std::string line; std::getline(text, line);) {
@@ -29,20 +30,21 @@ Slab fullest_inode_slab(const std::string& slabinfo) {
         Slab slab;
         std::uint64_t all = 0;
         if (fields >> slab.name >> slab.active >> all >> slab.object_bytes &&
-            slab.name.find("inode") != std::string::npos &&
-            slab.object_bytes >= least_inode_bytes && slab.active > best.active)
+            slab.name.find("inode") != std::string::npos && slab.object_bytes >= least_inode_bytes &&
+            slab.active > best.active)
             best = slab;
     }
     return best;
 }
 
-}  // namespace
+} // namespace
 
-json run_inode_slab_engine(const RunRequest& request) {
+json run_inode_slab_engine(const RunRequest &request)
+{
     request.progress(request.workload.value("id", "inode-slab"));
     const std::size_t entries = list_tree(request.target).size();
     const Slab slab = fullest_inode_slab(read_file("/proc/slabinfo"));
-    if (slab.active * 10 < entries * 8)  // some are hard links
+    if (slab.active * 10 < entries * 8) // some are hard links
         throw std::runtime_error("wanted an inode slab with most of " + std::to_string(entries) +
                                  " inodes, the fullest is '" + slab.name + "' with " +
                                  std::to_string(slab.active));
@@ -54,4 +56,4 @@ json run_inode_slab_engine(const RunRequest& request) {
             {"raw", {{"slab", slab.name}}}};
 }
 
-}  // namespace daxbench
+} // namespace daxbench

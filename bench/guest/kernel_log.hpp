@@ -11,8 +11,8 @@
 namespace daxbench {
 
 struct KernelMessage {
-    int level = 6;     // 0 emergency … 4 warning … 7 debug
-    std::string text;  // ASCII; the kernel escapes the rest
+    int level = 6;    // 0 emergency … 4 warning … 7 debug
+    std::string text; // ASCII; the kernel escapes the rest
 };
 
 /// One record of /dev/kmsg: "PRIORITY,SEQUENCE,TIME,FLAGS;TEXT\n KEY=VALUE…".
@@ -20,7 +20,7 @@ KernelMessage parse_kernel_message(std::string_view record);
 
 /// Something that no healthy kernel says: an error level, or a report (WARNING, BUG, Oops, lockdep,
 /// KASAN, a call trace) at any level.
-bool is_alarming(const KernelMessage& message);
+bool is_alarming(const KernelMessage &message);
 
 class KernelLog {
 public:
@@ -39,4 +39,4 @@ private:
     std::size_t taken_ = 0;
 };
 
-}  // namespace daxbench
+} // namespace daxbench

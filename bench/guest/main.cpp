@@ -14,7 +14,8 @@
 
 namespace {
 
-void run_as_init() {
+void run_as_init()
+{
     daxbench::set_up_guest();
     auto config = daxbench::read_guest_config("/etc/daxbench.json");
     daxbench::load_module_files(config.base_modules);
@@ -27,7 +28,8 @@ void run_as_init() {
     }
 }
 
-int run_on_descriptor(int argc, char** argv) {
+int run_on_descriptor(int argc, char **argv)
+{
     if (argc < 3 || std::strcmp(argv[1], "--fd") != 0) {
         fmt::print(stderr, "agent: wanted to be PID 1 of a guest, or --fd N [CONFIG]\n");
         return 2;
@@ -39,9 +41,10 @@ int run_on_descriptor(int argc, char** argv) {
     return 0;
 }
 
-}  // namespace
+} // namespace
 
-int main(int argc, char** argv) {
+int main(int argc, char **argv)
+{
     const bool is_init = ::getpid() == 1;
     int status = 0;
     try {
@@ -49,7 +52,7 @@ int main(int argc, char** argv) {
             run_as_init();
         else
             status = run_on_descriptor(argc, argv);
-    } catch (const std::exception& error) {
+    } catch (const std::exception &error) {
         // One line on the console, which the host keeps; the host sees the guest end.
         fmt::print(stderr, "agent: {}\n", error.what());
         status = 1;

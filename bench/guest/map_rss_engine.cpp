@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // A process that maps a whole file and touches every page: what smaps says of the mapping, and
 // what its frames really are.
-#include <fcntl.h>
-#include <sys/mman.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <cstdio>
 #include <map>
 #include <sstream>
 #include <stdexcept>
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <fmt/format.h>
 
@@ -25,7 +25,8 @@ namespace {
 constexpr std::size_t page_size = 4096;
 
 // Field → bytes of the mapping that starts at ADDRESS.
-std::map<std::string, std::uint64_t> smaps_entry(std::uintptr_t address) {
+std::map<std::string, std::uint64_t> smaps_entry(std::uintptr_t address)
+{
     std::istringstream text(read_file("/proc/self/smaps"));
     const std::string head = fmt::format("{:08x}-", address);
     std::map<std::string, std::uint64_t> fields;
@@ -49,12 +50,13 @@ std::map<std::string, std::uint64_t> smaps_entry(std::uintptr_t address) {
 }
 
 // In the child: maps, touches, counts.
-json measure_here(const SelectedFile& file, int flags, const std::vector<PhysicalRange>& pmem) {
+json measure_here(const SelectedFile &file, int flags, const std::vector<PhysicalRange> &pmem)
+{
     const UniqueFd fd = open_file(file.path, O_RDONLY);
-    void* const map = ::mmap(nullptr, file.size, PROT_READ, flags, fd.get(), 0);
+    void *const map = ::mmap(nullptr, file.size, PROT_READ, flags, fd.get(), 0);
     if (map == MAP_FAILED)
         throw_errno("cannot map " + file.path);
-    const auto* bytes = static_cast<const volatile char*>(map);
+    const auto *bytes = static_cast<const volatile char *>(map);
     for (std::size_t at = 0; at < file.size; at += page_size)
         (void)bytes[at];
     const auto start = reinterpret_cast<std::uintptr_t>(map);
@@ -74,8 +76,8 @@ json measure_here(const SelectedFile& file, int flags, const std::vector<Physica
 }
 
 // A process of its own for each measurement, so that nothing of the last one is left mapped.
-json measure_in_child(const SelectedFile& file, int flags,
-                      const std::vector<PhysicalRange>& pmem) {
+json measure_in_child(const SelectedFile &file, int flags, const std::vector<PhysicalRange> &pmem)
+{
     int ends[2];
     if (::pipe2(ends, O_CLOEXEC) < 0)
         throw_errno("cannot make a pipe");
@@ -88,7 +90,7 @@ json measure_in_child(const SelectedFile& file, int flags,
         json answer;
         try {
             answer = measure_here(file, flags, pmem);
-        } catch (const std::exception& error) {
+        } catch (const std::exception &error) {
             answer = {{"error", error.what()}};
         }
         write_all(write_end.get(), to_line(answer));
@@ -108,9 +110,10 @@ json measure_in_child(const SelectedFile& file, int flags,
     return answer;
 }
 
-}  // namespace
+} // namespace
 
-json run_map_rss_engine(const RunRequest& request) {
+json run_map_rss_engine(const RunRequest &request)
+{
     const SelectedFile file = select_files(request.target, request.workload)[0];
     const auto pmem = pmem_ranges(request.workload);
     const int repetitions = request.workload.value("repetitions", 1);
@@ -121,7 +124,7 @@ json run_map_rss_engine(const RunRequest& request) {
         json extra = json::object();
         for (int repetition = 0; repetition < repetitions; ++repetition) {
             const json measured = measure_in_child(file, flags, pmem);
-            for (const auto& [metric, bytes] : measured.items()) {
+            for (const auto &[metric, bytes] : measured.items()) {
                 extra[metric]["unit"] = "bytes";
                 extra[metric]["samples"].push_back(bytes);
             }
@@ -141,4 +144,4 @@ json run_map_rss_engine(const RunRequest& request) {
     return {{"results", results}, {"raw", json::object()}};
 }
 
-}  // namespace daxbench
+} // namespace daxbench

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "mounts.hpp"
 
-#include <fcntl.h>
-#include <sys/mount.h>
-#include <sys/stat.h>
-#include <time.h>
-#include <unistd.h>
-
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
 #include <map>
 #include <sstream>
 #include <stdexcept>
+
+#include <fcntl.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -30,19 +30,23 @@ namespace {
 std::map<std::string, MountInfo> mounted;
 
 // Flags of the mount, not of the file system; "ro" is both, as for mount(8).
-const std::map<std::string, unsigned> mount_attributes = {
-    {"ro", MOUNT_ATTR_RDONLY},       {"nosuid", MOUNT_ATTR_NOSUID},   {"nodev", MOUNT_ATTR_NODEV},
-    {"noexec", MOUNT_ATTR_NOEXEC},   {"noatime", MOUNT_ATTR_NOATIME},
-    {"relatime", MOUNT_ATTR_RELATIME}, {"strictatime", MOUNT_ATTR_STRICTATIME},
-    {"nodiratime", MOUNT_ATTR_NODIRATIME}};
+const std::map<std::string, unsigned> mount_attributes = {{"ro", MOUNT_ATTR_RDONLY},
+                                                          {"nosuid", MOUNT_ATTR_NOSUID},
+                                                          {"nodev", MOUNT_ATTR_NODEV},
+                                                          {"noexec", MOUNT_ATTR_NOEXEC},
+                                                          {"noatime", MOUNT_ATTR_NOATIME},
+                                                          {"relatime", MOUNT_ATTR_RELATIME},
+                                                          {"strictatime", MOUNT_ATTR_STRICTATIME},
+                                                          {"nodiratime", MOUNT_ATTR_NODIRATIME}};
 
 // mountinfo writes blanks as \040 and so on.
-std::string unescape(std::string_view text) {
+std::string unescape(std::string_view text)
+{
     std::string out;
     for (std::size_t i = 0; i < text.size(); ++i) {
         if (text[i] == '\\' && i + 3 < text.size()) {
-            out += static_cast<char>((text[i + 1] - '0') * 64 + (text[i + 2] - '0') * 8 +
-                                     (text[i + 3] - '0'));
+            out +=
+                static_cast<char>((text[i + 1] - '0') * 64 + (text[i + 2] - '0') * 8 + (text[i + 3] - '0'));
             i += 3;
         } else {
             out += text[i];
@@ -52,7 +56,8 @@ std::string unescape(std::string_view text) {
 }
 
 // What the file system said about its configuration, e.g. "e erofs: …".
-std::string context_messages(int context) {
+std::string context_messages(int context)
+{
     std::string all;
     char line[1024];
     for (;;) {
@@ -66,28 +71,29 @@ std::string context_messages(int context) {
     }
 }
 
-[[noreturn]] void fail(int context, const std::string& what) {
+[[noreturn]] void fail(int context, const std::string &what)
+{
     const int error = errno;
     const std::string said = context >= 0 ? context_messages(context) : "";
-    throw std::runtime_error(what + ": " + std::strerror(error) +
-                             (said.empty() ? "" : " (" + said + ")"));
+    throw std::runtime_error(what + ": " + std::strerror(error) + (said.empty() ? "" : " (" + said + ")"));
 }
 
-void configure(int context, const std::string& option) {
+void configure(int context, const std::string &option)
+{
     const auto equals = option.find('=');
     const std::string key = option.substr(0, equals);
-    const int result =
-        equals == std::string::npos
-            ? ::fsconfig(context, FSCONFIG_SET_FLAG, key.c_str(), nullptr, 0)
-            : ::fsconfig(context, FSCONFIG_SET_STRING, key.c_str(), &option[equals + 1], 0);
+    const int result = equals == std::string::npos
+                           ? ::fsconfig(context, FSCONFIG_SET_FLAG, key.c_str(), nullptr, 0)
+                           : ::fsconfig(context, FSCONFIG_SET_STRING, key.c_str(), &option[equals + 1], 0);
     if (result < 0)
         fail(context, "the option '" + option + "' was refused");
 }
 
 // Where QEMU put the device shows in its path: …/0000:00:10.0/virtio2/…/block/pmem0.
-std::string pmem_at(const std::string& address) {
+std::string pmem_at(const std::string &address)
+{
     std::error_code ignored;
-    for (const auto& disk : fs::directory_iterator("/sys/block", ignored)) {
+    for (const auto &disk : fs::directory_iterator("/sys/block", ignored)) {
         const std::string path = fs::canonical(disk.path(), ignored);
         const std::string name = disk.path().filename();
         if (name.starts_with("pmem") && path.find(":" + address + "/") != std::string::npos)
@@ -96,9 +102,10 @@ std::string pmem_at(const std::string& address) {
     return {};
 }
 
-std::string disk_with_serial(const std::string& serial) {
+std::string disk_with_serial(const std::string &serial)
+{
     std::error_code ignored;
-    for (const auto& disk : fs::directory_iterator("/sys/block", ignored)) {
+    for (const auto &disk : fs::directory_iterator("/sys/block", ignored)) {
         const fs::path file = disk.path() / "serial";
         if (fs::exists(file) && trim(read_file(file)) == serial)
             return "/dev/" + disk.path().filename().string();
@@ -107,11 +114,13 @@ std::string disk_with_serial(const std::string& serial) {
 }
 
 // The node is there a moment before the disk behind it, which its driver adds in the background.
-bool can_open(const char* device) {
+bool can_open(const char *device)
+{
     return static_cast<bool>(UniqueFd(::open(device, O_RDONLY | O_CLOEXEC)));
 }
 
-std::string find_device(const std::string& source) {
+std::string find_device(const std::string &source)
+{
     if (source == "tools")
         return pmem_at(pmem_address("tools"));
     const std::string disk = source == "pmem" ? "" : disk_with_serial(source);
@@ -122,22 +131,25 @@ std::string find_device(const std::string& source) {
     return memory.empty() ? "/dev/pmem0" : memory;
 }
 
-std::string find_usable_device(const std::string& source) {
+std::string find_usable_device(const std::string &source)
+{
     const std::string device = find_device(source);
     return !device.empty() && can_open(device.c_str()) ? device : "";
 }
 
-std::vector<std::string> block_devices() {
+std::vector<std::string> block_devices()
+{
     std::vector<std::string> names;
     std::error_code ignored;
-    for (const auto& disk : fs::directory_iterator("/sys/block", ignored))
+    for (const auto &disk : fs::directory_iterator("/sys/block", ignored))
         names.push_back(disk.path().filename());
     return names;
 }
 
-}  // namespace
+} // namespace
 
-std::vector<std::string> split(std::string_view text, char separator) {
+std::vector<std::string> split(std::string_view text, char separator)
+{
     std::vector<std::string> parts;
     std::size_t start = 0;
     while (start <= text.size()) {
@@ -149,9 +161,10 @@ std::vector<std::string> split(std::string_view text, char separator) {
     return parts;
 }
 
-std::vector<MountInfo> parse_mountinfo(std::string_view text) {
+std::vector<MountInfo> parse_mountinfo(std::string_view text)
+{
     std::vector<MountInfo> mounts;
-    for (const std::string& line : split(text, '\n')) {
+    for (const std::string &line : split(text, '\n')) {
         // ID PARENT MAJ:MIN ROOT TARGET OPTIONS [TAGS…] - TYPE SOURCE SUPER_OPTIONS
         const auto fields = split(line, ' ');
         std::size_t dash = 6;
@@ -165,16 +178,17 @@ std::vector<MountInfo> parse_mountinfo(std::string_view text) {
     return mounts;
 }
 
-MountInfo mounted_at(const std::string& target) {
+MountInfo mounted_at(const std::string &target)
+{
     const auto mounts = parse_mountinfo(read_file("/proc/self/mountinfo"));
     for (auto mount = mounts.rbegin(); mount != mounts.rend(); ++mount)
         if (mount->target == target)
             return *mount;
-    throw std::runtime_error("wanted something mounted at " + target +
-                             ", nothing is: send 'mount' first");
+    throw std::runtime_error("wanted something mounted at " + target + ", nothing is: send 'mount' first");
 }
 
-std::string resolve_source(const std::string& source) {
+std::string resolve_source(const std::string &source)
+{
     if (source == "none" || source.starts_with('/'))
         return source;
     for (int tries = 0; tries < 500; ++tries) {
@@ -184,14 +198,15 @@ std::string resolve_source(const std::string& source) {
         const timespec pause{0, 10'000'000};
         ::nanosleep(&pause, nullptr);
     }
-    throw std::runtime_error(fmt::format(
-        "wanted the device '{}', found only {}: was the guest started with it, and is its driver "
-        "among the base modules?",
-        source, fmt::join(block_devices(), ", ")));
+    throw std::runtime_error(
+        fmt::format("wanted the device '{}', found only {}: was the guest started with it, and is its driver "
+                    "among the base modules?",
+                    source, fmt::join(block_devices(), ", ")));
 }
 
-void mount_filesystem(const std::string& type, const std::string& source,
-                      const std::string& options, const std::string& target) {
+void mount_filesystem(const std::string &type, const std::string &source, const std::string &options,
+                      const std::string &target)
+{
     const std::string what = "cannot mount " + type + " from " + source + " at " + target;
     fs::create_directories(target);
     const UniqueFd context(::fsopen(type.c_str(), FSOPEN_CLOEXEC));
@@ -200,7 +215,7 @@ void mount_filesystem(const std::string& type, const std::string& source,
     if (::fsconfig(context.get(), FSCONFIG_SET_STRING, "source", source.c_str(), 0) < 0)
         fail(context.get(), what);
     unsigned attributes = 0;
-    for (const std::string& option : split(options, ',')) {
+    for (const std::string &option : split(options, ',')) {
         const auto attribute = mount_attributes.find(option);
         if (attribute != mount_attributes.end())
             attributes |= attribute->second;
@@ -217,18 +232,20 @@ void mount_filesystem(const std::string& type, const std::string& source,
     mounted[target] = {target, type, source, options};
 }
 
-void mount_again(const std::string& target) {
+void mount_again(const std::string &target)
+{
     if (!mounted.contains(target))
         return;
     const MountInfo mount = unmount(target);
     mount_filesystem(mount.type, mount.source, mount.options, target);
 }
 
-MountInfo unmount(const std::string& target) {
+MountInfo unmount(const std::string &target)
+{
     if (::umount2(target.c_str(), 0) < 0)
         throw_errno("cannot unmount " + target);
     const auto found = mounted.extract(target);
     return found ? found.mapped() : MountInfo{target, "", "", ""};
 }
 
-}  // namespace daxbench
+} // namespace daxbench

@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "operations.hpp"
 
-#include <dirent.h>
-#include <fcntl.h>
-#include <sys/mman.h>
-#include <sys/wait.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cstring>
 #include <memory>
 #include <numeric>
 #include <stdexcept>
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <fmt/format.h>
 
@@ -33,7 +33,8 @@ constexpr double mebibyte = 1 << 20;
 class Random {
 public:
     explicit Random(std::uint64_t seed) : state_(seed) {}
-    std::uint64_t next() {
+    std::uint64_t next()
+    {
         std::uint64_t z = state_ += 0x9e3779b97f4a7c15U;
         z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9U;
         z = (z ^ (z >> 27)) * 0x94d049bb133111ebU;
@@ -48,32 +49,34 @@ private:
 // Memory of our own, page-aligned and already there, so that no fault of it is counted.
 class Buffer {
 public:
-    explicit Buffer(std::size_t size) : size_(size) {
-        void* map = ::mmap(nullptr, size, PROT_READ | PROT_WRITE,
-                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+    explicit Buffer(std::size_t size) : size_(size)
+    {
+        void *map =
+            ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
         if (map == MAP_FAILED)
             throw_errno(fmt::format("cannot get a buffer of {} bytes", size));
-        data_ = static_cast<char*>(map);
+        data_ = static_cast<char *>(map);
         std::memset(data_, 1, size);
     }
     ~Buffer() { ::munmap(data_, size_); }
-    Buffer(const Buffer&) = delete;
-    Buffer& operator=(const Buffer&) = delete;
+    Buffer(const Buffer &) = delete;
+    Buffer &operator=(const Buffer &) = delete;
 
-    char* data() const { return data_; }
+    char *data() const { return data_; }
     std::size_t size() const { return size_; }
 
 private:
-    char* data_ = nullptr;
+    char *data_ = nullptr;
     std::size_t size_ = 0;
 };
 
 // Names that end in NUL, in one piece of memory.
 class PathList {
 public:
-    explicit PathList(const std::vector<SelectedFile>& files) {
+    explicit PathList(const std::vector<SelectedFile> &files)
+    {
         std::vector<std::size_t> starts;
-        for (const SelectedFile& file : files) {
+        for (const SelectedFile &file : files) {
             starts.push_back(text_.size());
             text_ += file.path;
             text_ += '\0';
@@ -81,8 +84,8 @@ public:
         for (const std::size_t start : starts)
             paths_.push_back(text_.c_str() + start);
     }
-    PathList(const PathList&) = delete;
-    PathList& operator=(const PathList&) = delete;
+    PathList(const PathList &) = delete;
+    PathList &operator=(const PathList &) = delete;
 
     std::size_t size() const { return paths_.size(); }
     auto begin() const { return paths_.begin(); }
@@ -90,10 +93,11 @@ public:
 
 private:
     std::string text_;
-    std::vector<const char*> paths_;
+    std::vector<const char *> paths_;
 };
 
-void read_whole_file(const std::string& path) {
+void read_whole_file(const std::string &path)
+{
     const UniqueFd fd = open_file(path, O_RDONLY);
     Buffer buffer(1 << 17);
     for (;;) {
@@ -106,8 +110,9 @@ void read_whole_file(const std::string& path) {
 }
 
 // The lean heart of every mapping benchmark.
-inline void touch_pages(const volatile char* base, std::size_t pages) {
-    const volatile char* const end = base + pages * page_size;
+inline void touch_pages(const volatile char *base, std::size_t pages)
+{
+    const volatile char *const end = base + pages * page_size;
     for (; base != end; base += page_size)
         (void)*base;
 }
@@ -117,7 +122,9 @@ inline void touch_pages(const volatile char* base, std::size_t pages) {
 class ReadFile : public Operation {
 public:
     ReadFile(SelectedFile file, std::size_t block)
-        : file_(std::move(file)), buffer_(std::max(block, page_size)), block_(block) {}
+        : file_(std::move(file)), buffer_(std::max(block, page_size)), block_(block)
+    {
+    }
 
     void warm_up() override { read_whole_file(file_.path); }
     void before() override { fd_ = open_file(file_.path, O_RDONLY); }
@@ -132,8 +139,9 @@ protected:
 
 class ReadRandom : public ReadFile {
 public:
-    ReadRandom(const SelectedFile& file, std::size_t block, std::size_t cap, std::uint64_t seed)
-        : ReadFile(file, block) {
+    ReadRandom(const SelectedFile &file, std::size_t block, std::size_t cap, std::uint64_t seed)
+        : ReadFile(file, block)
+    {
         const std::size_t blocks = file.size / block;
         if (blocks == 0)
             throw std::runtime_error(fmt::format("wanted a file of {} bytes or more, the largest "
@@ -147,9 +155,10 @@ public:
         units_ = static_cast<double>(operations_);
     }
 
-    void pass() override {
+    void pass() override
+    {
         const int fd = fd_.get();
-        char* const buffer = buffer_.data();
+        char *const buffer = buffer_.data();
         for (const off_t offset : offsets_)
             if (::pread(fd, buffer, block_, offset) != static_cast<ssize_t>(block_))
                 throw_errno("cannot read a block of " + file_.path);
@@ -161,15 +170,17 @@ private:
 
 class ReadSequential : public ReadFile {
 public:
-    ReadSequential(const SelectedFile& file, std::size_t block, std::size_t cap)
-        : ReadFile(file, block), bytes_(file.size) {
+    ReadSequential(const SelectedFile &file, std::size_t block, std::size_t cap)
+        : ReadFile(file, block), bytes_(file.size)
+    {
         if (cap)
             bytes_ = std::min<std::uint64_t>(bytes_, cap * block);
         operations_ = (bytes_ + block - 1) / block;
         units_ = static_cast<double>(bytes_) / mebibyte;
     }
 
-    void pass() override {
+    void pass() override
+    {
         const int fd = fd_.get();
         for (std::uint64_t done = 0; done < bytes_;) {
             const ssize_t got = ::read(fd, buffer_.data(), block_);
@@ -188,8 +199,8 @@ private:
 class Touch : public Operation {
 public:
     Touch(SelectedFile file, int flags, std::size_t cap)
-        : file_(std::move(file)), flags_(flags),
-          pages_((file_.size + page_size - 1) / page_size) {
+        : file_(std::move(file)), flags_(flags), pages_((file_.size + page_size - 1) / page_size)
+    {
         operations_ = cap ? std::min(pages_, cap) : pages_;
         units_ = static_cast<double>(operations_);
     }
@@ -198,21 +209,21 @@ public:
 
     // At an address that is a multiple of 2 MiB, so that every file system may use 2 MiB pages and
     // the number of page tables is the same in every run.
-    void before() override {
+    void before() override
+    {
         const UniqueFd fd = open_file(file_.path, O_RDONLY);
         reserved_bytes_ = pages_ * page_size + huge_size;
-        reserved_ = ::mmap(nullptr, reserved_bytes_, PROT_NONE,
-                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        reserved_ =
+            ::mmap(nullptr, reserved_bytes_, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (reserved_ == MAP_FAILED)
             throw_errno("cannot reserve addresses for " + file_.path);
         const auto address = reinterpret_cast<std::uintptr_t>(reserved_);
         const std::size_t skip = (huge_size - address % huge_size) % huge_size;
-        void* const aligned = static_cast<char*>(reserved_) + skip;
-        void* const map =
-            ::mmap(aligned, file_.size, protection_, flags_ | MAP_FIXED, fd.get(), 0);
+        void *const aligned = static_cast<char *>(reserved_) + skip;
+        void *const map = ::mmap(aligned, file_.size, protection_, flags_ | MAP_FIXED, fd.get(), 0);
         if (map == MAP_FAILED)
             throw_errno("cannot map " + file_.path);
-        base_ = static_cast<const char*>(map);
+        base_ = static_cast<const char *>(map);
     }
 
     void after() override { ::munmap(reserved_, reserved_bytes_); }
@@ -224,19 +235,22 @@ protected:
     int flags_;
     std::size_t pages_;
     int protection_ = PROT_READ;
-    const volatile char* base_ = nullptr;
+    const volatile char *base_ = nullptr;
 
 private:
-    void* reserved_ = nullptr;
+    void *reserved_ = nullptr;
     std::size_t reserved_bytes_ = 0;
 };
 
 class TouchInOrder : public Touch {
 public:
-    TouchInOrder(const SelectedFile& file, int flags, std::vector<std::uint32_t> order)
-        : Touch(file, flags, order.size()), order_(std::move(order)) {}
+    TouchInOrder(const SelectedFile &file, int flags, std::vector<std::uint32_t> order)
+        : Touch(file, flags, order.size()), order_(std::move(order))
+    {
+    }
 
-    void pass() override {
+    void pass() override
+    {
         for (const std::uint32_t page : order_)
             (void)base_[std::size_t{page} * page_size];
     }
@@ -248,15 +262,17 @@ private:
 /// Takes away a mapping all of whose pages were touched.
 class Unmap : public Touch {
 public:
-    explicit Unmap(const SelectedFile& file, int flags) : Touch(file, flags, 0) {}
+    explicit Unmap(const SelectedFile &file, int flags) : Touch(file, flags, 0) {}
 
-    void before() override {
+    void before() override
+    {
         Touch::before();
         touch_pages(base_, pages_);
     }
 
-    void pass() override {
-        if (::munmap(const_cast<char*>(base_), pages_ * page_size) != 0)
+    void pass() override
+    {
+        if (::munmap(const_cast<char *>(base_), pages_ * page_size) != 0)
             throw_errno("cannot unmap " + file_.path);
     }
 };
@@ -265,21 +281,24 @@ public:
 /// written to in one place, as a program's data are, so that the child gets a copy of its page tables.
 class Fork : public Touch {
 public:
-    explicit Fork(const SelectedFile& file, int flags) : Touch(file, flags, 0) {
+    explicit Fork(const SelectedFile &file, int flags) : Touch(file, flags, 0)
+    {
         operations_ = 1;
         units_ = 1;
         if (flags & MAP_PRIVATE)
             protection_ |= PROT_WRITE;
     }
 
-    void before() override {
+    void before() override
+    {
         Touch::before();
         touch_pages(base_, pages_);
         if (protection_ & PROT_WRITE)
-            *const_cast<volatile char*>(base_) = 'w';
+            *const_cast<volatile char *>(base_) = 'w';
     }
 
-    void pass() override {
+    void pass() override
+    {
         const pid_t child = ::fork();
         if (child == 0)
             ::_exit(0);
@@ -293,7 +312,8 @@ public:
 
 class OnPaths : public Operation {
 public:
-    explicit OnPaths(const std::vector<SelectedFile>& files) : paths_(files) {
+    explicit OnPaths(const std::vector<SelectedFile> &files) : paths_(files)
+    {
         operations_ = paths_.size();
         units_ = static_cast<double>(operations_);
     }
@@ -304,25 +324,26 @@ protected:
 
 class OpenMmapTouchClose : public OnPaths {
 public:
-    explicit OpenMmapTouchClose(const std::vector<SelectedFile>& files)
-        : OnPaths(files), files_(files) {}
+    explicit OpenMmapTouchClose(const std::vector<SelectedFile> &files) : OnPaths(files), files_(files) {}
 
-    void warm_up() override {
-        for (const SelectedFile& file : files_)
+    void warm_up() override
+    {
+        for (const SelectedFile &file : files_)
             read_whole_file(file.path);
     }
 
-    void pass() override {
-        for (const char* path : paths_) {
+    void pass() override
+    {
+        for (const char *path : paths_) {
             const int fd = ::open(path, O_RDONLY);
             struct stat st;
             if (fd < 0 || ::fstat(fd, &st) < 0)
                 throw_errno(std::string("cannot open ") + path);
             const auto size = static_cast<std::size_t>(st.st_size);
-            void* const map = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0);
+            void *const map = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0);
             if (map == MAP_FAILED)
                 throw_errno(std::string("cannot map ") + path);
-            touch_pages(static_cast<const char*>(map), (size + page_size - 1) / page_size);
+            touch_pages(static_cast<const char *>(map), (size + page_size - 1) / page_size);
             ::munmap(map, size);
             ::close(fd);
         }
@@ -335,8 +356,9 @@ private:
 class OpenClose : public OnPaths {
 public:
     using OnPaths::OnPaths;
-    void pass() override {
-        for (const char* path : paths_) {
+    void pass() override
+    {
+        for (const char *path : paths_) {
             const int fd = ::open(path, O_RDONLY);
             if (fd < 0)
                 throw_errno(std::string("cannot open ") + path);
@@ -348,9 +370,10 @@ public:
 class Stat : public OnPaths {
 public:
     using OnPaths::OnPaths;
-    void pass() override {
+    void pass() override
+    {
         struct stat st;
-        for (const char* path : paths_)
+        for (const char *path : paths_)
             if (::lstat(path, &st) < 0)
                 throw_errno(std::string("cannot stat ") + path);
     }
@@ -369,12 +392,14 @@ struct DirectoryRecord {
 
 class Walk : public Operation {
 public:
-    explicit Walk(std::string root) : root_(std::move(root)), buffers_(depth_limit * buffer_size) {
+    explicit Walk(std::string root) : root_(std::move(root)), buffers_(depth_limit * buffer_size)
+    {
         operations_ = list_tree(root_).size();
         units_ = static_cast<double>(operations_);
     }
 
-    void pass() override {
+    void pass() override
+    {
         seen_ = 0;
         walk(::open(root_.c_str(), O_RDONLY | O_DIRECTORY), 0);
         if (seen_ != operations_)
@@ -387,10 +412,11 @@ private:
     static constexpr std::size_t depth_limit = 64;
     static constexpr std::size_t buffer_size = 32768;
 
-    void walk(int fd, std::size_t depth) {
+    void walk(int fd, std::size_t depth)
+    {
         if (fd < 0 || depth == depth_limit)
             throw_errno("cannot walk into a directory below " + root_);
-        char* const buffer = buffers_.data() + depth * buffer_size;
+        char *const buffer = buffers_.data() + depth * buffer_size;
         for (;;) {
             const long got = ::syscall(SYS_getdents64, fd, buffer, buffer_size);
             if (got == 0)
@@ -398,13 +424,14 @@ private:
             if (got < 0)
                 throw_errno("cannot list a directory below " + root_);
             for (long at = 0; at < got;)
-                at += visit(fd, reinterpret_cast<const DirectoryRecord*>(buffer + at), depth);
+                at += visit(fd, reinterpret_cast<const DirectoryRecord *>(buffer + at), depth);
         }
         ::close(fd);
     }
 
-    long visit(int fd, const DirectoryRecord* entry, std::size_t depth) {
-        const char* const name = entry->name;
+    long visit(int fd, const DirectoryRecord *entry, std::size_t depth)
+    {
+        const char *const name = entry->name;
         if (name[0] == '.' && (name[1] == 0 || (name[1] == '.' && name[2] == 0)))
             return entry->length;
         struct stat st;
@@ -423,23 +450,24 @@ private:
 
 // ---- lookup ----
 
-std::vector<SelectedFile> names_in(const std::string& directory) {
+std::vector<SelectedFile> names_in(const std::string &directory)
+{
     std::vector<SelectedFile> names;
-    const std::unique_ptr<DIR, int (*)(DIR*)> dir(::opendir(directory.c_str()), ::closedir);
+    const std::unique_ptr<DIR, int (*)(DIR *)> dir(::opendir(directory.c_str()), ::closedir);
     if (!dir)
         throw_errno("cannot list " + directory);
-    while (const dirent* entry = ::readdir(dir.get()))
+    while (const dirent *entry = ::readdir(dir.get()))
         if (std::strcmp(entry->d_name, ".") != 0 && std::strcmp(entry->d_name, "..") != 0)
             names.push_back({entry->d_name, 0, false});
     return names;
 }
 
 // Names in one directory, in random order, each looked up once.
-std::vector<SelectedFile> some_names_in(const std::string& directory, std::size_t cap,
-                                        std::uint64_t seed) {
+std::vector<SelectedFile> some_names_in(const std::string &directory, std::size_t cap, std::uint64_t seed)
+{
     std::vector<SelectedFile> names = names_in(directory);
     std::sort(names.begin(), names.end(),
-              [](const SelectedFile& a, const SelectedFile& b) { return a.path < b.path; });
+              [](const SelectedFile &a, const SelectedFile &b) { return a.path < b.path; });
     std::vector<SelectedFile> chosen;
     for (const std::uint32_t index : permutation(names.size(), seed))
         if (cap == 0 || chosen.size() < cap)
@@ -450,14 +478,17 @@ std::vector<SelectedFile> some_names_in(const std::string& directory, std::size_
 class Lookup : public OnPaths {
 public:
     Lookup(std::string directory, std::size_t cap, std::uint64_t seed)
-        : OnPaths(some_names_in(directory, cap, seed)), directory_(std::move(directory)) {}
+        : OnPaths(some_names_in(directory, cap, seed)), directory_(std::move(directory))
+    {
+    }
 
     void before() override { fd_ = open_file(directory_, O_RDONLY | O_DIRECTORY); }
     void after() override { fd_.reset(); }
 
-    void pass() override {
+    void pass() override
+    {
         struct stat st;
-        for (const char* name : paths_)
+        for (const char *name : paths_)
             if (::fstatat(fd_.get(), name, &st, AT_SYMLINK_NOFOLLOW) < 0)
                 throw_errno(std::string("cannot stat ") + name);
     }
@@ -471,7 +502,8 @@ private:
 
 class Mount : public Operation {
 public:
-    explicit Mount(std::string target) : target_(std::move(target)) {
+    explicit Mount(std::string target) : target_(std::move(target))
+    {
         operations_ = 1;
         units_ = 1;
     }
@@ -485,8 +517,8 @@ private:
 };
 
 // Any page, each once.
-std::vector<std::uint32_t> random_pages(const SelectedFile& file, std::size_t cap,
-                                        std::uint64_t seed) {
+std::vector<std::uint32_t> random_pages(const SelectedFile &file, std::size_t cap, std::uint64_t seed)
+{
     auto order = permutation((file.size + page_size - 1) / page_size, seed);
     if (cap && order.size() > cap)
         order.resize(cap);
@@ -494,27 +526,28 @@ std::vector<std::uint32_t> random_pages(const SelectedFile& file, std::size_t ca
 }
 
 // One page of each 2 MiB, which is what a page table covers.
-std::vector<std::uint32_t> sparse_pages(const SelectedFile& file, std::uint64_t seed) {
+std::vector<std::uint32_t> sparse_pages(const SelectedFile &file, std::uint64_t seed)
+{
     constexpr std::size_t pages_each = huge_size / page_size;
     if (file.size < huge_size)
         throw std::runtime_error("wanted a file of 2 MiB or more, got " + file.path);
     Random random(seed);
     auto order = permutation(file.size / huge_size, seed);
-    for (std::uint32_t& page : order)
+    for (std::uint32_t &page : order)
         page = static_cast<std::uint32_t>(page * pages_each + random.below(pages_each));
     return order;
 }
 
-int mapping_flags(const std::string& variant) {
+int mapping_flags(const std::string &variant)
+{
     if (variant != "shared" && variant != "private")
-        throw std::runtime_error(
-            fmt::format("wanted the variant shared or private, got '{}'", variant));
+        throw std::runtime_error(fmt::format("wanted the variant shared or private, got '{}'", variant));
     return variant == "shared" ? MAP_SHARED : MAP_PRIVATE;
 }
 
-std::unique_ptr<Operation> make_touch(const SelectedFile& file, const std::string& variant,
-                                      const std::string& pattern, std::size_t cap,
-                                      std::uint64_t seed) {
+std::unique_ptr<Operation> make_touch(const SelectedFile &file, const std::string &variant,
+                                      const std::string &pattern, std::size_t cap, std::uint64_t seed)
+{
     const int flags = mapping_flags(variant);
     if (pattern == "random")
         return std::make_unique<TouchInOrder>(file, flags, random_pages(file, cap, seed));
@@ -523,14 +556,16 @@ std::unique_ptr<Operation> make_touch(const SelectedFile& file, const std::strin
     return std::make_unique<Touch>(file, flags, cap);
 }
 
-std::vector<SelectedFile> regular_files(std::vector<SelectedFile> files) {
-    std::erase_if(files, [](const SelectedFile& file) { return !file.regular; });
+std::vector<SelectedFile> regular_files(std::vector<SelectedFile> files)
+{
+    std::erase_if(files, [](const SelectedFile &file) { return !file.regular; });
     return files;
 }
 
-}  // namespace
+} // namespace
 
-Cache parse_cache(const std::string& text) {
+Cache parse_cache(const std::string &text)
+{
     if (text == "warm")
         return Cache::warm;
     if (text == "cold")
@@ -538,7 +573,8 @@ Cache parse_cache(const std::string& text) {
     throw std::runtime_error(fmt::format("wanted the cache warm or cold, got '{}'", text));
 }
 
-std::vector<std::uint32_t> permutation(std::size_t count, std::uint64_t seed) {
+std::vector<std::uint32_t> permutation(std::size_t count, std::uint64_t seed)
+{
     std::vector<std::uint32_t> order(count);
     std::iota(order.begin(), order.end(), 0U);
     Random random(seed);
@@ -547,8 +583,9 @@ std::vector<std::uint32_t> permutation(std::size_t count, std::uint64_t seed) {
     return order;
 }
 
-std::unique_ptr<Operation> make_operation(const std::string& target, const json& workload,
-                                          const std::string& variant, std::uint64_t seed) {
+std::unique_ptr<Operation> make_operation(const std::string &target, const json &workload,
+                                          const std::string &variant, std::uint64_t seed)
+{
     const std::string op = workload.at("op");
     const std::string pattern = workload.value("pattern", "sequential");
     const std::size_t cap = workload.value("iterations", std::size_t{0});
@@ -558,8 +595,7 @@ std::unique_ptr<Operation> make_operation(const std::string& target, const json&
     if (op == "mount")
         return std::make_unique<Mount>(target);
     if (op == "lookup")
-        return std::make_unique<Lookup>(target + "/" + workload.at("file").get<std::string>(), cap,
-                                        seed);
+        return std::make_unique<Lookup>(target + "/" + workload.at("file").get<std::string>(), cap, seed);
     const auto files = select_files(target, workload);
     if (op == "stat")
         return std::make_unique<Stat>(files);
@@ -577,9 +613,10 @@ std::unique_ptr<Operation> make_operation(const std::string& target, const json&
         return std::make_unique<ReadRandom>(files[0], block, cap, seed);
     if (op == "read")
         return std::make_unique<ReadSequential>(files[0], block, cap);
-    throw std::runtime_error(fmt::format(
-        "wanted the op read, mmap-touch, munmap, fork, open-mmap-touch-close, open-close, stat, lookup, walk or mount, got '{}'",
-        op));
+    throw std::runtime_error(
+        fmt::format("wanted the op read, mmap-touch, munmap, fork, open-mmap-touch-close, open-close, stat, "
+                    "lookup, walk or mount, got '{}'",
+                    op));
 }
 
-}  // namespace daxbench
+} // namespace daxbench

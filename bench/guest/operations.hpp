@@ -15,7 +15,7 @@ namespace daxbench {
 enum class Cache { warm, cold };
 
 /// "warm" or "cold"; throws naming both.
-Cache parse_cache(const std::string& text);
+Cache parse_cache(const std::string &text);
 
 class Operation {
 public:
@@ -55,10 +55,10 @@ protected:
 ///   mount                  mount what was unmounted before
 ///   walk                   getdents and lstat of the whole tree, relative to open directories
 /// "iterations", when given, caps the operations of a pass. SEED makes the permutations.
-std::unique_ptr<Operation> make_operation(const std::string& target, const json& workload,
-                                          const std::string& variant, std::uint64_t seed);
+std::unique_ptr<Operation> make_operation(const std::string &target, const json &workload,
+                                          const std::string &variant, std::uint64_t seed);
 
 /// 0 … COUNT-1 in an order that depends on SEED alone.
 std::vector<std::uint32_t> permutation(std::size_t count, std::uint64_t seed);
 
-}  // namespace daxbench
+} // namespace daxbench

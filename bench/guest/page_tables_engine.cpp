@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Many processes that map one file and touch a few of its pages: what their page tables take.
+#include <sstream>
+#include <string>
+#include <vector>
+
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#include <sstream>
-#include <string>
-#include <vector>
 
 #include <fmt/format.h>
 
@@ -24,7 +24,8 @@ namespace {
 constexpr std::size_t page_size = 4096;
 
 // What this process has of page tables for its memory, in bytes.
-std::uint64_t own_page_tables() {
+std::uint64_t own_page_tables()
+{
     std::istringstream status(read_file("/proc/self/status"));
     for (std::string line; std::getline(status, line);)
         if (line.starts_with("VmPTE:"))
@@ -39,13 +40,14 @@ struct Job {
 };
 
 // In the child; how much its page tables grew.
-std::uint64_t map_and_touch(const Job& job) {
+std::uint64_t map_and_touch(const Job &job)
+{
     const std::uint64_t before = own_page_tables();
     const UniqueFd fd = open_file(job.file.path, O_RDONLY);
-    void* const map = ::mmap(nullptr, job.file.size, PROT_READ, job.flags, fd.get(), 0);
+    void *const map = ::mmap(nullptr, job.file.size, PROT_READ, job.flags, fd.get(), 0);
     if (map == MAP_FAILED)
         throw_errno("cannot map " + job.file.path);
-    const auto* bytes = static_cast<const volatile char*>(map);
+    const auto *bytes = static_cast<const volatile char *>(map);
     for (const std::uint32_t page : job.pages)
         (void)bytes[page * page_size];
     return own_page_tables() - before;
@@ -54,20 +56,23 @@ std::uint64_t map_and_touch(const Job& job) {
 // Children that live until it does not; each says by how much its page tables grew.
 class Processes {
 public:
-    Processes() {
+    Processes()
+    {
         if (::pipe2(answers_, O_CLOEXEC) < 0 || ::pipe2(leave_, O_CLOEXEC) < 0)
             throw_errno("cannot make a pipe");
     }
-    Processes(const Processes&) = delete;
-    Processes& operator=(const Processes&) = delete;
-    ~Processes() {
+    Processes(const Processes &) = delete;
+    Processes &operator=(const Processes &) = delete;
+    ~Processes()
+    {
         for (const int fd : {answers_[0], answers_[1], leave_[0], leave_[1]})
             ::close(fd);
         for (const pid_t pid : children_)
             ::waitpid(pid, nullptr, 0);
     }
 
-    std::uint64_t add(const Job& job) {
+    std::uint64_t add(const Job &job)
+    {
         const pid_t pid = ::fork();
         if (pid < 0)
             throw_errno("cannot fork");
@@ -76,20 +81,20 @@ public:
         children_.push_back(pid);
         std::uint64_t bytes = 0;
         if (::read(answers_[0], &bytes, sizeof bytes) != sizeof bytes || bytes == failed)
-            throw std::runtime_error("wanted a process that maps " + job.file.path +
-                                     ", it could not");
+            throw std::runtime_error("wanted a process that maps " + job.file.path + ", it could not");
         return bytes;
     }
 
 private:
     static constexpr std::uint64_t failed = ~std::uint64_t{0};
 
-    [[noreturn]] void live(const Job& job) {
+    [[noreturn]] void live(const Job &job)
+    {
         ::close(leave_[1]);
         std::uint64_t bytes = failed;
         try {
             bytes = map_and_touch(job);
-        } catch (const std::exception&) {
+        } catch (const std::exception &) {
             // told by the number
         }
         (void)!::write(answers_[1], &bytes, sizeof bytes);
@@ -108,7 +113,8 @@ struct Taken {
     std::uint64_t meminfo = 0; // by the processes, with all that they are
 };
 
-Taken page_tables_of(const Job& job, int processes) {
+Taken page_tables_of(const Job &job, int processes)
+{
     Taken taken;
     const std::uint64_t before = memory_by_kind().at("page_tables");
     Processes children;
@@ -118,10 +124,11 @@ Taken page_tables_of(const Job& job, int processes) {
     return taken;
 }
 
-}  // namespace
+} // namespace
 
-json run_page_tables_engine(const RunRequest& request) {
-    const json& workload = request.workload;
+json run_page_tables_engine(const RunRequest &request)
+{
+    const json &workload = request.workload;
     Job job{select_files(request.target, workload)[0], MAP_SHARED, {}};
     job.pages = permutation((job.file.size + page_size - 1) / page_size, request.seed);
     job.pages.resize(std::min<std::size_t>(job.pages.size(), workload.at("touches")));
@@ -131,16 +138,15 @@ json run_page_tables_engine(const RunRequest& request) {
         request.progress(fmt::format("{}/{}", workload.value("id", "page-tables"), variant));
         job.flags = variant == "private" ? MAP_PRIVATE : MAP_SHARED;
         const Taken taken = page_tables_of(job, processes);
-        results.push_back({{"variant", variant},
-                           {"metric", "page_table_bytes"},
-                           {"unit", "bytes"},
-                           {"samples", {taken.grown}},
-                           {"operations", processes},
-                           {"extra",
-                            {{"meminfo_page_table_bytes",
-                              {{"unit", "bytes"}, {"samples", {taken.meminfo}}}}}}});
+        results.push_back(
+            {{"variant", variant},
+             {"metric", "page_table_bytes"},
+             {"unit", "bytes"},
+             {"samples", {taken.grown}},
+             {"operations", processes},
+             {"extra", {{"meminfo_page_table_bytes", {{"unit", "bytes"}, {"samples", {taken.meminfo}}}}}}});
     }
     return {{"results", results}, {"raw", {{"file", job.file.path}}}};
 }
 
-}  // namespace daxbench
+} // namespace daxbench

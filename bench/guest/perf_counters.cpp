@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "perf_counters.hpp"
 
-#include <sys/ioctl.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-
 #include <array>
 #include <cerrno>
 #include <cstring>
+
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <perfmon/pfmlib_perf_event.h>
 
@@ -16,8 +16,8 @@ namespace daxbench {
 namespace {
 
 struct EventName {
-    const char* published;
-    const char* pfm;
+    const char *published;
+    const char *pfm;
 };
 
 constexpr std::array event_names = {
@@ -32,14 +32,14 @@ constexpr std::array event_names = {
 };
 
 // A descriptor, or -1 and the reason in WHY.
-int open_event(const char* pfm_name, std::string& why) {
+int open_event(const char *pfm_name, std::string &why)
+{
     perf_event_attr attr{};
     attr.size = sizeof attr;
     pfm_perf_encode_arg_t request{};
     request.attr = &attr;
     request.size = sizeof request;
-    const int known = ::pfm_get_os_event_encoding(pfm_name, PFM_PLM0 | PFM_PLM3,
-                                                  PFM_OS_PERF_EVENT, &request);
+    const int known = ::pfm_get_os_event_encoding(pfm_name, PFM_PLM0 | PFM_PLM3, PFM_OS_PERF_EVENT, &request);
     if (known != PFM_SUCCESS) {
         why = std::string("libpfm4: ") + ::pfm_strerror(known);
         return -1;
@@ -52,11 +52,12 @@ int open_event(const char* pfm_name, std::string& why) {
     return static_cast<int>(fd);
 }
 
-}  // namespace
+} // namespace
 
-PerfCounters::PerfCounters() {
+PerfCounters::PerfCounters()
+{
     static const int initialized = ::pfm_initialize();
-    for (const EventName& name : event_names) {
+    for (const EventName &name : event_names) {
         Event event;
         event.name = name.published;
         if (initialized == PFM_SUCCESS)
@@ -67,20 +68,23 @@ PerfCounters::PerfCounters() {
     }
 }
 
-void PerfCounters::start() {
-    for (const Event& event : events_)
+void PerfCounters::start()
+{
+    for (const Event &event : events_)
         if (event.fd)
             ::ioctl(event.fd.get(), PERF_EVENT_IOC_ENABLE, 0);
 }
 
-void PerfCounters::stop() {
-    for (const Event& event : events_)
+void PerfCounters::stop()
+{
+    for (const Event &event : events_)
         if (event.fd)
             ::ioctl(event.fd.get(), PERF_EVENT_IOC_DISABLE, 0);
 }
 
-void PerfCounters::add_to(json& result) const {
-    for (const Event& event : events_) {
+void PerfCounters::add_to(json &result) const
+{
+    for (const Event &event : events_) {
         std::uint64_t count = 0;
         if (event.fd && ::read(event.fd.get(), &count, sizeof count) == sizeof count)
             result[event.name].push_back(count);
@@ -89,4 +93,4 @@ void PerfCounters::add_to(json& result) const {
     }
 }
 
-}  // namespace daxbench
+} // namespace daxbench

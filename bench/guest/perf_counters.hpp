@@ -24,15 +24,15 @@ public:
     void stop();
     /// Adds what was counted from start to stop to RESULT, as RESULT[name] = [count…], or
     /// {"unavailable": why}.
-    void add_to(json& result) const;
+    void add_to(json &result) const;
 
 private:
     struct Event {
-        std::string name;  // as published
+        std::string name; // as published
         UniqueFd fd;
         std::string unavailable;
     };
     std::vector<Event> events_;
 };
 
-}  // namespace daxbench
+} // namespace daxbench

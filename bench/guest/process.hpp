@@ -9,26 +9,26 @@ namespace daxbench {
 
 struct ProcessSpec {
     std::vector<std::string> argv;
-    std::vector<std::string> env;  // NAME=VALUE; nothing is inherited
-    std::string chroot;            // "": none
+    std::vector<std::string> env; // NAME=VALUE; nothing is inherited
+    std::string chroot;           // "": none
     std::string stdin_text;
     double timeout_s = 60;
-    bool uninterrupted = false;  // with real-time priority, as in system.hpp
+    bool uninterrupted = false; // with real-time priority, as in system.hpp
 };
 
 struct ProcessResult {
-    int status = 0;  // exit status; 128 + signal when ended by one
+    int status = 0; // exit status; 128 + signal when ended by one
     int signal = 0;
-    bool timed_out = false;  // was then killed
+    bool timed_out = false; // was then killed
     std::string out;
     std::string err;
 };
 
 /// Runs it to its end; throws when it cannot be started.
-ProcessResult run_process(const ProcessSpec& spec);
+ProcessResult run_process(const ProcessSpec &spec);
 
 /// A null-terminated array into STRINGS, which must outlive it.
-std::vector<char*> c_array(const std::vector<std::string>& strings);
+std::vector<char *> c_array(const std::vector<std::string> &strings);
 
 /// Ends children that nobody waits for; PID 1 inherits them.
 void reap_orphans();
@@ -36,4 +36,4 @@ void reap_orphans();
 /// PATH, HOME, LC_ALL for programs that are given no environment.
 std::vector<std::string> default_env();
 
-}  // namespace daxbench
+} // namespace daxbench

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // Programs of the mounted tree, started in a chroot on it: the time from vfork to the end, their
 // faults, and the frames they had mapped when they ended.
+#include <cerrno>
+#include <csignal>
+#include <stdexcept>
+
 #include <fcntl.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#include <cerrno>
-#include <csignal>
-#include <stdexcept>
 
 #include <fmt/format.h>
 
@@ -28,8 +28,8 @@ struct Program {
     std::string root;
     std::vector<std::string> argv_text;
     std::vector<std::string> env_text;
-    std::vector<char*> argv;
-    std::vector<char*> env;
+    std::vector<char *> argv;
+    std::vector<char *> env;
     UniqueFd null;
 };
 
@@ -38,16 +38,18 @@ struct Run {
     rusage usage{};
 };
 
-std::vector<std::string> environment(const json& workload) {
+std::vector<std::string> environment(const json &workload)
+{
     if (!workload.contains("env"))
         return default_env();
     std::vector<std::string> env;
-    for (const auto& [name, value] : workload.at("env").items())
+    for (const auto &[name, value] : workload.at("env").items())
         env.push_back(name + "=" + value.get<std::string>());
     return env;
 }
 
-Program make_program(const RunRequest& request) {
+Program make_program(const RunRequest &request)
+{
     Program program;
     program.root = request.target;
     program.argv_text = request.workload.at("argv").get<std::vector<std::string>>();
@@ -59,7 +61,8 @@ Program make_program(const RunRequest& request) {
 }
 
 // In the child.
-[[noreturn]] void become(const Program& program) {
+[[noreturn]] void become(const Program &program)
+{
     ::dup2(program.null.get(), 0);
     ::dup2(program.null.get(), 1);
     ::dup2(program.null.get(), 2);
@@ -68,18 +71,19 @@ Program make_program(const RunRequest& request) {
     ::_exit(127);
 }
 
-void check_status(const Program& program, int status) {
+void check_status(const Program &program, int status)
+{
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
         return;
-    throw std::runtime_error(fmt::format(
-        "wanted {} to end with status 0, it ended with {} {}", program.argv_text[0],
-        WIFSIGNALED(status) ? "signal" : "status",
-        WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status)));
+    throw std::runtime_error(fmt::format("wanted {} to end with status 0, it ended with {} {}",
+                                         program.argv_text[0], WIFSIGNALED(status) ? "signal" : "status",
+                                         WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status)));
 }
 
 // vfork, because the cost of fork depends on how much memory the agent happens to have.
-Run run_timed(const Program& program) {
-    const Uninterrupted guard;  // the program inherits it
+Run run_timed(const Program &program)
+{
+    const Uninterrupted guard; // the program inherits it
     Run run;
     int status = 0;
     const std::uint64_t start = now_ns();
@@ -96,30 +100,30 @@ Run run_timed(const Program& program) {
 }
 
 // That it prints what it should; "expect" is compared without blanks at the ends.
-void check_output(const Program& program, const json& workload) {
-    const ProcessResult result =
-        run_process({program.argv_text, program.env_text, program.root, "", 300});
+void check_output(const Program &program, const json &workload)
+{
+    const ProcessResult result = run_process({program.argv_text, program.env_text, program.root, "", 300});
     const std::string out(trim(result.out));
     if (result.status != 0 || out.empty())
-        throw std::runtime_error(
-            fmt::format("wanted {} to print something and end with status 0, got status {}: {}",
-                        program.argv_text[0], result.status,
-                        percent_encode(trim(result.err + result.out).substr(0, 300))));
+        throw std::runtime_error(fmt::format(
+            "wanted {} to print something and end with status 0, got status {}: {}", program.argv_text[0],
+            result.status, percent_encode(trim(result.err + result.out).substr(0, 300))));
     const std::string expected(trim(workload.value("expect", out)));
     if (out != expected)
-        throw std::runtime_error(fmt::format("wanted {} to print '{}', it printed '{}'",
-                                             program.argv_text[0], expected,
-                                             percent_encode(out.substr(0, 200))));
+        throw std::runtime_error(fmt::format("wanted {} to print '{}', it printed '{}'", program.argv_text[0],
+                                             expected, percent_encode(out.substr(0, 200))));
 }
 
-void wait_for_stop(pid_t pid, int& status) {
+void wait_for_stop(pid_t pid, int &status)
+{
     while (::waitpid(pid, &status, 0) < 0)
         if (errno != EINTR)
             throw_errno("cannot wait for a traced program");
 }
 
 // Runs it once more under ptrace and counts when it is about to end, its memory still there.
-Frames frames_at_exit(const Program& program, const std::vector<PhysicalRange>& pmem) {
+Frames frames_at_exit(const Program &program, const std::vector<PhysicalRange> &pmem)
+{
     const pid_t pid = ::fork();
     if (pid < 0)
         throw_errno("cannot fork");
@@ -128,7 +132,7 @@ Frames frames_at_exit(const Program& program, const std::vector<PhysicalRange>& 
         become(program);
     }
     int status = 0;
-    wait_for_stop(pid, status);  // at its execve
+    wait_for_stop(pid, status); // at its execve
     if (!WIFSTOPPED(status))
         check_status(program, status);
     ::ptrace(PTRACE_SETOPTIONS, pid, nullptr, PTRACE_O_TRACEEXIT | PTRACE_O_EXITKILL);
@@ -148,7 +152,8 @@ Frames frames_at_exit(const Program& program, const std::vector<PhysicalRange>& 
     return frames;
 }
 
-void prepare(const std::string& target, Cache cache) {
+void prepare(const std::string &target, Cache cache)
+{
     if (cache == Cache::cold)
         make_cold(target);
     settle();
@@ -161,10 +166,11 @@ struct Samples {
     json major = json::array();
     json switches = json::array();
 
-    void add(const std::vector<Run>& runs) {
+    void add(const std::vector<Run> &runs)
+    {
         const auto count = static_cast<double>(runs.size());
         double values[5] = {};
-        for (const Run& run : runs) {
+        for (const Run &run : runs) {
             values[0] += run.ns;
             values[1] += static_cast<double>(run.usage.ru_minflt + run.usage.ru_majflt);
             values[2] += static_cast<double>(run.usage.ru_minflt);
@@ -179,10 +185,9 @@ struct Samples {
     }
 };
 
-json frame_metrics(const Frames& frames) {
-    const auto metric = [](std::uint64_t bytes) {
-        return json{{"unit", "bytes"}, {"samples", {bytes}}};
-    };
+json frame_metrics(const Frames &frames)
+{
+    const auto metric = [](std::uint64_t bytes) { return json{{"unit", "bytes"}, {"samples", {bytes}}}; };
     return {{"frames_pmem_bytes", metric(frames.pmem)},
             {"frames_page_cache_bytes", metric(frames.page_cache)},
             {"frames_anonymous_bytes", metric(frames.anonymous)},
@@ -190,13 +195,14 @@ json frame_metrics(const Frames& frames) {
             {"frames_other_bytes", metric(frames.other)}};
 }
 
-json measure(const RunRequest& request, const Program& program, const std::string& cache_text,
-             const std::vector<PhysicalRange>& pmem) {
+json measure(const RunRequest &request, const Program &program, const std::string &cache_text,
+             const std::vector<PhysicalRange> &pmem)
+{
     const Cache cache = parse_cache(cache_text);
     const int repetitions = request.workload.value("repetitions", 3);
     const int passes = cache == Cache::cold ? 1 : request.workload.value("passes", 3);
     if (cache == Cache::warm)
-        run_timed(program);  // its time is not used
+        run_timed(program); // its time is not used
     Samples samples;
     for (int repetition = 0; repetition < repetitions; ++repetition) {
         std::vector<Run> runs;
@@ -218,16 +224,18 @@ json measure(const RunRequest& request, const Program& program, const std::strin
             {"unit", "ns"},
             {"samples", samples.ns},
             {"operations", passes},
-            {"counters", {{"page-faults", samples.faults},
-                          {"minor-faults", samples.minor},
-                          {"major-faults", samples.major},
-                          {"context-switches", samples.switches}}},
+            {"counters",
+             {{"page-faults", samples.faults},
+              {"minor-faults", samples.minor},
+              {"major-faults", samples.major},
+              {"context-switches", samples.switches}}},
             {"extra", extra}};
 }
 
-}  // namespace
+} // namespace
 
-json run_program_engine(const RunRequest& request) {
+json run_program_engine(const RunRequest &request)
+{
     const Program program = make_program(request);
     const auto pmem = pmem_ranges(request.workload);
     check_output(program, request.workload);
@@ -239,4 +247,4 @@ json run_program_engine(const RunRequest& request) {
     return {{"results", results}, {"raw", json::object()}};
 }
 
-}  // namespace daxbench
+} // namespace daxbench

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "prove.hpp"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <stdexcept>
 #include <vector>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <fmt/format.h>
 
@@ -27,17 +27,19 @@ struct Seen {
     std::string file;
     bool dax = false;
     std::uint64_t read_bytes = 0;
-    std::uint64_t growth = 0;  // of page cache and buffers by reading these bytes
+    std::uint64_t growth = 0; // of page cache and buffers by reading these bytes
 };
 
-bool has_dax_attribute(const std::string& path) {
+bool has_dax_attribute(const std::string &path)
+{
     struct statx st {};
     if (::statx(AT_FDCWD, path.c_str(), AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS, &st) < 0)
         throw_errno("cannot statx " + path);
     return (st.stx_attributes & STATX_ATTR_DAX) != 0;
 }
 
-std::uint64_t read_some(const std::string& path) {
+std::uint64_t read_some(const std::string &path)
+{
     const UniqueFd fd = open_file(path, O_RDONLY);
     std::vector<char> buffer(1 << 18);
     std::uint64_t total = 0;
@@ -52,7 +54,8 @@ std::uint64_t read_some(const std::string& path) {
     return total;
 }
 
-Seen look(const std::string& target, const std::string& file) {
+Seen look(const std::string &target, const std::string &file)
+{
     Seen seen;
     seen.mount = mounted_at(target);
     seen.file = select_files(target, {{"file", file}})[0].path;
@@ -65,27 +68,30 @@ Seen look(const std::string& target, const std::string& file) {
     return seen;
 }
 
-std::string megabytes(std::uint64_t bytes) {
+std::string megabytes(std::uint64_t bytes)
+{
     return fmt::format("{:.1f} MB", static_cast<double>(bytes) / 1e6);
 }
 
 // The kernel's last word on DAX, which is the cause more often than not.
-std::string cause(KernelLog& log) {
+std::string cause(KernelLog &log)
+{
     const auto said = log.find("dax");
     if (said.empty())
         return "the kernel gave no reason";
     return "the kernel says \"" + said.back() + "\"";
 }
 
-void check_type(const Seen& seen, const json& args) {
+void check_type(const Seen &seen, const json &args)
+{
     const std::string type = args.at("type");
     if (seen.mount.type != type)
         throw std::runtime_error(fmt::format("wanted {} at {}, found {}: mount it first", type,
-                                             args.at("target").get<std::string>(),
-                                             seen.mount.type));
+                                             args.at("target").get<std::string>(), seen.mount.type));
 }
 
-void check_options(const Seen& seen, const json& args) {
+void check_options(const Seen &seen, const json &args)
+{
     const std::string type = args.at("type");
     const std::string target = args.at("target");
     const auto have = split(seen.mount.options, ',');
@@ -97,21 +103,23 @@ void check_options(const Seen& seen, const json& args) {
                             option, type, target, seen.mount.options));
 }
 
-void check_dax(const Seen& seen, const json& args, KernelLog& log) {
+void check_dax(const Seen &seen, const json &args, KernelLog &log)
+{
     const std::string target = args.at("target");
     const bool wanted = args.value("dax", false);
     if (wanted && !seen.dax)
-        throw std::runtime_error(fmt::format(
-            "wanted DAX on {}, STATX_ATTR_DAX is not set and page cache grew by {} on a read of "
-            "{}: {}; use a device that has DAX, such as virtio-pmem over a shared memory-backend",
-            target, megabytes(seen.growth), megabytes(seen.read_bytes), cause(log)));
+        throw std::runtime_error(
+            fmt::format("wanted DAX on {}, STATX_ATTR_DAX is not set and page cache grew by {} on a read of "
+                        "{}: {}; use a device that has DAX, such as virtio-pmem over a shared memory-backend",
+                        target, megabytes(seen.growth), megabytes(seen.read_bytes), cause(log)));
     if (!wanted && seen.dax)
         throw std::runtime_error(fmt::format("wanted {} without DAX, STATX_ATTR_DAX is set on {}: "
                                              "mount it with DAX off",
                                              target, seen.file));
 }
 
-void check_page_cache(const Seen& seen, const json& args) {
+void check_page_cache(const Seen &seen, const json &args)
+{
     const std::string target = args.at("target");
     if (args.value("page_cache", true))
         return;
@@ -123,13 +131,13 @@ void check_page_cache(const Seen& seen, const json& args) {
     if (seen.growth * 10 >= seen.read_bytes)
         throw std::runtime_error(fmt::format("wanted no page cache on {}, it grew by {} on a read "
                                              "of {}: reads do not go straight to memory",
-                                             target, megabytes(seen.growth),
-                                             megabytes(seen.read_bytes)));
+                                             target, megabytes(seen.growth), megabytes(seen.read_bytes)));
 }
 
-}  // namespace
+} // namespace
 
-json prove_mount(const json& args, KernelLog& log) {
+json prove_mount(const json &args, KernelLog &log)
+{
     const Seen seen = look(args.at("target"), args.value("file", "large"));
     check_type(seen, args);
     // Before the options: a file system that turned DAX off also drops its option, and the reason
@@ -144,4 +152,4 @@ json prove_mount(const json& args, KernelLog& log) {
             {"page_cache_growth_bytes", seen.growth}};
 }
 
-}  // namespace daxbench
+} // namespace daxbench

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Reads the whole tree once: what a guest that uses all of its data would have in memory then.
+#include <set>
+#include <vector>
+
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include <set>
-#include <vector>
 
 #include "engines.hpp"
 #include "io.hpp"
@@ -15,7 +15,8 @@ namespace daxbench {
 
 namespace {
 
-std::uint64_t read_file_once(const std::string& path, std::vector<char>& buffer) {
+std::uint64_t read_file_once(const std::string &path, std::vector<char> &buffer)
+{
     const UniqueFd fd = open_file(path, O_RDONLY);
     std::uint64_t total = 0;
     for (;;) {
@@ -28,15 +29,16 @@ std::uint64_t read_file_once(const std::string& path, std::vector<char>& buffer)
     }
 }
 
-}  // namespace
+} // namespace
 
-json run_read_all_engine(const RunRequest& request) {
+json run_read_all_engine(const RunRequest &request)
+{
     std::vector<char> buffer(1 << 18);
     std::set<ino_t> seen;
     std::uint64_t files = 0;
     std::uint64_t bytes = 0;
     const auto tree = list_tree(request.target);
-    for (const SelectedFile& entry : tree) {
+    for (const SelectedFile &entry : tree) {
         struct stat st {};
         if (::lstat(entry.path.c_str(), &st) < 0)
             throw_errno("cannot stat " + entry.path);
@@ -45,9 +47,11 @@ json run_read_all_engine(const RunRequest& request) {
         files += 1;
         bytes += read_file_once(entry.path, buffer);
     }
-    return {{"results", json::array()}, {"raw", json::object()},
-            {"files", files},           {"bytes", bytes},
+    return {{"results", json::array()},
+            {"raw", json::object()},
+            {"files", files},
+            {"bytes", bytes},
             {"entries", tree.size() + 1}};
 }
 
-}  // namespace daxbench
+} // namespace daxbench

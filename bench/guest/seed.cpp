@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "seed.hpp"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <sys/xattr.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <map>
 #include <vector>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+#include <unistd.h>
 
 #include "io.hpp"
 #include "selection.hpp"
@@ -21,12 +21,14 @@ namespace {
 
 class TreeCopy {
 public:
-    TreeCopy(std::string from, std::string to)
-        : from_(std::move(from)), to_(std::move(to)), buffer_(1 << 19) {}
+    TreeCopy(std::string from, std::string to) : from_(std::move(from)), to_(std::move(to)), buffer_(1 << 19)
+    {
+    }
 
-    SeedCount run() {
+    SeedCount run()
+    {
         std::vector<std::string> directories{""};
-        for (const SelectedFile& entry : list_tree(from_)) {
+        for (const SelectedFile &entry : list_tree(from_)) {
             const std::string name = entry.path.substr(from_.size());
             if (copy_entry(name))
                 directories.push_back(name);
@@ -39,7 +41,8 @@ public:
     }
 
 private:
-    struct stat stat_of(const std::string& name) const {
+    struct stat stat_of(const std::string &name) const
+    {
         struct stat st {};
         if (::lstat((from_ + name).c_str(), &st) < 0)
             throw_errno("cannot stat " + from_ + name);
@@ -47,7 +50,8 @@ private:
     }
 
     // Returns whether it is a directory, whose metadata comes last.
-    bool copy_entry(const std::string& name) {
+    bool copy_entry(const std::string &name)
+    {
         const struct stat st = stat_of(name);
         count_.entries += 1;
         if (make_link(name, st))
@@ -59,7 +63,8 @@ private:
         return false;
     }
 
-    bool make_link(const std::string& name, const struct stat& st) {
+    bool make_link(const std::string &name, const struct stat &st)
+    {
         if (st.st_nlink < 2 || S_ISDIR(st.st_mode))
             return false;
         const auto [first, is_new] = first_name_.emplace(st.st_ino, name);
@@ -70,7 +75,8 @@ private:
         return true;
     }
 
-    void make(const std::string& name, const struct stat& st) {
+    void make(const std::string &name, const struct stat &st)
+    {
         const std::string target = to_ + name;
         int result = 0;
         if (S_ISREG(st.st_mode))
@@ -85,7 +91,8 @@ private:
             throw_errno("cannot make " + target);
     }
 
-    std::string link_target(const std::string& name) const {
+    std::string link_target(const std::string &name) const
+    {
         std::string target(4096, '\0');
         const ssize_t size = ::readlink((from_ + name).c_str(), target.data(), target.size());
         if (size < 0)
@@ -94,7 +101,8 @@ private:
         return target;
     }
 
-    void copy_content(const std::string& name, const struct stat& st) {
+    void copy_content(const std::string &name, const struct stat &st)
+    {
         const UniqueFd in = open_file(from_ + name, O_RDONLY);
         const UniqueFd out = open_file(to_ + name, O_WRONLY | O_CREAT | O_EXCL, 0600);
         if (::ftruncate(out.get(), st.st_size) < 0)
@@ -103,7 +111,7 @@ private:
         while (at < st.st_size) {
             const off_t data = ::lseek(in.get(), at, SEEK_DATA);
             if (data < 0 && errno == ENXIO)
-                return;  // only a hole is left
+                return; // only a hole is left
             const off_t start = std::max<off_t>(data, at);
             off_t end = ::lseek(in.get(), start, SEEK_HOLE);
             end = end < 0 ? st.st_size : std::min(end, st.st_size);
@@ -112,7 +120,8 @@ private:
         }
     }
 
-    void copy_range(int in, int out, off_t start, off_t end, const std::string& name) {
+    void copy_range(int in, int out, off_t start, off_t end, const std::string &name)
+    {
         while (start < end) {
             const auto want = std::min(static_cast<std::size_t>(end - start), buffer_.size());
             const ssize_t got = ::pread(in, buffer_.data(), want, start);
@@ -125,7 +134,8 @@ private:
         }
     }
 
-    void copy_xattrs(const std::string& name) {
+    void copy_xattrs(const std::string &name)
+    {
         const std::string source = from_ + name;
         std::string names(65536, '\0');
         const ssize_t size = ::llistxattr(source.c_str(), names.data(), names.size());
@@ -134,22 +144,21 @@ private:
         names.resize(static_cast<std::size_t>(size));
         std::string value(65536, '\0');
         for (std::size_t at = 0; at < names.size(); at += std::strlen(&names[at]) + 1) {
-            const ssize_t length =
-                ::lgetxattr(source.c_str(), &names[at], value.data(), value.size());
+            const ssize_t length = ::lgetxattr(source.c_str(), &names[at], value.data(), value.size());
             if (length < 0 || ::lsetxattr((to_ + name).c_str(), &names[at], value.data(),
                                           static_cast<std::size_t>(length), 0) < 0) {
                 // ramfs keeps no xattrs at all; every other refusal is an error.
                 if (length >= 0 && errno == EOPNOTSUPP)
                     return;
-                throw_errno("cannot copy the xattr " + std::string(&names[at]) + " to " + to_ +
-                            name);
+                throw_errno("cannot copy the xattr " + std::string(&names[at]) + " to " + to_ + name);
             }
         }
     }
 
     // The mode after the owner, since chown clears setuid; xattrs after both, since chown clears
     // capabilities; times last.
-    void copy_metadata(const std::string& name, const struct stat& st) {
+    void copy_metadata(const std::string &name, const struct stat &st)
+    {
         const std::string target = to_ + name;
         if (::lchown(target.c_str(), st.st_uid, st.st_gid) < 0)
             throw_errno("cannot give away " + target);
@@ -168,10 +177,11 @@ private:
     SeedCount count_;
 };
 
-}  // namespace
+} // namespace
 
-SeedCount copy_tree(const std::string& from, const std::string& to) {
+SeedCount copy_tree(const std::string &from, const std::string &to)
+{
     return TreeCopy(from, to).run();
 }
 
-}  // namespace daxbench
+} // namespace daxbench

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "system.hpp"
 
+#include <array>
+#include <map>
+#include <sstream>
+
 #include <fcntl.h>
 #include <linux/random.h>
 #include <sched.h>
@@ -8,10 +12,6 @@
 #include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
-
-#include <array>
-#include <map>
-#include <sstream>
 
 #include "io.hpp"
 #include "mounts.hpp"
@@ -22,16 +22,18 @@ namespace {
 
 bool page_cache_is_held = false;
 
-void try_write(const char* path, const char* value) {
+void try_write(const char *path, const char *value)
+{
     try {
         write_file(path, value);
-    } catch (const std::exception&) {
+    } catch (const std::exception &) {
         // Not every kernel has every switch.
     }
 }
 
 // Field → bytes.
-std::map<std::string, std::uint64_t> read_meminfo() {
+std::map<std::string, std::uint64_t> read_meminfo()
+{
     // Counters lie in batches at each CPU until this file is read: some pages to either side.
     try_write("/proc/sys/vm/stat_refresh", "1");
     std::map<std::string, std::uint64_t> fields;
@@ -48,7 +50,8 @@ std::map<std::string, std::uint64_t> read_meminfo() {
 // Without RDRAND the guest's random number generator would become ready at an arbitrary moment or
 // never; until then each new page of a slab cache, whose free list is shuffled, costs 7,000
 // instructions. No secret is made here: a fixed seed will do.
-void make_random_ready() {
+void make_random_ready()
+{
     struct {
         int bits;
         int bytes;
@@ -59,7 +62,8 @@ void make_random_ready() {
         throw_errno("cannot seed /dev/random");
 }
 
-std::string cpu_model() {
+std::string cpu_model()
+{
     std::istringstream text(read_file("/proc/cpuinfo"));
     std::string line;
     while (std::getline(text, line))
@@ -69,7 +73,8 @@ std::string cpu_model() {
 }
 
 // Entries of the dcache that could be dropped (second number of dentry-state).
-std::uint64_t unused_dentries() {
+std::uint64_t unused_dentries()
+{
     std::istringstream state(read_file("/proc/sys/fs/dentry-state"));
     std::uint64_t all = 0;
     std::uint64_t unused = 0;
@@ -77,18 +82,19 @@ std::uint64_t unused_dentries() {
     return unused;
 }
 
-}  // namespace
+} // namespace
 
-std::uint64_t now_ns() {
+std::uint64_t now_ns()
+{
     timespec now{};
     ::clock_gettime(CLOCK_MONOTONIC, &now);
-    return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000U +
-           static_cast<std::uint64_t>(now.tv_nsec);
+    return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000U + static_cast<std::uint64_t>(now.tv_nsec);
 }
 
-void drop_caches() {
+void drop_caches()
+{
     ::sync();
-    const char* what = page_cache_is_held ? "2" : "3";
+    const char *what = page_cache_is_held ? "2" : "3";
     // A dentry in use since the last shrink is only marked by the first pass, and a pass that frees
     // little ends early.
     std::uint64_t before = 0;
@@ -100,17 +106,20 @@ void drop_caches() {
     }
 }
 
-void make_cold(const std::string& target) {
+void make_cold(const std::string &target)
+{
     drop_caches();
     if (!page_cache_is_held)
         mount_again(target);
 }
 
-void hold_page_cache() {
+void hold_page_cache()
+{
     page_cache_is_held = true;
 }
 
-void settle() {
+void settle()
+{
     constexpr std::uint64_t step = 50'000'000;
     const std::uint64_t until = (now_ns() / step + 2) * step;
     const timespec deadline{static_cast<time_t>(until / 1'000'000'000U),
@@ -119,57 +128,63 @@ void settle() {
     }
 }
 
-Uninterrupted::Uninterrupted() {
+Uninterrupted::Uninterrupted()
+{
     const sched_param priority{.sched_priority = 1};
-    ::sched_setscheduler(0, SCHED_FIFO, &priority);  // without the right to, it is only noisier
+    ::sched_setscheduler(0, SCHED_FIFO, &priority); // without the right to, it is only noisier
 }
 
-Uninterrupted::~Uninterrupted() {
+Uninterrupted::~Uninterrupted()
+{
     const sched_param priority{.sched_priority = 0};
     ::sched_setscheduler(0, SCHED_OTHER, &priority);
 }
 
-void quiet_kernel() {
+void quiet_kernel()
+{
     make_random_ready();
-    try_write("/proc/sys/kernel/sched_rt_runtime_us", "-1");  // or real-time threads are throttled
+    try_write("/proc/sys/kernel/sched_rt_runtime_us", "-1"); // or real-time threads are throttled
     try_write("/sys/kernel/mm/transparent_hugepage/khugepaged/scan_sleep_millisecs", "3600000");
     try_write("/proc/sys/vm/stat_interval", "3600");
     try_write("/proc/sys/vm/dirty_writeback_centisecs", "0");
     try_write("/proc/sys/kernel/watchdog", "0");
 }
 
-json memory_by_kind() {
+json memory_by_kind()
+{
     ::sync();
     const auto fields = read_meminfo();
-    const auto get = [&](const char* name) {
+    const auto get = [&](const char *name) {
         const auto found = fields.find(name);
         return found == fields.end() ? std::uint64_t{0} : found->second;
     };
-    return {{"mem_total", get("MemTotal")},   {"mem_free", get("MemFree")},
-            {"page_cache", get("Cached")},    {"buffers", get("Buffers")},
-            {"slab", get("Slab")},            {"slab_reclaimable", get("SReclaimable")},
-            {"anonymous", get("AnonPages")},  {"page_tables", get("PageTables")},
+    return {{"mem_total", get("MemTotal")},  {"mem_free", get("MemFree")},
+            {"page_cache", get("Cached")},   {"buffers", get("Buffers")},
+            {"slab", get("Slab")},           {"slab_reclaimable", get("SReclaimable")},
+            {"anonymous", get("AnonPages")}, {"page_tables", get("PageTables")},
             {"shmem", get("Shmem")}};
 }
 
-std::uint64_t page_cache_bytes() {
+std::uint64_t page_cache_bytes()
+{
     const auto fields = read_meminfo();
     return fields.at("Cached") + fields.at("Buffers");
 }
 
-json hello() {
+json hello()
+{
     utsname names{};
     ::uname(&names);
-    return {{"type", "hello"},
-            {"protocol", protocol_version},
-            {"kernel", names.release},
-            {"cpu_model", cpu_model()},
-            {"cpus", ::sysconf(_SC_NPROCESSORS_ONLN)},
-            {"mem_bytes", read_meminfo().at("MemTotal")},
-            {"clocksource",
-             trim(read_file("/sys/devices/system/clocksource/clocksource0/current_clocksource"))},
-            {"uptime_ns", now_ns()},
-            {"cmdline", trim(read_file("/proc/cmdline"))}};
+    return {
+        {"type", "hello"},
+        {"protocol", protocol_version},
+        {"kernel", names.release},
+        {"cpu_model", cpu_model()},
+        {"cpus", ::sysconf(_SC_NPROCESSORS_ONLN)},
+        {"mem_bytes", read_meminfo().at("MemTotal")},
+        {"clocksource", trim(read_file("/sys/devices/system/clocksource/clocksource0/current_clocksource"))},
+        {"uptime_ns", now_ns()},
+        {"cmdline", trim(read_file("/proc/cmdline"))}};
 }
 
-}  // namespace daxbench
+} // namespace daxbench

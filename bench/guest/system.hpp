@@ -19,7 +19,7 @@ void drop_caches();
 /// As cold as TARGET gets: drops caches and, unless page cache is its data, mounts it again. Nothing
 /// on it may be open. Dropping alone keeps the inodes that have DAX entries in their mapping: a walk
 /// of EROFS-DAX then cost 8,175 to 9,740 instructions an entry, by what ran before, and not 11,384.
-void make_cold(const std::string& target);
+void make_cold(const std::string &target);
 
 /// From now on page cache is somebody's only copy of data (tmpfs, ramfs). The kernel could not drop
 /// it, but would mark each dirty page as "reclaim", a bit that fault-around then reads as "being
@@ -37,8 +37,8 @@ class Uninterrupted {
 public:
     Uninterrupted();
     ~Uninterrupted();
-    Uninterrupted(const Uninterrupted&) = delete;
-    Uninterrupted& operator=(const Uninterrupted&) = delete;
+    Uninterrupted(const Uninterrupted &) = delete;
+    Uninterrupted &operator=(const Uninterrupted &) = delete;
 };
 
 /// Stops periodic work of the kernel that would land in some samples and not in others.
@@ -54,4 +54,4 @@ std::uint64_t page_cache_bytes();
 /// The first message of the protocol.
 json hello();
 
-}  // namespace daxbench
+} // namespace daxbench

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "accel.hpp"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <cerrno>
 #include <cstring>
+
+#include <fcntl.h>
+#include <unistd.h>
 
 #include <fmt/format.h>
 
@@ -60,7 +60,7 @@ std::string without_log(std::string line)
 
 struct KvmAnswer {
     bool works = false;
-    std::string why;  // when it does not
+    std::string why; // when it does not
     double seconds = 0;
 };
 
@@ -86,8 +86,8 @@ KvmAnswer try_kvm(const Kernel &kernel, const fs::path &initramfs, const Progres
 fs::path answer_file(const Kernel &kernel)
 {
     const auto host = host_environment();
-    const auto key = xxh3_text(fmt::format("{}\n{}\n{}\n{}", host.boot_id, host.qemu_version,
-                                           kernel.release, kernel.vmlinuz.string()));
+    const auto key = xxh3_text(fmt::format("{}\n{}\n{}\n{}", host.boot_id, host.qemu_version, kernel.release,
+                                           kernel.vmlinuz.string()));
     return Cache::root() / "accel" / (key + ".json");
 }
 
@@ -104,15 +104,14 @@ KvmAnswer kvm_answer(const Kernel &kernel, const fs::path &initramfs, bool fresh
         }
     }
     const auto answer = try_kvm(kernel, initramfs, progress);
-    write_file(file, json{{"works", answer.works}, {"why", answer.why}, {"seconds", answer.seconds}}
-                         .dump());
+    write_file(file, json{{"works", answer.works}, {"why", answer.why}, {"seconds", answer.seconds}}.dump());
     return answer;
 }
 
-}  // namespace
+} // namespace
 
-Accel probe_accel(const std::string &want, const Kernel &kernel, const fs::path &initramfs,
-                  bool fresh, const Progress &progress)
+Accel probe_accel(const std::string &want, const Kernel &kernel, const fs::path &initramfs, bool fresh,
+                  const Progress &progress)
 {
     if (want != "auto" && want != "kvm" && want != "tcg")
         throw std::runtime_error(fmt::format("wanted auto, kvm or tcg, got `{}`", want));
@@ -133,4 +132,4 @@ Accel probe_accel(const std::string &want, const Kernel &kernel, const fs::path 
     return accel;
 }
 
-}  // namespace daxbench
+} // namespace daxbench

@@ -18,7 +18,7 @@ struct Accel {
 // `want`: "auto" | "kvm" | "tcg". Decides by booting a guest to the agent's hello: /dev/kvm can
 // exist, open, and still not run one. "auto" falls back to TCG within 15 s; "kvm" throws the
 // reason when it does not work. Cached for this boot, QEMU and kernel unless `fresh` (doctor).
-Accel probe_accel(const std::string &want, const Kernel &kernel,
-                  const std::filesystem::path &initramfs, bool fresh, const Progress &progress);
+Accel probe_accel(const std::string &want, const Kernel &kernel, const std::filesystem::path &initramfs,
+                  bool fresh, const Progress &progress);
 
-}  // namespace daxbench
+} // namespace daxbench

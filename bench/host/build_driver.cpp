@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "build_driver.hpp"
 
-#include "cache.hpp"
-
-#include <fmt/core.h>
-#include <nlohmann/json.hpp>
+#include <algorithm>
+#include <array>
+#include <numeric>
 
 #include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <array>
-#include <numeric>
+#include <fmt/core.h>
+#include <nlohmann/json.hpp>
+
+#include "cache.hpp"
 
 namespace daxbench {
 namespace {
@@ -171,8 +171,7 @@ public:
         const auto output = dir_.path() / "image";
         const auto &tool = tools_.at(cell.filesystem);
         fs::remove(output);
-        const auto told =
-            measured(cell, output, image_command(tool, dataset_.dir.string(), output.string()));
+        const auto told = measured(cell, output, image_command(tool, dataset_.dir.string(), output.string()));
         BuildSample sample;
         sample.seconds = told.at("wall_ns").get<double>() / 1e9;
         sample.cpu_seconds = told.at("cpu_ns").get<double>() / 1e9;
@@ -182,7 +181,8 @@ public:
         sample.image_xxh3 = xxh3_file(output);
         if (check && !tool.check.empty())
             sample.check_seconds =
-                measured(cell, output, check_command(tool, output.string())).at("wall_ns").get<double>() / 1e9;
+                measured(cell, output, check_command(tool, output.string())).at("wall_ns").get<double>() /
+                1e9;
         fs::remove(output);
         return sample;
     }

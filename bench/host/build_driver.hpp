@@ -2,11 +2,6 @@
 // Driver "build": the tools that make images, measured on the host itself, without a guest.
 #pragma once
 
-#include "dataset.hpp"
-#include "driver.hpp"
-#include "image.hpp"
-#include "plan.hpp"
-
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -16,13 +11,18 @@
 #include <string>
 #include <vector>
 
+#include "dataset.hpp"
+#include "driver.hpp"
+#include "image.hpp"
+#include "plan.hpp"
+
 namespace daxbench {
 
 /// What making one image once has cost.
 struct BuildSample {
-    double seconds = 0;       ///< wall clock, from fork to the end of the program
-    double cpu_seconds = 0;   ///< user and system
-    double flush_seconds = 0; ///< then, until the image was on the medium
+    double seconds = 0;           ///< wall clock, from fork to the end of the program
+    double cpu_seconds = 0;       ///< user and system
+    double flush_seconds = 0;     ///< then, until the image was on the medium
     std::uint64_t peak_bytes = 0; ///< largest resident set
     std::uint64_t image_bytes = 0;
     std::string image_xxh3;
@@ -44,8 +44,7 @@ public:
 /// Measures cells of one dataset together. The tools take turns, and each round begins with another one, so
 /// that what changes on the machine meanwhile meets all alike. A tool that fails leaves the others to be
 /// measured. `files`: names in the dataset. Throws only Interrupted.
-std::vector<CellResult> run_builds(const std::vector<Cell> &cells, std::uint64_t files,
-                                   BuildHost &host);
+std::vector<CellResult> run_builds(const std::vector<Cell> &cells, std::uint64_t files, BuildHost &host);
 
 struct BuildHostOptions {
     std::filesystem::path measured;  ///< the program that runs a tool and counts

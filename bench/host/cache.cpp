@@ -1,13 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cache.hpp"
 
-#include <fcntl.h>
-#include <openssl/evp.h>
-#include <sys/file.h>
-#include <sys/stat.h>
-#include <unistd.h>
-#include <xxhash.h>
-
 #include <array>
 #include <atomic>
 #include <cerrno>
@@ -16,7 +9,14 @@
 #include <memory>
 #include <thread>
 
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <fmt/format.h>
+#include <openssl/evp.h>
+#include <xxhash.h>
 
 namespace daxbench {
 
@@ -59,8 +59,7 @@ void sync_dir(const fs::path &dir)
 }
 
 // Calls `use` with the file's content in pieces.
-template <typename Use>
-void read_pieces(const fs::path &path, const Use &use)
+template <typename Use> void read_pieces(const fs::path &path, const Use &use)
 {
     const Fd fd = open_or_throw(path, O_RDONLY);
     posix_fadvise(fd.get(), 0, 0, POSIX_FADV_SEQUENTIAL);
@@ -92,7 +91,7 @@ std::string hex(XXH128_hash_t hash)
     return hex(canonical.digest, sizeof canonical.digest);
 }
 
-}  // namespace
+} // namespace
 
 FileLock::FileLock(const fs::path &file)
 {
@@ -165,8 +164,8 @@ void write_file(const fs::path &path, std::string_view content)
     if (path.has_parent_path())
         fs::create_directories(path.parent_path());
     const fs::path aside =
-        path.string() + fmt::format(".{}.{}", getpid(),
-                                    std::hash<std::thread::id>()(std::this_thread::get_id()));
+        path.string() +
+        fmt::format(".{}.{}", getpid(), std::hash<std::thread::id>()(std::this_thread::get_id()));
     {
         const Fd fd = open_or_throw(aside, O_WRONLY | O_CREAT | O_TRUNC, 0666);
         write_all(fd.get(), content, aside);
@@ -191,8 +190,7 @@ std::string xxh3_text(std::string_view text)
 
 std::string xxh3_file(const fs::path &path)
 {
-    const std::unique_ptr<XXH3_state_t, decltype(&XXH3_freeState)> state(XXH3_createState(),
-                                                                         XXH3_freeState);
+    const std::unique_ptr<XXH3_state_t, decltype(&XXH3_freeState)> state(XXH3_createState(), XXH3_freeState);
     XXH3_128bits_reset(state.get());
     read_pieces(path, [&](const char *data, std::size_t size) {
         throw_if_interrupted();
@@ -203,12 +201,9 @@ std::string xxh3_file(const fs::path &path)
 
 std::string sha256_file(const fs::path &path)
 {
-    const std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> state(EVP_MD_CTX_new(),
-                                                                        EVP_MD_CTX_free);
+    const std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> state(EVP_MD_CTX_new(), EVP_MD_CTX_free);
     EVP_DigestInit_ex(state.get(), EVP_sha256(), nullptr);
-    read_pieces(path, [&](const char *data, std::size_t size) {
-        EVP_DigestUpdate(state.get(), data, size);
-    });
+    read_pieces(path, [&](const char *data, std::size_t size) { EVP_DigestUpdate(state.get(), data, size); });
     std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
     unsigned size = 0;
     EVP_DigestFinal_ex(state.get(), digest.data(), &size);
@@ -222,8 +217,8 @@ void remove_tree(const fs::path &path)
     if (!error)
         return;
     // Folders without write permission keep a user (not root) from removing what is in them.
-    for (auto it = fs::recursive_directory_iterator(
-             path, fs::directory_options::skip_permission_denied, error);
+    for (auto it =
+             fs::recursive_directory_iterator(path, fs::directory_options::skip_permission_denied, error);
          it != fs::recursive_directory_iterator(); it.increment(error))
         if (!it->is_symlink() && it->is_directory()) {
             std::error_code ignored;
@@ -232,4 +227,4 @@ void remove_tree(const fs::path &path)
     fs::remove_all(path);
 }
 
-}  // namespace daxbench
+} // namespace daxbench

@@ -13,24 +13,23 @@ namespace daxbench {
 
 // An exclusive flock(2) on a file; waiting honours Ctrl-C.
 class FileLock {
-  public:
+public:
     explicit FileLock(const std::filesystem::path &file);
 
-  private:
+private:
     Fd fd_;
 };
 
 class Cache {
-  public:
+public:
     // $XDG_CACHE_HOME/daxbench or ~/.cache/daxbench.
     static std::filesystem::path root();
 
     // A finished folder root()/kind/key. When it is not there, `make` fills a folder beside it,
     // which then gets its name by rename: a folder under that name is always complete.
     // Several processes asking for the same one wait for the first.
-    static std::filesystem::path entry(
-        std::string_view kind, std::string_view key,
-        const std::function<void(const std::filesystem::path &dir)> &make);
+    static std::filesystem::path entry(std::string_view kind, std::string_view key,
+                                       const std::function<void(const std::filesystem::path &dir)> &make);
 
     static bool has(std::string_view kind, std::string_view key);
 
@@ -54,4 +53,4 @@ std::string sha256_file(const std::filesystem::path &path);
 // Removes a tree, including folders without write permission.
 void remove_tree(const std::filesystem::path &path);
 
-}  // namespace daxbench
+} // namespace daxbench

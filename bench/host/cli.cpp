@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli.hpp"
 
-#include "source_kernel.hpp"
-#include "display.hpp"
-#include "doctor.hpp"
-#include "process.hpp"
-#include "run.hpp"
-#include "spec.hpp"
-#include "world.hpp"
+#include <stdexcept>
 
 #include <CLI/CLI.hpp>
 #include <fmt/core.h>
 #include <fmt/ostream.h>
 #include <fmt/ranges.h>
 
-#include <stdexcept>
+#include "display.hpp"
+#include "doctor.hpp"
+#include "process.hpp"
+#include "run.hpp"
+#include "source_kernel.hpp"
+#include "spec.hpp"
+#include "world.hpp"
 
 namespace daxbench {
 namespace {
@@ -48,17 +48,15 @@ void declare(CLI::App &app, Options &options)
     app.add_option("SUITE", options.what, "suite to run, or list, doctor, setup")->required();
     app.add_option("--profile", options.run.plan.profile, "how much: smoke, default or full")
         ->capture_default_str();
-    app.add_flag("--dry-run", options.run.dry_run,
-                 "print the cells and the QEMU command of each; run none");
-    app.add_option("--filesystems", options.run.plan.filesystems, "only these (of image-build: images), with commas between")
+    app.add_flag("--dry-run", options.run.dry_run, "print the cells and the QEMU command of each; run none");
+    app.add_option("--filesystems", options.run.plan.filesystems,
+                   "only these (of image-build: images), with commas between")
         ->delimiter(',');
-    app.add_option("--only", options.run.plan.only,
-                   "only cells whose id matches, e.g. 'latency/rootfs/*'");
+    app.add_option("--only", options.run.plan.only, "only cells whose id matches, e.g. 'latency/rootfs/*'");
     app.add_option("--accel", options.run.accel, "accelerator")
         ->check(CLI::IsMember({"auto", "kvm", "tcg"}))
         ->capture_default_str();
-    auto *kernel = app.add_option("--kernel", options.kernel,
-                                  "guest kernel (bzImage) in place of Debian's")
+    auto *kernel = app.add_option("--kernel", options.kernel, "guest kernel (bzImage) in place of Debian's")
                        ->check(CLI::ExistingFile);
     app.add_option("--modules", options.modules, "its lib/modules/RELEASE")
         ->check(CLI::ExistingDirectory)
@@ -77,10 +75,8 @@ void declare(CLI::App &app, Options &options)
     app.add_option("--jobs", options.run.jobs,
                    "guests at once (default: one for each core under TCG, one under KVM)")
         ->check(CLI::Range(1U, 1024U));
-    app.add_flag("--keep-guests", options.run.keep_guests,
-                 "leave guests running and say how to reach them");
-    app.add_flag("--no-install", options.no_install,
-                 "(for run-bench) name missing packages, install none");
+    app.add_flag("--keep-guests", options.run.keep_guests, "leave guests running and say how to reach them");
+    app.add_flag("--no-install", options.no_install, "(for run-bench) name missing packages, install none");
 }
 
 Catalogue catalogue_of(const Options &options)
@@ -137,8 +133,7 @@ void print_more_headers(const string &name, Display &display, const Streams &str
 int setup(const Options &options, const Streams &streams)
 {
     Display display(streams.err, streams.columns);
-    const auto kernel = choose_kernel(options.run.kernel,
-                                      [&](const string &line) { display.working(line); });
+    const auto kernel = choose_kernel(options.run.kernel, [&](const string &line) { display.working(line); });
     if (!kernel.headers_dir.empty())
         fmt::print(streams.out, "{}\n", kernel.headers_dir.string());
     for (const auto &name : options.also_kernels)
@@ -171,8 +166,7 @@ void check_request(const Options &options)
 
 int run_cli(const vector<string> &args, const Streams &streams)
 {
-    CLI::App app{"Compares filesystems for memory shared between kernels, in virtual machines.",
-                 "daxbench"};
+    CLI::App app{"Compares filesystems for memory shared between kernels, in virtual machines.", "daxbench"};
     Options options;
     declare(app, options);
     try {

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dataset.hpp"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <fstream>
 #include <random>
 #include <sstream>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -32,16 +32,15 @@ constexpr std::uint64_t page = 4096;
 // Equal for everybody, so that images of it are.
 void set_time(const fs::path &file)
 {
-    fs::last_write_time(file, std::chrono::file_clock::from_sys(
-                                  std::chrono::sys_seconds(dataset_epoch)));
+    fs::last_write_time(file, std::chrono::file_clock::from_sys(std::chrono::sys_seconds(dataset_epoch)));
 }
 
 void make_random_file(const DatasetSpec &spec, const fs::path &tree)
 {
     const fs::path name(spec.path);
     if (spec.path.empty() || name.is_absolute() || spec.path.find("..") != std::string::npos)
-        throw std::runtime_error(fmt::format(
-            "wanted a relative path for the file of dataset {}, got `{}`", spec.id, spec.path));
+        throw std::runtime_error(
+            fmt::format("wanted a relative path for the file of dataset {}, got `{}`", spec.id, spec.path));
     fs::create_directories((tree / name).parent_path());
     std::ofstream file(tree / name, std::ios::binary);
     std::mt19937_64 random(spec.seed);
@@ -51,22 +50,19 @@ void make_random_file(const DatasetSpec &spec, const fs::path &tree)
         for (auto &word : buffer)
             word = random();
         const auto count = std::min<std::uint64_t>(left, buffer.size() * sizeof buffer[0]);
-        file.write(reinterpret_cast<const char *>(buffer.data()),
-                   static_cast<std::streamsize>(count));
+        file.write(reinterpret_cast<const char *>(buffer.data()), static_cast<std::streamsize>(count));
         left -= count;
     }
     file.close();
     if (!file)
-        throw std::runtime_error(
-            fmt::format("wanted to write {} bytes to {}, failed: is the disk full?", spec.bytes,
-                        (tree / name).string()));
+        throw std::runtime_error(fmt::format("wanted to write {} bytes to {}, failed: is the disk full?",
+                                             spec.bytes, (tree / name).string()));
     set_time(tree / name);
 }
 
 void make_fio_layout(const DatasetSpec &spec, const fs::path &tree)
 {
-    run_checked({"fio", "--output-format=terse", spec.job.string()},
-                {.cwd = tree, .timeout = Seconds(600)});
+    run_checked({"fio", "--output-format=terse", spec.job.string()}, {.cwd = tree, .timeout = Seconds(600)});
     for (const auto &entry : fs::directory_iterator(tree))
         if (entry.path().extension() == ".state")
             fs::remove(entry.path());
@@ -89,10 +85,9 @@ void make_directory_of_files(const fs::path &dir, std::uint64_t entries, std::ui
         const bool tiny = tiny_every != 0 && i % tiny_every == 0;
         const timespec epoch{static_cast<time_t>(dataset_epoch.count()), 0};
         const timespec times[2] = {epoch, epoch};
-        if (!fd || (tiny && write(fd.get(), name.data(), name.size()) < 0) ||
-            futimens(fd.get(), times) < 0)
-            throw std::runtime_error(fmt::format("wanted to write {}, failed: {}", file.string(),
-                                                 std::strerror(errno)));
+        if (!fd || (tiny && write(fd.get(), name.data(), name.size()) < 0) || futimens(fd.get(), times) < 0)
+            throw std::runtime_error(
+                fmt::format("wanted to write {}, failed: {}", file.string(), std::strerror(errno)));
     }
     set_time(dir);
 }
@@ -120,8 +115,7 @@ std::string spec_key(const DatasetSpec &spec)
         text += read_file(spec.job);
     else if (spec.kind == "file-tree")
         for (const auto &directories : spec.directories)
-            text += fmt::format("{}x{} {} ", directories.count, directories.entries,
-                                spec.tiny_every);
+            text += fmt::format("{}x{} {} ", directories.count, directories.entries, spec.tiny_every);
     else
         throw std::runtime_error(fmt::format(
             "wanted debian-rootfs, random-file, fio-layout or file-tree as the kind of dataset {}, got `{}`",
@@ -158,8 +152,7 @@ Totals totals_of(const std::string &manifest)
         ++totals.entries;
         const auto entry = json::parse(line);
         // "link" names an earlier entry with the same inode.
-        if (entry.at("type") != "reg" ||
-            (entry.contains("link") && entry.at("link") != entry.at("path")))
+        if (entry.at("type") != "reg" || (entry.contains("link") && entry.at("link") != entry.at("path")))
             continue;
         const std::uint64_t size = entry.at("size");
         totals.bytes += size;
@@ -175,8 +168,8 @@ void make_dataset(const DatasetSpec &spec, const fs::path &dir, const Progress &
     fs::create_directories(tree);
     if (spec.kind == "debian-rootfs")
         make_debian_rootfs(
-            spec.packages, tree, dir,
-            [&](const Argv &argv) { return with_state(state, argv, true); }, progress);
+            spec.packages, tree, dir, [&](const Argv &argv) { return with_state(state, argv, true); },
+            progress);
     else if (spec.kind == "random-file")
         make_random_file(spec, tree);
     else if (spec.kind == "file-tree")
@@ -186,8 +179,7 @@ void make_dataset(const DatasetSpec &spec, const fs::path &dir, const Progress &
     if (spec.kind != "debian-rootfs")
         set_time(tree);
     progress("writing the manifest of " + spec.id);
-    const auto manifest =
-        run_checked(with_state(state, {DAXBENCH_MANIFEST_TOOL, tree.string()}, false)).out;
+    const auto manifest = run_checked(with_state(state, {DAXBENCH_MANIFEST_TOOL, tree.string()}, false)).out;
     write_file(dir / "manifest.jsonl", manifest);
     const auto totals = totals_of(manifest);
     const json info = {{"id", spec.id},
@@ -198,7 +190,7 @@ void make_dataset(const DatasetSpec &spec, const fs::path &dir, const Progress &
     write_file(dir / "dataset.json", info.dump(2) + "\n");
 }
 
-}  // namespace
+} // namespace
 
 std::string probe_file_of(const DatasetSpec &spec)
 {
@@ -234,8 +226,7 @@ Dataset ensure_dataset(const DatasetSpec &spec, const Progress &progress)
 
 Argv dataset_command(const Dataset &dataset, const Argv &argv)
 {
-    return dataset.fakeroot_state.empty() ? argv
-                                          : with_state(dataset.fakeroot_state, argv, false);
+    return dataset.fakeroot_state.empty() ? argv : with_state(dataset.fakeroot_state, argv, false);
 }
 
-}  // namespace daxbench
+} // namespace daxbench

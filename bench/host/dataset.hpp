@@ -21,14 +21,14 @@ struct DirectoriesSpec {
 // One [dataset] of workloads/datasets/*.toml.
 struct DatasetSpec {
     std::string id;
-    std::string kind;                   // "debian-rootfs" | "random-file" | "fio-layout" | "file-tree"
-    std::vector<std::string> packages;  // debian-rootfs
-    std::uint64_t bytes = 0;            // random-file
-    std::uint64_t seed = 0;             // random-file
-    std::string path;                   // random-file: name in the tree
-    std::filesystem::path job;          // fio-layout: job file, absolute
-    std::vector<DirectoriesSpec> directories;  // file-tree
-    std::uint64_t tiny_every = 0;       // file-tree: each so many-th file holds its name, others nothing
+    std::string kind;                         // "debian-rootfs" | "random-file" | "fio-layout" | "file-tree"
+    std::vector<std::string> packages;        // debian-rootfs
+    std::uint64_t bytes = 0;                  // random-file
+    std::uint64_t seed = 0;                   // random-file
+    std::string path;                         // random-file: name in the tree
+    std::filesystem::path job;                // fio-layout: job file, absolute
+    std::vector<DirectoriesSpec> directories; // file-tree
+    std::uint64_t tiny_every = 0; // file-tree: each so many-th file holds its name, others nothing
 };
 
 struct Dataset {
@@ -37,9 +37,9 @@ struct Dataset {
     std::filesystem::path dir;            // the tree
     std::filesystem::path manifest_path;  // one JSON object a line, see bench/common/manifest.hpp
     std::filesystem::path fakeroot_state; // non-root only: owners and devices of the tree
-    std::uint64_t data_bytes = 0;  // Σ over distinct regular inodes of size rounded up to 4096
-    std::uint64_t bytes = 0;       // Σ over distinct regular inodes of size
-    std::uint64_t entries = 0;     // names, the root included
+    std::uint64_t data_bytes = 0;         // Σ over distinct regular inodes of size rounded up to 4096
+    std::uint64_t bytes = 0;              // Σ over distinct regular inodes of size
+    std::uint64_t entries = 0;            // names, the root included
 };
 
 // The file that a mount is proved by: a path in the tree, or "large" for the largest.
@@ -63,4 +63,4 @@ std::string os_release_value(std::string_view text, std::string_view key);
 // -updates, -security), each once, in order.
 std::vector<std::string> debian_sources(std::string_view index_targets, std::string_view codename);
 
-}  // namespace daxbench
+} // namespace daxbench

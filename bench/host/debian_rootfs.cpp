@@ -30,18 +30,17 @@ std::vector<std::string> own_sources(const std::string &codename)
 {
     const auto targets =
         run_checked({"apt-get", "indextargets", "--format",
-                     "$(ORIGIN)|$(REPO_URI)|$(CODENAME)|$(COMPONENT)|$(SIGNED_BY)",
-                     "Created-By: Packages"});
+                     "$(ORIGIN)|$(REPO_URI)|$(CODENAME)|$(COMPONENT)|$(SIGNED_BY)", "Created-By: Packages"});
     auto sources = debian_sources(targets.out, codename);
     if (sources.empty())
-        throw std::runtime_error(fmt::format(
-            "wanted a Debian mirror for {} among apt's sources, found none: check "
-            "/etc/apt/sources.list and run `apt-get update`",
-            codename));
+        throw std::runtime_error(
+            fmt::format("wanted a Debian mirror for {} among apt's sources, found none: check "
+                        "/etc/apt/sources.list and run `apt-get update`",
+                        codename));
     return sources;
 }
 
-}  // namespace
+} // namespace
 
 // The machine's way to its mirrors (proxies, retries) is apt's configuration as well.
 std::vector<std::string> own_apt_options()
@@ -81,9 +80,8 @@ std::vector<std::string> debian_sources(std::string_view index_targets, std::str
         if (suite != name && suite != name + "-updates" && suite != name + "-security")
             continue;
         // The archive's own keyring where the machine has it; otherwise what apt trusts anyway.
-        const auto signed_by = fs::exists(debian_keyring)
-                                   ? fmt::format("[signed-by={}] ", debian_keyring)
-                                   : std::string();
+        const auto signed_by =
+            fs::exists(debian_keyring) ? fmt::format("[signed-by={}] ", debian_keyring) : std::string();
         auto source = fmt::format("deb {}{} {} {}", signed_by, fields[1], suite, fields[3]);
         if (std::find(sources.begin(), sources.end(), source) == sources.end())
             sources.push_back(std::move(source));
@@ -96,10 +94,10 @@ std::string debian_codename()
     const auto text = read_file("/etc/os-release");
     const auto codename = os_release_value(text, "VERSION_CODENAME");
     if (os_release_value(text, "ID") != "debian" || codename.empty())
-        throw std::runtime_error(fmt::format(
-            "wanted a Debian release to make a root filesystem of, this machine is {}: use a "
-            "Debian machine, or leave out this dataset",
-            os_release_value(text, "PRETTY_NAME")));
+        throw std::runtime_error(
+            fmt::format("wanted a Debian release to make a root filesystem of, this machine is {}: use a "
+                        "Debian machine, or leave out this dataset",
+                        os_release_value(text, "PRETTY_NAME")));
     return codename;
 }
 
@@ -145,10 +143,10 @@ void make_debian_rootfs(const std::vector<std::string> &packages, const fs::path
     run_checked(argv, {.env = {{"SOURCE_DATE_EPOCH", epoch}, {"LC_ALL", "C.UTF-8"}},
                        .timeout = Seconds(1800),
                        .log = Cache::root() / "mmdebstrap.log"});
-    run_checked(as_owner({"tar", "--extract", "--file=" + tar.string(),
-                          "--directory=" + tree.string(), "--preserve-permissions",
-                          "--same-owner", "--numeric-owner", "--xattrs", "--xattrs-include=*"}));
+    run_checked(as_owner({"tar", "--extract", "--file=" + tar.string(), "--directory=" + tree.string(),
+                          "--preserve-permissions", "--same-owner", "--numeric-owner", "--xattrs",
+                          "--xattrs-include=*"}));
     fs::remove(tar);
 }
 
-}  // namespace daxbench
+} // namespace daxbench

@@ -19,10 +19,9 @@ std::string debian_codename();
 
 // Fills `tree`. `scratch` is a folder for a temporary file of the same size. `as_owner` wraps the
 // command that unpacks, so that owners and devices survive without root.
-void make_debian_rootfs(const std::vector<std::string> &packages,
-                        const std::filesystem::path &tree, const std::filesystem::path &scratch,
-                        const std::function<Argv(const Argv &)> &as_owner,
-                        const Progress &progress);
+void make_debian_rootfs(const std::vector<std::string> &packages, const std::filesystem::path &tree,
+                        const std::filesystem::path &scratch,
+                        const std::function<Argv(const Argv &)> &as_owner, const Progress &progress);
 
 // sources.list lines of a release (this machine's or another) at the machine's own mirrors.
 std::vector<std::string> mirrors_of_release(const std::string &release);
@@ -30,4 +29,4 @@ std::vector<std::string> mirrors_of_release(const std::string &release);
 // --aptopt=… for mmdebstrap: how this machine reaches its mirrors.
 std::vector<std::string> own_apt_options();
 
-}  // namespace daxbench
+} // namespace daxbench

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "decompress.hpp"
 
-#include <archive.h>
-
 #include <memory>
 #include <stdexcept>
 #include <vector>
 
+#include <archive.h>
 #include <fmt/format.h>
 
 #include "cache.hpp"
@@ -46,4 +45,4 @@ std::string read_decompressed(const std::filesystem::path &path)
     return decompressed(read_file(path), path.string());
 }
 
-}  // namespace daxbench
+} // namespace daxbench

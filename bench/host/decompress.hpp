@@ -13,4 +13,4 @@ std::string read_decompressed(const std::filesystem::path &path);
 // `name` is for the error.
 std::string decompressed(std::string_view data, const std::string &name);
 
-}  // namespace daxbench
+} // namespace daxbench

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "display.hpp"
 
-#include <fmt/core.h>
-
 #include <algorithm>
 #include <cmath>
+
+#include <fmt/core.h>
 
 namespace daxbench {
 
@@ -50,8 +50,7 @@ void Display::begin(std::size_t cells, double estimate_s, unsigned jobs)
     estimate_s_ = estimate_s;
     jobs_ = std::max(1U, jobs);
     start_ = std::chrono::steady_clock::now();
-    say_locked(fmt::format("{} cells, {} at once, about {}", cells, jobs_,
-                           clock_text(estimate_s / jobs_)));
+    say_locked(fmt::format("{} cells, {} at once, about {}", cells, jobs_, clock_text(estimate_s / jobs_)));
 }
 
 void Display::step(const std::string &cell, const std::string &text)
@@ -61,8 +60,8 @@ void Display::step(const std::string &cell, const std::string &text)
     draw_locked();
 }
 
-void Display::end(const std::string &cell, double estimate_s, double seconds,
-                  const std::string &status, const std::string &error)
+void Display::end(const std::string &cell, double estimate_s, double seconds, const std::string &status,
+                  const std::string &error)
 {
     const std::lock_guard lock(mutex_);
     running_.erase(cell);
@@ -70,9 +69,8 @@ void Display::end(const std::string &cell, double estimate_s, double seconds,
     done_estimate_s_ += estimate_s;
     const bool quiet = columns_ > 0 && status == "ok";
     if (!quiet)
-        say_locked(fmt::format("[{:>{}}/{}] {:<6} {:>6.1f} s  {}{}{}", done_,
-                               std::to_string(cells_).size(), cells_, status, seconds, cell,
-                               error.empty() ? "" : ": ", error));
+        say_locked(fmt::format("[{:>{}}/{}] {:<6} {:>6.1f} s  {}{}{}", done_, std::to_string(cells_).size(),
+                               cells_, status, seconds, cell, error.empty() ? "" : ": ", error));
     draw_locked();
 }
 
@@ -108,8 +106,7 @@ void Display::draw_locked()
         std::string running;
         for (const auto &[cell, step] : running_)
             running += fmt::format("{}{} ({})", running.empty() ? "" : ", ", cell, step);
-        line = fmt::format("[{}/{}] {} left  {}", done_, cells_, clock_text(seconds_left()),
-                           running);
+        line = fmt::format("[{}/{}] {} left  {}", done_, cells_, clock_text(seconds_left()), running);
     }
     if (line.size() >= columns_)
         line = line.substr(0, columns_ - 1);

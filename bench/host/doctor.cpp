@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "doctor.hpp"
 
-#include "cache.hpp"
-#include "environment.hpp"
-#include "source_kernel.hpp"
+#include <algorithm>
 
 #include <fmt/core.h>
 #include <fmt/ostream.h>
 
-#include <algorithm>
+#include "cache.hpp"
+#include "environment.hpp"
+#include "source_kernel.hpp"
 
 namespace daxbench {
 namespace {
@@ -39,9 +39,9 @@ Finding check_qemu()
 /// Debian's python, for which the analysis' modules are packaged; another in PATH may lack them.
 Finding check_python()
 {
-    const auto result =
-        run_command({python, "-c", "import jsonschema, matplotlib, numpy, scipy; "
-                                   "print('matplotlib', matplotlib.__version__)"});
+    const auto result = run_command({python, "-c",
+                                     "import jsonschema, matplotlib, numpy, scipy; "
+                                     "print('matplotlib', matplotlib.__version__)"});
     if (result.ok())
         return good(fmt::format("{} with {}", python, result.out.substr(0, result.out.find('\n'))));
     return {"", Verdict::bad, "the analysis' modules are not there",
@@ -68,8 +68,8 @@ Finding check_memory(const Catalogue &catalogue)
 Finding check_disk(const std::filesystem::path &path, const char *what, std::uint64_t wanted)
 {
     const auto free = free_disk_bytes(path);
-    auto finding = good(fmt::format("{:.1f} GiB free for {} in {}", double(free) / double(gib),
-                                    what, path.string()));
+    auto finding =
+        good(fmt::format("{:.1f} GiB free for {} in {}", double(free) / double(gib), what, path.string()));
     if (free < wanted) {
         finding.verdict = Verdict::poor;
         finding.advice = fmt::format("{:.0f} GiB are needed at first", double(wanted) / double(gib));
@@ -110,8 +110,8 @@ int print_findings(std::ostream &out, const std::vector<Finding> &findings)
     return bad ? 1 : 0;
 }
 
-std::vector<Finding> examine(const Catalogue &catalogue, const KernelChoice &kernel,
-                             const string &accel, const Progress &progress)
+std::vector<Finding> examine(const Catalogue &catalogue, const KernelChoice &kernel, const string &accel,
+                             const Progress &progress)
 {
     const auto paths = own_paths();
     std::vector<Finding> findings;
@@ -144,13 +144,11 @@ std::vector<Finding> examine(const Catalogue &catalogue, const KernelChoice &ker
         });
     look("accelerator", [&] {
         world = make_base(paths, kernel, accel, catalogue, true, progress);
-        return good(fmt::format("{}: {} (hello after {:.1f} s)", world.accel.name,
-                                world.accel.reason, world.accel.seconds_to_hello));
+        return good(fmt::format("{}: {} (hello after {:.1f} s)", world.accel.name, world.accel.reason,
+                                world.accel.seconds_to_hello));
     });
     for (const auto &[name, why] : world.missing)
-        look("module " + name, [&, &why = why]() -> Finding {
-            return {"", Verdict::bad, why, ""};
-        });
+        look("module " + name, [&, &why = why]() -> Finding { return {"", Verdict::bad, why, ""}; });
     return findings;
 }
 

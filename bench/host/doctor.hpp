@@ -2,13 +2,13 @@
 // What works on this machine, found by trying it.
 #pragma once
 
-#include "spec.hpp"
-#include "world.hpp"
-
 #include <functional>
 #include <ostream>
 #include <string>
 #include <vector>
+
+#include "spec.hpp"
+#include "world.hpp"
 
 namespace daxbench {
 
@@ -27,7 +27,7 @@ Finding check(const std::string &what, const std::function<Finding()> &probe);
 int print_findings(std::ostream &out, const std::vector<Finding> &findings);
 
 /// Boots a guest afresh. Progress goes to `progress`.
-std::vector<Finding> examine(const Catalogue &catalogue, const KernelChoice &kernel,
-                             const std::string &accel, const Progress &progress);
+std::vector<Finding> examine(const Catalogue &catalogue, const KernelChoice &kernel, const std::string &accel,
+                             const Progress &progress);
 
 } // namespace daxbench

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "driver.hpp"
 
-#include <fmt/core.h>
-
 #include <array>
 #include <cctype>
 #include <chrono>
 #include <stdexcept>
 #include <string_view>
+
+#include <fmt/core.h>
 
 namespace daxbench {
 namespace {
@@ -72,9 +72,7 @@ std::vector<Request> mount_requests(const CellInput &input)
 {
     const auto &filesystem = input.filesystem;
     Request mount{"mount",
-                  {{"type", filesystem.type},
-                   {"options", filesystem.options},
-                   {"target", mount_target}}};
+                  {{"type", filesystem.type}, {"options", filesystem.options}, {"target", mount_target}}};
     if (filesystem.medium == "ram")
         mount.op = "seed";
     else
@@ -112,7 +110,8 @@ string kernel_complaint(const json &lines)
     for (const auto &line : lines)
         for (const auto complaint : complaints)
             if (const auto at = text_of(line).find(complaint);
-                at != string::npos && (at == 0 || !std::isalpha(static_cast<unsigned char>(text_of(line)[at - 1]))))
+                at != string::npos &&
+                (at == 0 || !std::isalpha(static_cast<unsigned char>(text_of(line)[at - 1]))))
                 return text_of(line);
     return "";
 }
@@ -123,8 +122,7 @@ void check_kernel_log(const CellInput &input, GuestSession &guest)
     const auto line = kernel_complaint(answer.value("lines", json::array()));
     if (!line.empty())
         throw std::runtime_error(fmt::format(
-            "wanted a guest kernel without complaints, it printed \"{}\"; see the cell's log",
-            line));
+            "wanted a guest kernel without complaints, it printed \"{}\"; see the cell's log", line));
 }
 
 CellResult run_cell(const CellInput &input, GuestHost &host)

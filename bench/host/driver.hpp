@@ -2,24 +2,24 @@
 // Running one cell: boot, mount, prove, measure, check, power off.
 #pragma once
 
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
 #include "measurement.hpp"
 #include "plan.hpp"
 #include "session.hpp"
 #include "spec.hpp"
-
-#include <nlohmann/json.hpp>
-
-#include <string>
-#include <vector>
 
 namespace daxbench {
 
 struct CellInput {
     Cell cell;
     FilesystemSpec filesystem;
-    std::string probe_file = "large";    ///< what the proof reads: a file of the dataset, or the largest
-    std::uint64_t data_bytes = 0;        ///< of the dataset, each inode once, whole pages
-    std::string clock = "instructions";  ///< what guest nanoseconds are: "instructions" or "ns"
+    std::string probe_file = "large";   ///< what the proof reads: a file of the dataset, or the largest
+    std::uint64_t data_bytes = 0;       ///< of the dataset, each inode once, whole pages
+    std::string clock = "instructions"; ///< what guest nanoseconds are: "instructions" or "ns"
 };
 
 /// Everything a cell gave. `status`: "ok", "failed", "skipped" or "interrupted".
@@ -50,8 +50,7 @@ std::vector<Request> load_requests(const CellInput &input);
 std::vector<Request> mount_requests(const CellInput &input);
 Request run_request(const nlohmann::json &workload);
 /// Makes the calls; returns the last one's answer.
-nlohmann::json call_all(const CellInput &input, GuestSession &guest,
-                        const std::vector<Request> &requests);
+nlohmann::json call_all(const CellInput &input, GuestSession &guest, const std::vector<Request> &requests);
 /// What the guest's kernel printed since the last time.
 Request log_request();
 /// Throws when the guest's kernel has printed a warning, a bug or a sanitizer's report.

@@ -2,15 +2,15 @@
 // Driver "instances": several guests over the same image at once. Each counts its memory before
 // the mount and after it has read everything; when all have, and while all are alive, the host's
 // memory for each of them is taken.
-#include "driver.hpp"
-
-#include <fmt/core.h>
-
 #include <barrier>
 #include <exception>
 #include <mutex>
 #include <stdexcept>
 #include <thread>
+
+#include <fmt/core.h>
+
+#include "driver.hpp"
 
 namespace daxbench {
 namespace {
@@ -139,15 +139,11 @@ constexpr GuestMetric guest_metrics[] = {
 };
 
 constexpr GuestMetric host_metrics[] = {
-    {"host_pss_bytes",
-     [](const InstanceMemory &guest) { return double(guest.host.total.pss); }},
-    {"host_pss_image_bytes",
-     [](const InstanceMemory &guest) { return double(guest.host.image.pss); }},
+    {"host_pss_bytes", [](const InstanceMemory &guest) { return double(guest.host.total.pss); }},
+    {"host_pss_image_bytes", [](const InstanceMemory &guest) { return double(guest.host.image.pss); }},
     {"host_pss_ram_bytes", [](const InstanceMemory &guest) { return double(guest.host.ram.pss); }},
-    {"host_rss_bytes",
-     [](const InstanceMemory &guest) { return double(guest.host.total.rss); }},
-    {"host_rss_image_bytes",
-     [](const InstanceMemory &guest) { return double(guest.host.image.rss); }},
+    {"host_rss_bytes", [](const InstanceMemory &guest) { return double(guest.host.total.rss); }},
+    {"host_rss_image_bytes", [](const InstanceMemory &guest) { return double(guest.host.image.rss); }},
     {"host_rss_ram_bytes", [](const InstanceMemory &guest) { return double(guest.host.ram.rss); }},
 };
 
@@ -162,8 +158,7 @@ double sum(const vector<InstanceMemory> &guests, Value value)
 } // namespace
 
 vector<Measurement> duplication_measurements(const Cell &cell, const string &workload,
-                                             const vector<InstanceMemory> &guests,
-                                             std::uint64_t data_bytes)
+                                             const vector<InstanceMemory> &guests, std::uint64_t data_bytes)
 {
     vector<Measurement> rows;
     for (const auto &metric : guest_metrics) {
@@ -192,16 +187,13 @@ void run_instances(const CellInput &input, GuestHost &host, CellResult &result)
     {
         vector<std::jthread> threads;
         for (int instance = 0; instance < input.cell.instances; ++instance)
-            threads.emplace_back([&, instance] {
-                guest_thread(input, instance, host, gathering, result);
-            });
+            threads.emplace_back([&, instance] { guest_thread(input, instance, host, gathering, result); });
     }
     gathering.rethrow();
     for (const auto &guest : gathering.guests)
         result.raw.push_back({{"memory_before", guest.before}, {"memory_after", guest.after}});
     const auto workload = input.cell.workloads.back().at("id").get<string>();
-    result.measurements =
-        duplication_measurements(input.cell, workload, gathering.guests, input.data_bytes);
+    result.measurements = duplication_measurements(input.cell, workload, gathering.guests, input.data_bytes);
 }
 
 } // namespace daxbench

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Driver "single": one guest runs the workloads one after another.
-#include "driver.hpp"
+#include <stdexcept>
 
 #include <fmt/core.h>
 
-#include <stdexcept>
+#include "driver.hpp"
 
 namespace daxbench {
 namespace {
@@ -12,8 +12,7 @@ namespace {
 using nlohmann::json;
 using std::string;
 
-void run_workload(const CellInput &input, const json &workload, GuestSession &guest,
-                  CellResult &result)
+void run_workload(const CellInput &input, const json &workload, GuestSession &guest, CellResult &result)
 {
     const auto id = workload.at("id").get<string>();
     const auto answer = guest.call(run_request(workload), Seconds(input.cell.timeout_s));
@@ -30,8 +29,7 @@ void note_failure(const string &workload, const std::exception &error, CellResul
         result.error = fmt::format("{}: {}", workload, error.what());
 }
 
-void failed_row(const CellInput &input, const string &workload, const string &error,
-                CellResult &result)
+void failed_row(const CellInput &input, const string &workload, const string &error, CellResult &result)
 {
     auto row = measurement_of(input.cell, workload, "cost_per_op", input.clock);
     row.clock = input.clock;

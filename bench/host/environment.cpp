@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "environment.hpp"
 
-#include <sched.h>
-#include <sys/utsname.h>
-
 #include <algorithm>
 #include <sstream>
 #include <vector>
+
+#include <sched.h>
+#include <sys/utsname.h>
 
 #include "cache.hpp"
 #include "dataset.hpp"
@@ -60,7 +60,7 @@ std::string qemu_version()
     return line.starts_with(prefix) ? line.substr(prefix.size()) : line;
 }
 
-}  // namespace
+} // namespace
 
 HostEnvironment host_environment()
 {
@@ -68,9 +68,7 @@ HostEnvironment host_environment()
     host.os = os_release_value(read_or_empty("/etc/os-release"), "PRETTY_NAME");
     host.cpu = value_after(read_or_empty("/proc/cpuinfo"), "model name");
     cpu_set_t cpus;
-    host.cores = sched_getaffinity(0, sizeof cpus, &cpus) == 0
-                     ? static_cast<unsigned>(CPU_COUNT(&cpus))
-                     : 1;
+    host.cores = sched_getaffinity(0, sizeof cpus, &cpus) == 0 ? static_cast<unsigned>(CPU_COUNT(&cpus)) : 1;
     const auto memory = read_or_empty("/proc/meminfo");
     host.memory_bytes = meminfo_bytes(memory, "MemTotal");
     host.memory_available_bytes = meminfo_bytes(memory, "MemAvailable");
@@ -91,8 +89,7 @@ GitState git_state(const fs::path &source_dir)
     if (!head.ok())
         return state;
     state.commit = first_line(head.out);
-    state.dirty =
-        !run_command({"git", "-C", source_dir.string(), "status", "--porcelain"}).out.empty();
+    state.dirty = !run_command({"git", "-C", source_dir.string(), "status", "--porcelain"}).out.empty();
     return state;
 }
 
@@ -115,4 +112,4 @@ std::string tool_version(const std::vector<std::string> &argv)
     return first_line(result.out.empty() ? result.err : result.out);
 }
 
-}  // namespace daxbench
+} // namespace daxbench

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "guest.hpp"
 
-#include <fcntl.h>
-
 #include <algorithm>
 #include <deque>
+
+#include <fcntl.h>
 
 #include <fmt/format.h>
 
@@ -38,11 +38,11 @@ std::string without_control_characters(std::string_view line)
     return out;
 }
 
-}  // namespace
+} // namespace
 
 struct Guest::State {
     GuestConfig config;
-    TempDir run_dir;  // outlives QEMU below
+    TempDir run_dir; // outlives QEMU below
     Argv command;
     fs::path console;
     fs::path qemu_log;
@@ -81,11 +81,10 @@ void Guest::State::fail(const std::string &wanted, ChannelEvent event, Seconds t
         what = "the guest's kernel died: " + death;
     else
         what = fmt::format("nothing came within {:.0f} s", timeout.count());
-    const auto log = event == ChannelEvent::closed && !last_lines(qemu_log, 1).empty() ? qemu_log
-                                                                                      : console;
+    const auto log = event == ChannelEvent::closed && !last_lines(qemu_log, 1).empty() ? qemu_log : console;
     throw std::runtime_error(fmt::format("{}wanted {}, but {}; see {}",
-                                         config.name.empty() ? "" : config.name + ": ", wanted,
-                                         what, log.string()));
+                                         config.name.empty() ? "" : config.name + ": ", wanted, what,
+                                         log.string()));
 }
 
 Guest::Guest(GuestConfig config) : state_(std::make_unique<State>())
@@ -130,21 +129,20 @@ json Guest::wait_hello(Seconds timeout)
     const std::string wanted = "the agent's hello";
     if (!state.agent.connect(state.run_dir.path() / "agent.sock", deadline, alive))
         state.fail(wanted, alive() ? ChannelEvent::deadline : ChannelEvent::closed, timeout);
-    qmp("cont", nullptr, timeout);  // it was started stopped
+    qmp("cont", nullptr, timeout); // it was started stopped
     std::string line;
     if (const auto event = state.agent.receive(line, deadline); event != ChannelEvent::line)
         state.fail(wanted, event, timeout);
     auto hello = parse_line(line);
     if (hello.value("type", "") != "hello" || hello.value("protocol", 0) != protocol_version)
-        throw std::runtime_error(fmt::format(
-            "{}: wanted the agent's hello for protocol {}, got {}: build the agent anew",
-            state.config.name, protocol_version, line.substr(0, 200)));
+        throw std::runtime_error(
+            fmt::format("{}: wanted the agent's hello for protocol {}, got {}: build the agent anew",
+                        state.config.name, protocol_version, line.substr(0, 200)));
     hello["seconds_to_hello"] = Seconds(Clock::now() - state.started).count();
     return hello;
 }
 
-json Guest::call(const std::string &op, const json &args, Seconds timeout,
-                 const Progress &progress)
+json Guest::call(const std::string &op, const json &args, Seconds timeout, const Progress &progress)
 {
     auto &state = *state_;
     timeout *= state.config.patience;
@@ -170,7 +168,7 @@ json Guest::call(const std::string &op, const json &args, Seconds timeout,
             state.fail(wanted, event, timeout);
         auto answer = parse_line(line);
         if (answer.value("id", std::int64_t{0}) != id)
-            continue;  // the late answer to a call that missed its deadline
+            continue; // the late answer to a call that missed its deadline
         const auto type = answer.value("type", "");
         if (type == "progress" && progress)
             progress(answer.value("text", ""));
@@ -202,8 +200,8 @@ json Guest::State::monitor_answer(Deadline deadline, const std::string &name, Se
             fail(fmt::format("QMP's answer to `{}`", name), event, timeout);
         auto answer = parse_line(line);
         if (answer.contains("error"))
-            throw std::runtime_error(fmt::format("{}: QMP `{}`: {}", config.name, name,
-                                                 answer["error"].value("desc", "error")));
+            throw std::runtime_error(
+                fmt::format("{}: QMP `{}`: {}", config.name, name, answer["error"].value("desc", "error")));
         if (answer.contains("return"))
             return answer["return"];
         // else an event
@@ -218,8 +216,7 @@ json Guest::qmp(const std::string &name, const json &arguments, Seconds timeout)
     json request = {{"execute", name}};
     if (!arguments.is_null())
         request["arguments"] = arguments;
-    if (const auto event = state.monitor.send(to_line(request), deadline);
-        event != ChannelEvent::line)
+    if (const auto event = state.monitor.send(to_line(request), deadline); event != ChannelEvent::line)
         state.fail(fmt::format("to send `{}` to QMP", name), event, timeout);
     return state.monitor_answer(deadline, name, timeout);
 }
@@ -298,13 +295,12 @@ std::string find_kernel_death(std::string_view console)
 {
     // The first of these tells most; a panic follows each of the others (oops=panic).
     std::size_t best = std::string_view::npos;
-    for (const std::string_view mark :
-         {"BUG: unable to handle", "kernel BUG at", "Oops: ", "general protection fault",
-          "KASAN: ", "Kernel panic - "})
+    for (const std::string_view mark : {"BUG: unable to handle", "kernel BUG at",
+                                        "Oops: ", "general protection fault", "KASAN: ", "Kernel panic - "})
         best = std::min(best, console.find(mark));
     if (best == std::string_view::npos)
         return {};
     return without_control_characters(console.substr(best, console.find('\n', best) - best));
 }
 
-}  // namespace daxbench
+} // namespace daxbench

@@ -17,25 +17,25 @@
 namespace daxbench {
 
 struct GuestConfig {
-    std::string name;                 // for messages, e.g. the cell's id and the instance
+    std::string name; // for messages, e.g. the cell's id and the instance
     Kernel kernel;
     std::filesystem::path initramfs;
-    std::string accel = "tcg";        // "tcg" | "kvm"
-    bool icount = false;              // TCG only: 1 ns of guest time per instruction, cpus = 1
+    std::string accel = "tcg"; // "tcg" | "kvm"
+    bool icount = false;       // TCG only: 1 ns of guest time per instruction, cpus = 1
     unsigned cpus = 1;
     std::uint64_t memory_mib = 512;
-    std::string medium = "none";      // "pmem" | "nvdimm-nodax" | "ivshmem" | "ram" (no device) | "none"
-    std::filesystem::path image;      // behind pmem/nvdimm; size a multiple of 2 MiB
-    bool image_writable = false;      // for tests that write it; a cached image is never the guest's
-    std::filesystem::path seed;       // read-only disk with serial "seed", or empty
-    std::filesystem::path tools;      // erofs image of the measuring programs, or empty
+    std::string medium = "none"; // "pmem" | "nvdimm-nodax" | "ivshmem" | "ram" (no device) | "none"
+    std::filesystem::path image; // behind pmem/nvdimm; size a multiple of 2 MiB
+    bool image_writable = false; // for tests that write it; a cached image is never the guest's
+    std::filesystem::path seed;  // read-only disk with serial "seed", or empty
+    std::filesystem::path tools; // erofs image of the measuring programs, or empty
     // The first requests, known before the guest starts: it finds them at boot and answers them one
     // after another, so that nothing from outside interrupts it and equal runs are equal.
     std::vector<Request> script;
-    std::filesystem::path log_dir;    // console.log and qemu.log are written here; is created
-    std::string extra_cmdline;        // appended to the kernel's command line
-    double patience = 1;              // a slow kernel: all deadlines times this
-    bool keep = false;                // keep() may be called: QEMU does not die with the bench
+    std::filesystem::path log_dir; // console.log and qemu.log are written here; is created
+    std::string extra_cmdline;     // appended to the kernel's command line
+    double patience = 1;           // a slow kernel: all deadlines times this
+    bool keep = false;             // keep() may be called: QEMU does not die with the bench
 };
 
 // The script's file in a guest's run folder.
@@ -50,9 +50,9 @@ std::string kernel_cmdline(const GuestConfig &config);
 // A guest that dies, panics or misses a deadline is an error, never a hang. A guest belongs to the
 // thread that started it and dies with that thread.
 class Guest {
-  public:
+public:
     explicit Guest(GuestConfig config);
-    ~Guest();  // ends QEMU
+    ~Guest(); // ends QEMU
     Guest(Guest &&) noexcept;
     Guest &operator=(Guest &&) noexcept;
 
@@ -77,7 +77,7 @@ class Guest {
     nlohmann::json qmp(const std::string &command, const nlohmann::json &arguments = nullptr,
                        Seconds timeout = Seconds(10));
 
-  private:
+private:
     struct State;
     std::unique_ptr<State> state_;
 };
@@ -87,4 +87,4 @@ std::vector<std::string> last_lines(const std::filesystem::path &log, std::size_
 // The line that says that the guest's kernel died ("Kernel panic - …", "BUG: …", "Oops: …"), or "".
 std::string find_kernel_death(std::string_view console);
 
-}  // namespace daxbench
+} // namespace daxbench

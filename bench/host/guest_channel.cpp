@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "guest_channel.hpp"
 
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <thread>
+
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
-
-#include <algorithm>
-#include <cerrno>
-#include <cstring>
-#include <thread>
 
 #include <fmt/format.h>
 
@@ -20,8 +20,7 @@ using Clock = std::chrono::steady_clock;
 
 int milliseconds_left(Deadline deadline)
 {
-    const auto left =
-        std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
+    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
     // Rounded up, so that a wait does not spin through its last millisecond.
     return left < 0 ? 0 : static_cast<int>(std::min<long long>(left + 1, 3600000));
 }
@@ -33,9 +32,9 @@ bool Channel::connect(const std::filesystem::path &socket, Deadline deadline,
     address.sun_family = AF_UNIX;
     const auto path = socket.string();
     if (path.size() >= sizeof address.sun_path)
-        throw std::runtime_error(fmt::format(
-            "wanted a socket at {}, but such a path may have {} bytes: set TMPDIR to a short one",
-            path, sizeof address.sun_path - 1));
+        throw std::runtime_error(
+            fmt::format("wanted a socket at {}, but such a path may have {} bytes: set TMPDIR to a short one",
+                        path, sizeof address.sun_path - 1));
     std::memcpy(address.sun_path, path.c_str(), path.size());
     fd_ = Fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
     for (;;) {
@@ -54,8 +53,7 @@ ChannelEvent Channel::send(const std::string &line, Deadline deadline)
 {
     for (std::size_t done = 0; done < line.size();) {
         throw_if_interrupted();
-        const auto n =
-            ::send(fd_.get(), line.data() + done, line.size() - done, MSG_NOSIGNAL);
+        const auto n = ::send(fd_.get(), line.data() + done, line.size() - done, MSG_NOSIGNAL);
         if (n > 0) {
             done += static_cast<std::size_t>(n);
             continue;
@@ -95,4 +93,4 @@ ChannelEvent Channel::receive(std::string &line, Deadline deadline)
     }
 }
 
-}  // namespace daxbench
+} // namespace daxbench

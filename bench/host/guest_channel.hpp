@@ -4,10 +4,10 @@
 
 #include <filesystem>
 #include <functional>
+#include <protocol.hpp>
 #include <string>
 
 #include <nlohmann/json.hpp>
-#include <protocol.hpp>
 
 #include "process.hpp"
 
@@ -16,21 +16,20 @@ namespace daxbench {
 enum class ChannelEvent { line, closed, deadline };
 
 class Channel {
-  public:
+public:
     // Connects; the listener may not be there yet, so tries until the deadline or until `alive`
     // says no. False when it could not.
-    bool connect(const std::filesystem::path &socket, Deadline deadline,
-                 const std::function<bool()> &alive);
+    bool connect(const std::filesystem::path &socket, Deadline deadline, const std::function<bool()> &alive);
     bool connected() const { return static_cast<bool>(fd_); }
     // Throw Interrupted on Ctrl-C.
     ChannelEvent send(const std::string &line, Deadline deadline);
     ChannelEvent receive(std::string &line, Deadline deadline);
 
-  private:
+private:
     Fd fd_;
     LineFramer framer_;
 };
 
-int milliseconds_left(Deadline deadline);  // for poll(2); 0 when it has passed
+int milliseconds_left(Deadline deadline); // for poll(2); 0 when it has passed
 
-}  // namespace daxbench
+} // namespace daxbench

@@ -27,8 +27,7 @@ public:
     const nlohmann::json &hello() const override { return hello_; }
 
     using GuestSession::call;
-    nlohmann::json call(const std::string &op, const nlohmann::json &args,
-                        Seconds timeout) override
+    nlohmann::json call(const std::string &op, const nlohmann::json &args, Seconds timeout) override
     {
         return guest_.call(op, args, timeout);
     }
@@ -39,10 +38,7 @@ public:
             guest_.shutdown();
     }
 
-    HostMemory host_memory() const override
-    {
-        return daxbench::host_memory(guest_.pid(), image_);
-    }
+    HostMemory host_memory() const override { return daxbench::host_memory(guest_.pid(), image_); }
 
     const Argv &command() const override { return guest_.command(); }
 
@@ -56,8 +52,7 @@ private:
 
 class QemuHost : public GuestHost {
 public:
-    QemuHost(const World &world, const Catalogue &catalogue, Display &display,
-             GuestHostOptions options)
+    QemuHost(const World &world, const Catalogue &catalogue, Display &display, GuestHostOptions options)
         : world_(world), catalogue_(catalogue), display_(display), options_(std::move(options))
     {
     }
@@ -65,17 +60,14 @@ public:
     std::unique_ptr<GuestSession> boot(const Cell &cell, int instance,
                                        const std::vector<Request> &script) override
     {
-        auto config = guest_config(world_, catalogue_, cell, instance,
-                                   options_.log_root / file_name_of(cell.id));
+        auto config =
+            guest_config(world_, catalogue_, cell, instance, options_.log_root / file_name_of(cell.id));
         config.keep = options_.keep;
         config.script = script;
         return std::make_unique<QemuSession>(std::move(config), display_, options_.keep);
     }
 
-    void step(const Cell &cell, const std::string &text) override
-    {
-        display_.step(cell.id, text);
-    }
+    void step(const Cell &cell, const std::string &text) override { display_.step(cell.id, text); }
 
 private:
     const World &world_;
@@ -86,8 +78,8 @@ private:
 
 } // namespace
 
-std::unique_ptr<GuestHost> make_guest_host(const World &world, const Catalogue &catalogue,
-                                           Display &display, GuestHostOptions options)
+std::unique_ptr<GuestHost> make_guest_host(const World &world, const Catalogue &catalogue, Display &display,
+                                           GuestHostOptions options)
 {
     return std::make_unique<QemuHost>(world, catalogue, display, std::move(options));
 }

@@ -2,12 +2,12 @@
 // GuestHost on real QEMU guests.
 #pragma once
 
+#include <filesystem>
+#include <memory>
+
 #include "display.hpp"
 #include "session.hpp"
 #include "world.hpp"
-
-#include <filesystem>
-#include <memory>
 
 namespace daxbench {
 
@@ -17,7 +17,7 @@ struct GuestHostOptions {
 };
 
 /// `world`, `catalogue` and `display` must outlive it.
-std::unique_ptr<GuestHost> make_guest_host(const World &world, const Catalogue &catalogue,
-                                           Display &display, GuestHostOptions options);
+std::unique_ptr<GuestHost> make_guest_host(const World &world, const Catalogue &catalogue, Display &display,
+                                           GuestHostOptions options);
 
 } // namespace daxbench

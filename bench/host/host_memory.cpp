@@ -57,7 +57,7 @@ void add(MemoryUse &use, const MemoryUse &more)
     use.pss += more.pss;
 }
 
-}  // namespace
+} // namespace
 
 HostMemory parse_smaps(std::string_view smaps, const std::filesystem::path &image)
 {
@@ -89,4 +89,4 @@ HostMemory host_memory(pid_t pid, const std::filesystem::path &image)
     return parse_smaps(read_file(fmt::format("/proc/{}/smaps", pid)), path);
 }
 
-}  // namespace daxbench
+} // namespace daxbench

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "image.hpp"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <sstream>
+
+#include <unistd.h>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -24,8 +24,7 @@ std::string substituted(std::string word, const Substitutions &substitutions)
 {
     for (const auto &[name, value] : substitutions) {
         const auto mark = "{" + name + "}";
-        for (auto at = word.find(mark); at != std::string::npos;
-             at = word.find(mark, at + value.size()))
+        for (auto at = word.find(mark); at != std::string::npos; at = word.find(mark, at + value.size()))
             word.replace(at, mark.size(), value);
     }
     return word;
@@ -43,10 +42,10 @@ fs::path require_program(const std::string &name, const std::string &image)
 {
     const auto program = find_program(name);
     if (!program)
-        throw std::runtime_error(fmt::format(
-            "wanted {} to make the image {}, there is no such program here: ./run-bench installs "
-            "or builds what it needs",
-            name, image));
+        throw std::runtime_error(
+            fmt::format("wanted {} to make the image {}, there is no such program here: ./run-bench installs "
+                        "or builds what it needs",
+                        name, image));
     return *program;
 }
 
@@ -72,18 +71,17 @@ Image read_image(const fs::path &dir)
     return image;
 }
 
-void build_image(const ImageSpec &spec, const Dataset &dataset, const ImageTool &tool,
-                 const fs::path &dir, const fs::path &final_dir)
+void build_image(const ImageSpec &spec, const Dataset &dataset, const ImageTool &tool, const fs::path &dir,
+                 const fs::path &final_dir)
 {
     const auto file = dir / "image";
     const auto source = dataset.dir.string();
-    const auto run =
-        run_checked(dataset_command(dataset, image_command(tool, source, file.string())));
+    const auto run = run_checked(dataset_command(dataset, image_command(tool, source, file.string())));
     if (!fs::is_regular_file(file))
-        throw std::runtime_error(fmt::format(
-            "wanted `{}` to write the image {}, it ended well and wrote none: is {{out}} in its "
-            "command?",
-            spec.command[0], spec.id));
+        throw std::runtime_error(
+            fmt::format("wanted `{}` to write the image {}, it ended well and wrote none: is {{out}} in its "
+                        "command?",
+                        spec.command[0], spec.id));
     const json info = {{"id", spec.id},
                        {"dataset", dataset.id},
                        {"bytes", fs::file_size(file)},
@@ -95,7 +93,7 @@ void build_image(const ImageSpec &spec, const Dataset &dataset, const ImageTool 
     write_file(dir / "image.json", info.dump(2) + "\n");
 }
 
-}  // namespace
+} // namespace
 
 ImageTool image_tool(const ImageSpec &spec, Substitutions substitutions, const Progress &progress)
 {
@@ -105,8 +103,7 @@ ImageTool image_tool(const ImageSpec &spec, Substitutions substitutions, const P
         substitutions["programs"] = program.parent_path().string();
     }
     if (spec.command.empty())
-        throw std::runtime_error(fmt::format("wanted a command for the image {}, it is empty",
-                                             spec.id));
+        throw std::runtime_error(fmt::format("wanted a command for the image {}, it is empty", spec.id));
     ImageTool tool;
     tool.command = substituted(spec.command, substitutions);
     tool.program = require_program(tool.command[0], spec.id);
@@ -129,9 +126,8 @@ Image ensure_image(const ImageSpec &spec, const Dataset &dataset, Substitutions 
                    const Progress &progress)
 {
     const auto tool = image_tool(spec, std::move(substitutions), progress);
-    const auto key = xxh3_text(fmt::format("{}\n{}\n{}\n{}\n{}", dataset.hash,
-                                           quoted(tool.command), spec.align, tool.version,
-                                           xxh3_file(tool.program)));
+    const auto key = xxh3_text(fmt::format("{}\n{}\n{}\n{}\n{}", dataset.hash, quoted(tool.command),
+                                           spec.align, tool.version, xxh3_file(tool.program)));
     const auto name = fmt::format("{}-{}-{}", dataset.id, spec.id, key.substr(0, 16));
     const auto dir = Cache::entry("images", name, [&](const fs::path &aside) {
         progress(fmt::format("making the image {} of {}", spec.id, dataset.id));
@@ -157,10 +153,10 @@ ToolsImage ensure_tools_image(const Progress &progress)
         fs::copy_file(fio, tree / "bin/fio");
         for (const auto &library : libraries)
             fs::copy_file(library, tree / "lib" / library.filename());
-        run_checked({mkfs.string(), "-T0", "--all-root", "--quiet", (aside / "tools.erofs").string(),
-                     tree.string()});
+        run_checked(
+            {mkfs.string(), "-T0", "--all-root", "--quiet", (aside / "tools.erofs").string(), tree.string()});
         remove_tree(tree);
-        pad(aside / "tools.erofs", 2 << 20);  // as virtio-pmem wants it
+        pad(aside / "tools.erofs", 2 << 20); // as virtio-pmem wants it
     });
     return {dir / "tools.erofs", {{"fio", version}}};
 }
@@ -171,12 +167,11 @@ std::vector<fs::path> parse_ldd(std::string_view text)
     std::istringstream stream{std::string(text)};
     for (std::string line; std::getline(stream, line);) {
         if (line.find("not found") != std::string::npos)
-            throw std::runtime_error(
-                fmt::format("wanted every shared library, but ldd says:{}", line));
+            throw std::runtime_error(fmt::format("wanted every shared library, but ldd says:{}", line));
         const auto from = line.find('/');
         const auto to = line.find(" (0x", from == std::string::npos ? 0 : from);
         if (from == std::string::npos || to == std::string::npos)
-            continue;  // the vdso, or "statically linked"
+            continue; // the vdso, or "statically linked"
         // "/lib64/ld-linux-x86-64.so.2 => /lib64/…" does not occur without a prefix; take the last.
         const auto arrow = line.find("=> ");
         const auto begin = arrow == std::string::npos ? from : arrow + 3;
@@ -189,8 +184,8 @@ std::vector<fs::path> library_closure(const fs::path &program)
 {
     const auto result = run_command({"ldd", program.string()}, {.env = {{"LC_ALL", "C"}}});
     if (!result.ok())
-        return {};  // a static program: "not a dynamic executable"
+        return {}; // a static program: "not a dynamic executable"
     return parse_ldd(result.out);
 }
 
-}  // namespace daxbench
+} // namespace daxbench

@@ -16,21 +16,21 @@ namespace daxbench {
 
 // A program that the machine's own package may be too old for; fetched privately then.
 struct ProgramSpec {
-    std::string name;      // e.g. "mkfs.erofs"; what it prints for --version is compared
-    std::string at_least;  // version, as dpkg orders them
-    std::string package;   // Debian package with it
-    std::string release;   // of Debian, where that package is new enough, e.g. "trixie"
-    std::vector<std::string> also;  // programs of that package that are wanted beside it
+    std::string name;              // e.g. "mkfs.erofs"; what it prints for --version is compared
+    std::string at_least;          // version, as dpkg orders them
+    std::string package;           // Debian package with it
+    std::string release;           // of Debian, where that package is new enough, e.g. "trixie"
+    std::vector<std::string> also; // programs of that package that are wanted beside it
 };
 
 // One file of workloads/images/*.toml.
 struct ImageSpec {
     std::string id;
-    Argv command;  // placeholders: {out} {source}, {program}, {programs} and those of Substitutions
-    Argv check;    // checks the image {out}, without a word to say; may be empty
-    std::optional<ProgramSpec> program;  // what {program} stands for; {programs}: its folder
-    Argv version;  // prints the tool's version on stdout or stderr; may be empty
-    std::uint64_t align = 0;  // the file is padded with zeros to a multiple (virtio-pmem: 2 MiB)
+    Argv command; // placeholders: {out} {source}, {program}, {programs} and those of Substitutions
+    Argv check;   // checks the image {out}, without a word to say; may be empty
+    std::optional<ProgramSpec> program; // what {program} stands for; {programs}: its folder
+    Argv version;                       // prints the tool's version on stdout or stderr; may be empty
+    std::uint64_t align = 0;            // the file is padded with zeros to a multiple (virtio-pmem: 2 MiB)
 };
 
 // {name} → value in a command, e.g. {"mkdaxfs", "/…/build/mkdaxfs/mkdaxfs"}.
@@ -40,19 +40,19 @@ struct Image {
     std::string id;
     std::string dataset;
     std::filesystem::path path;
-    std::uint64_t bytes = 0;    // of the image, before padding
-    double build_seconds = 0;   // wall clock of the command when it was built
-    std::string xxh3;           // XXH3-128 of the file as built, before padding
+    std::uint64_t bytes = 0;  // of the image, before padding
+    double build_seconds = 0; // wall clock of the command when it was built
+    std::string xxh3;         // XXH3-128 of the file as built, before padding
     std::string tool_version;
-    Argv command;               // as run, {out} shown as the final path
+    Argv command; // as run, {out} shown as the final path
 };
 
 // An image's tool, ready to run: found or fetched.
 struct ImageTool {
     std::filesystem::path program;
-    Argv command;         // {source} and {out} are left to image_command()
+    Argv command; // {source} and {out} are left to image_command()
     std::string version;
-    Argv check = {};      // {out} is left to image_command(); may be empty
+    Argv check = {}; // {out} is left to image_command(); may be empty
 };
 ImageTool image_tool(const ImageSpec &spec, Substitutions substitutions, const Progress &progress);
 Argv image_command(const ImageTool &tool, const std::string &source, const std::string &out);
@@ -67,7 +67,7 @@ Image ensure_image(const ImageSpec &spec, const Dataset &dataset, Substitutions 
 // bin/fio and lib/*; run as lib/ld-linux… --library-path lib bin/fio.
 struct ToolsImage {
     std::filesystem::path path;
-    std::map<std::string, std::string> versions;  // {"fio": "fio-3.33"}
+    std::map<std::string, std::string> versions; // {"fio": "fio-3.33"}
 };
 ToolsImage ensure_tools_image(const Progress &progress);
 
@@ -78,4 +78,4 @@ ToolsImage ensure_tools_image(const Progress &progress);
 std::vector<std::filesystem::path> parse_ldd(std::string_view text);
 std::vector<std::filesystem::path> library_closure(const std::filesystem::path &program);
 
-}  // namespace daxbench
+} // namespace daxbench

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "initramfs.hpp"
 
-#include <archive.h>
-#include <archive_entry.h>
-#include <sys/stat.h>
-
 #include <algorithm>
 #include <functional>
 #include <memory>
 #include <regex>
 #include <sstream>
 
+#include <sys/stat.h>
+
+#include <archive.h>
+#include <archive_entry.h>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
@@ -28,21 +28,20 @@ namespace {
 // Without these a guest cannot talk, or be told what to do.
 const std::vector<std::string> needed_modules{"virtio_pci", "virtio_console", "qemu_fw_cfg"};
 // Disks, virtio-pmem and QEMU's nvdimm; a kernel may lack what its cells do not use.
-const std::vector<std::string> device_modules{"virtio_blk", "libnvdimm", "nd_pmem", "virtio_pmem",
-                                              "nfit"};
+const std::vector<std::string> device_modules{"virtio_blk", "libnvdimm", "nd_pmem", "virtio_pmem", "nfit"};
 
 // Bump when the layout below changes.
 constexpr int layout_version = 1;
 
 struct Content {
-    fs::path from = {};     // copied from here, decompressed and stripped when a module
-    std::string text = {};  // or this
-    std::string link = {};  // or a symbolic link to this
+    fs::path from = {};    // copied from here, decompressed and stripped when a module
+    std::string text = {}; // or this
+    std::string link = {}; // or a symbolic link to this
     mode_t mode = 0644;
     bool module = false;
-    bool strip = false;  // of debug information
+    bool strip = false; // of debug information
 };
-using Tree = std::map<std::string, Content>;  // by path without leading slash
+using Tree = std::map<std::string, Content>; // by path without leading slash
 
 std::string without_slash(const std::string &path)
 {
@@ -77,8 +76,7 @@ void add_program(Tree &tree, const std::string &as, const fs::path &program)
 {
     tree[as] = {.from = program, .mode = 0755, .strip = true};
     for (const auto &library : library_closure(program))
-        tree[without_slash(library.string())] = {
-            .from = fs::canonical(library), .mode = 0755, .strip = true};
+        tree[without_slash(library.string())] = {.from = fs::canonical(library), .mode = 0755, .strip = true};
 }
 
 void add_busybox(Tree &tree)
@@ -137,9 +135,9 @@ Tree make_tree(const InitramfsSpec &spec)
     const auto index = ModuleIndex::load(spec.kernel.modules_dir);
     Tree tree;
     if (!fs::exists(spec.agent))
-        throw std::runtime_error(fmt::format(
-            "wanted the guest's agent at {}, there is no such file: build it (ninja -C build)",
-            spec.agent.string()));
+        throw std::runtime_error(
+            fmt::format("wanted the guest's agent at {}, there is no such file: build it (ninja -C build)",
+                        spec.agent.string()));
     add_program(tree, "init", spec.agent);
     add_busybox(tree);
     for (const auto &[path, program] : spec.programs)
@@ -167,8 +165,8 @@ std::string fingerprint(const Tree &tree)
         text += fmt::format("{} {:o} {} {}\n", path, content.mode, content.link, content.text);
         struct stat info = {};
         if (!content.from.empty() && stat(content.from.c_str(), &info) == 0)
-            text += fmt::format("{} {} {}.{:09}\n", content.from.string(), info.st_size,
-                                info.st_mtim.tv_sec, info.st_mtim.tv_nsec);
+            text += fmt::format("{} {} {}.{:09}\n", content.from.string(), info.st_size, info.st_mtim.tv_sec,
+                                info.st_mtim.tv_nsec);
     }
     return xxh3_text(text);
 }
@@ -188,9 +186,8 @@ EntryPtr new_entry(const std::string &path, mode_t type, mode_t mode)
 }
 
 class NewcWriter {
-  public:
-    explicit NewcWriter(const fs::path &path)
-        : archive_(archive_write_new(), archive_write_free), path_(path)
+public:
+    explicit NewcWriter(const fs::path &path) : archive_(archive_write_new(), archive_write_free), path_(path)
     {
         archive_write_set_format_cpio_newc(archive_.get());
         archive_write_add_filter_none(archive_.get());
@@ -213,15 +210,14 @@ class NewcWriter {
         else
             archive_entry_set_symlink(entry.get(), content.link.c_str());
         check(archive_write_header(archive_.get(), entry.get()));
-        if (!bytes.empty() &&
-            archive_write_data(archive_.get(), bytes.data(), bytes.size()) !=
-                static_cast<la_ssize_t>(bytes.size()))
+        if (!bytes.empty() && archive_write_data(archive_.get(), bytes.data(), bytes.size()) !=
+                                  static_cast<la_ssize_t>(bytes.size()))
             check(ARCHIVE_FATAL);
     }
 
     void close() { check(archive_write_close(archive_.get())); }
 
-  private:
+private:
     void check(int result)
     {
         if (result != ARCHIVE_OK && result != ARCHIVE_WARN)
@@ -240,14 +236,14 @@ void write_archive(const Tree &tree, const fs::path &path)
         for (auto dir = fs::path(name).parent_path(); !dir.empty(); dir = dir.parent_path())
             folders.insert(dir.string());
     NewcWriter writer(path);
-    for (const auto &folder : folders)  // sorted, so parents come first
+    for (const auto &folder : folders) // sorted, so parents come first
         writer.folder(folder);
     for (const auto &[name, content] : tree)
         writer.add(name, content);
     writer.close();
 }
 
-}  // namespace
+} // namespace
 
 fs::path ensure_initramfs(const InitramfsSpec &spec)
 {
@@ -268,8 +264,7 @@ std::string module_name(std::string_view path)
 
 namespace {
 
-template <typename Use>
-void each_line(std::string_view text, const Use &use)
+template <typename Use> void each_line(std::string_view text, const Use &use)
 {
     std::istringstream stream{std::string(text)};
     for (std::string line; std::getline(stream, line);)
@@ -277,14 +272,13 @@ void each_line(std::string_view text, const Use &use)
             use(line);
 }
 
-}  // namespace
+} // namespace
 
 ModuleIndex ModuleIndex::parse(std::string_view modules_dep, std::string_view modules_builtin,
                                std::string_view modules_softdep, std::string_view modules_alias)
 {
     ModuleIndex index;
-    each_line(modules_builtin,
-              [&](const std::string &line) { index.builtin_.insert(module_name(line)); });
+    each_line(modules_builtin, [&](const std::string &line) { index.builtin_.insert(module_name(line)); });
     each_line(modules_dep, [&](const std::string &line) {
         const auto colon = line.find(':');
         if (colon == std::string::npos)
@@ -317,8 +311,8 @@ ModuleIndex ModuleIndex::load(const fs::path &modules_dir)
         const auto path = modules_dir / name;
         return needed || fs::exists(path) ? read_file(path) : std::string();
     };
-    return parse(text("modules.dep", true), text("modules.builtin", false),
-                 text("modules.softdep", false), text("modules.alias", false));
+    return parse(text("modules.dep", true), text("modules.builtin", false), text("modules.softdep", false),
+                 text("modules.alias", false));
 }
 
 bool ModuleIndex::builtin(std::string_view name) const
@@ -353,10 +347,10 @@ std::vector<std::string> ModuleIndex::load_order(const std::vector<std::string> 
             return;
         const auto file = file_.find(name);
         if (file == file_.end())
-            throw std::runtime_error(fmt::format(
-                "wanted the kernel module {}, the guest's kernel has none of that name: use a "
-                "kernel with it, or leave out what needs it",
-                name));
+            throw std::runtime_error(
+                fmt::format("wanted the kernel module {}, the guest's kernel has none of that name: use a "
+                            "kernel with it, or leave out what needs it",
+                            name));
         if (const auto soft = soft_.find(name); soft != soft_.end())
             for (const auto &wanted : soft->second)
                 if (const auto found = resolve_soft(wanted); has(found))
@@ -371,4 +365,4 @@ std::vector<std::string> ModuleIndex::load_order(const std::vector<std::string> 
     return order;
 }
 
-}  // namespace daxbench
+} // namespace daxbench

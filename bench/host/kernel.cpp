@@ -47,13 +47,11 @@ std::string architecture()
 // `apt-cache depends NAME`, or "" when there is no such package.
 std::string depends_of(const std::string &package)
 {
-    const auto result =
-        run_command({"apt-cache", "depends", "--no-recommends", "--no-suggests", package});
+    const auto result = run_command({"apt-cache", "depends", "--no-recommends", "--no-suggests", package});
     return result.ok() ? result.out : std::string();
 }
 
-std::optional<std::string> release_by_meta_package(const std::string &meta,
-                                                   std::string_view pattern)
+std::optional<std::string> release_by_meta_package(const std::string &meta, std::string_view pattern)
 {
     for (const auto &name : dependencies_matching(depends_of(meta), "linux-image-[0-9].*"))
         if (const auto release = release_of_image_package(name);
@@ -62,8 +60,7 @@ std::optional<std::string> release_by_meta_package(const std::string &meta,
     return std::nullopt;
 }
 
-std::optional<std::string> newest_release_by_name(std::string_view pattern,
-                                                  const std::string &arch)
+std::optional<std::string> newest_release_by_name(std::string_view pattern, const std::string &arch)
 {
     std::vector<std::string> releases;
     for (const auto &name : lines_of(run_checked({"apt-cache", "pkgnames", "linux-image-"}).out))
@@ -82,16 +79,14 @@ std::optional<std::string> newest_release_by_name(std::string_view pattern,
 std::optional<std::string> find_release(std::string_view pattern, const std::string &arch)
 {
     if (!pattern.empty())
-        if (auto release = release_by_meta_package(
-                fmt::format("linux-image-{}-{}", pattern, arch), pattern))
+        if (auto release = release_by_meta_package(fmt::format("linux-image-{}-{}", pattern, arch), pattern))
             return release;
     if (auto release = release_by_meta_package("linux-image-" + arch, pattern))
         return release;
     return newest_release_by_name(pattern, arch);
 }
 
-std::string require_release(std::string_view pattern, const std::string &arch,
-                            const Progress &progress)
+std::string require_release(std::string_view pattern, const std::string &arch, const Progress &progress)
 {
     if (!find_program("apt-get") || !find_program("dpkg-deb"))
         throw std::runtime_error(
@@ -105,10 +100,10 @@ std::string require_release(std::string_view pattern, const std::string &arch,
         if (auto release = find_release(pattern, arch))
             return *release;
     }
-    throw std::runtime_error(fmt::format(
-        "wanted a package linux-image-{}… for {}, but apt knows none: run `apt-get update`, or "
-        "give a kernel of your own with --kernel VMLINUZ --modules DIR --headers DIR",
-        pattern, arch));
+    throw std::runtime_error(
+        fmt::format("wanted a package linux-image-{}… for {}, but apt knows none: run `apt-get update`, or "
+                    "give a kernel of your own with --kernel VMLINUZ --modules DIR --headers DIR",
+                    pattern, arch));
 }
 
 // Headers need the common headers of their version and kbuild; the image and compiler packages
@@ -116,13 +111,12 @@ std::string require_release(std::string_view pattern, const std::string &arch,
 std::vector<std::string> headers_packages(const std::string &release)
 {
     const auto headers = "linux-headers-" + release;
-    auto packages =
-        dependencies_matching(depends_of(headers), "linux-headers-.*-common|linux-kbuild-.*");
+    auto packages = dependencies_matching(depends_of(headers), "linux-headers-.*-common|linux-kbuild-.*");
     if (packages.size() < 2)
-        throw std::runtime_error(fmt::format(
-            "wanted {} with its common headers and linux-kbuild, got {} of them from apt: run "
-            "`apt-get update`",
-            headers, packages.size()));
+        throw std::runtime_error(
+            fmt::format("wanted {} with its common headers and linux-kbuild, got {} of them from apt: run "
+                        "`apt-get update`",
+                        headers, packages.size()));
     packages.insert(packages.begin(), headers);
     return packages;
 }
@@ -160,9 +154,9 @@ void relocate_headers(const fs::path &root, const fs::path &final_root, const st
     fs::remove(dir / "vmlinux");
     for (const auto *name : {"scripts", "tools"})
         if (fs::is_symlink(dir / name) && !fs::exists(dir / name))
-            throw std::runtime_error(fmt::format(
-                "wanted {} to lead into linux-kbuild, but it leads to {}, which is not there",
-                (dir / name).string(), fs::read_symlink(dir / name).string()));
+            throw std::runtime_error(
+                fmt::format("wanted {} to lead into linux-kbuild, but it leads to {}, which is not there",
+                            (dir / name).string(), fs::read_symlink(dir / name).string()));
 }
 
 void remove_links_to_the_host(const fs::path &modules)
@@ -191,9 +185,7 @@ void make_kernel(const fs::path &dir, const fs::path &final_dir, const std::stri
     progress("indexing the modules of " + release);
     run_checked({"depmod", "-b", root.string(), release});
     write_vmlinux(root / "boot" / ("vmlinuz-" + release), dir / "vmlinux");
-    const json info = {{"release", release},
-                       {"package", "linux-image-" + release},
-                       {"version", version}};
+    const json info = {{"release", release}, {"package", "linux-image-" + release}, {"version", version}};
     write_file(dir / "kernel.json", info.dump(2) + "\n");
 }
 
@@ -254,7 +246,7 @@ fs::path modules_folder(const fs::path &given, const std::optional<std::string> 
         release.value_or("RELEASE"), given.string()));
 }
 
-}  // namespace
+} // namespace
 
 void unpack_debian_packages(const std::vector<std::string> &packages, const fs::path &root,
                             const Progress &progress)
@@ -262,7 +254,7 @@ void unpack_debian_packages(const std::vector<std::string> &packages, const fs::
     const TempDir downloads(root.parent_path());
     progress("fetching " + fmt::format("{}", fmt::join(packages, ", ")));
     Argv argv{"apt-get", "-q", "download"};
-    if (running_as_root())  // apt would drop to a user that cannot write into a private folder
+    if (running_as_root()) // apt would drop to a user that cannot write into a private folder
         argv.insert(argv.begin() + 1, {"-o", "APT::Sandbox::User=root"});
     argv.insert(argv.end(), packages.begin(), packages.end());
     run_checked(argv, {.cwd = downloads.path()});
@@ -302,12 +294,12 @@ Kernel user_kernel(const fs::path &vmlinuz, const fs::path &modules, const fs::p
     kernel.modules_dir = modules_folder(modules, release);
     kernel.release = release.value_or(kernel.modules_dir.filename().string());
     if (!fs::exists(kernel.modules_dir / "modules.dep"))
-        throw std::runtime_error(fmt::format(
-            "wanted {0}/modules.dep, it is not there: run `depmod -b BASE {1}`",
-            kernel.modules_dir.string(), kernel.release));
+        throw std::runtime_error(
+            fmt::format("wanted {0}/modules.dep, it is not there: run `depmod -b BASE {1}`",
+                        kernel.modules_dir.string(), kernel.release));
     if (!headers.empty() && !fs::exists(headers / "Makefile"))
-        throw std::runtime_error(fmt::format(
-            "wanted kernel headers with a Makefile at {}, there is none", headers.string()));
+        throw std::runtime_error(
+            fmt::format("wanted kernel headers with a Makefile at {}, there is none", headers.string()));
     if (!headers.empty())
         kernel.headers_dir = fs::canonical(headers);
     const auto dir = Cache::entry("vmlinux", xxh3_file(kernel.vmlinuz), [&](const fs::path &aside) {
@@ -365,4 +357,4 @@ std::string relocated_makefile(std::string_view makefile, const fs::path &root)
                               "$1$2" + root.string() + "/usr/src/");
 }
 
-}  // namespace daxbench
+} // namespace daxbench

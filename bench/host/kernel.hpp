@@ -15,15 +15,15 @@
 namespace daxbench {
 
 struct Kernel {
-    std::string release;                // uname -r, e.g. "6.12.117+deb12-amd64"
-    std::string package;                // "linux-image-6.12.117+deb12-amd64", "" for a user's kernel
-    std::string version;                // of the package, "6.12.117-1~deb12u1", or ""
+    std::string release; // uname -r, e.g. "6.12.117+deb12-amd64"
+    std::string package; // "linux-image-6.12.117+deb12-amd64", "" for a user's kernel
+    std::string version; // of the package, "6.12.117-1~deb12u1", or ""
     std::filesystem::path vmlinuz;
     // The ELF kernel inside vmlinuz when it can be booted directly (PVH), or empty: without
     // decompressing in the guest a TCG guest is up a second earlier.
     std::filesystem::path vmlinux;
-    std::filesystem::path modules_dir;  // …/lib/modules/RELEASE with modules.dep
-    std::filesystem::path headers_dir;  // folder to build modules against, or empty
+    std::filesystem::path modules_dir; // …/lib/modules/RELEASE with modules.dep
+    std::filesystem::path headers_dir; // folder to build modules against, or empty
 };
 
 // Debian's kernel for a version pattern ("6.12"; "" means the default one of this Debian), headers
@@ -31,8 +31,8 @@ struct Kernel {
 Kernel fetch_debian_kernel(std::string_view pattern, const Progress &progress);
 
 // Packages of the machine's Debian, fetched and unpacked below `root`; nothing is installed.
-void unpack_debian_packages(const std::vector<std::string> &packages,
-                            const std::filesystem::path &root, const Progress &progress);
+void unpack_debian_packages(const std::vector<std::string> &packages, const std::filesystem::path &root,
+                            const Progress &progress);
 
 // A kernel of the user's. `modules`: …/lib/modules/RELEASE, or a folder that holds
 // lib/modules/RELEASE. `headers` may be empty.
@@ -58,4 +58,4 @@ std::string vmlinux_of_bzimage(std::string_view bzimage, const std::string &name
 // Text of Debian's headers Makefile with its absolute /usr/src prefix replaced.
 std::string relocated_makefile(std::string_view makefile, const std::filesystem::path &root);
 
-}  // namespace daxbench
+} // namespace daxbench

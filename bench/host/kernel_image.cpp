@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Reading x86 bzImage files. Source: Documentation/arch/x86/boot.rst of the kernel.
-#include <elf.h>
-
 #include <cstdint>
 #include <cstring>
+
+#include <elf.h>
 
 #include "cache.hpp"
 #include "decompress.hpp"
@@ -20,10 +20,9 @@ constexpr std::size_t kernel_version_at = 0x20e;
 constexpr std::size_t payload_offset_at = 0x248;
 constexpr std::size_t payload_length_at = 0x24c;
 constexpr std::uint16_t first_protocol_with_payload = 0x0208;
-constexpr std::uint32_t xen_elfnote_phys32_entry = 18;  // what QEMU looks for to boot by PVH
+constexpr std::uint32_t xen_elfnote_phys32_entry = 18; // what QEMU looks for to boot by PVH
 
-template <typename T>
-T get(std::string_view data, std::size_t at)
+template <typename T> T get(std::string_view data, std::size_t at)
 {
     T value = 0;
     if (at <= data.size() && data.size() - at >= sizeof value)
@@ -74,7 +73,7 @@ bool can_boot_by_pvh(std::string_view elf)
     return false;
 }
 
-}  // namespace
+} // namespace
 
 std::optional<std::string> release_of_bzimage(const std::filesystem::path &vmlinuz)
 {
@@ -91,8 +90,7 @@ std::optional<std::string> release_of_bzimage(const std::filesystem::path &vmlin
 
 std::string vmlinux_of_bzimage(std::string_view bzimage, const std::string &name)
 {
-    if (!is_bzimage(bzimage) ||
-        get<std::uint16_t>(bzimage, protocol_at) < first_protocol_with_payload)
+    if (!is_bzimage(bzimage) || get<std::uint16_t>(bzimage, protocol_at) < first_protocol_with_payload)
         return {};
     const std::size_t setup = (std::size_t{get<std::uint8_t>(bzimage, setup_sects_at)} + 1) * 512;
     const std::size_t from = setup + get<std::uint32_t>(bzimage, payload_offset_at);
@@ -104,8 +102,8 @@ std::string vmlinux_of_bzimage(std::string_view bzimage, const std::string &name
         auto elf = decompressed(bzimage.substr(from, size - 4), name);
         return can_boot_by_pvh(elf) ? elf : std::string();
     } catch (const std::runtime_error &) {
-        return {};  // a compression libarchive does not know: the bzImage itself still boots
+        return {}; // a compression libarchive does not know: the bzImage itself still boots
     }
 }
 
-}  // namespace daxbench
+} // namespace daxbench

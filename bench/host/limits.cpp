@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "limits.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <optional>
+
+#include <fmt/format.h>
 
 namespace daxbench {
 namespace {
@@ -89,7 +89,7 @@ const json *best_rival(const LimitSpec &limit, const json &measurements)
 
 json judge(const LimitSpec &limit, const json &measurements)
 {
-    json verdict = {{"title", limit.title}, {"row", ""},      {"value", nullptr}, {"bound", nullptr},
+    json verdict = {{"title", limit.title}, {"row", ""},     {"value", nullptr}, {"bound", nullptr},
                     {"unit", ""},           {"against", ""}, {"met", nullptr}};
     const auto rows = rows_like(measurements, with_metric(limit.row));
     if (!rows.empty()) {
@@ -102,8 +102,8 @@ json judge(const LimitSpec &limit, const json &measurements)
         verdict["bound"] = *limit.at_most;
     } else if (const auto *rival = best_rival(limit, measurements)) {
         verdict["bound"] = rival->at("value").get<double>() * limit.times;
-        verdict["against"] = limit.times == 1 ? name_of_row(*rival)
-                                              : fmt::format("{} × {}", limit.times, name_of_row(*rival));
+        verdict["against"] =
+            limit.times == 1 ? name_of_row(*rival) : fmt::format("{} × {}", limit.times, name_of_row(*rival));
     }
     if (!verdict["value"].is_null() && !verdict["bound"].is_null())
         verdict["met"] = verdict["value"].get<double>() <= verdict["bound"].get<double>();

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "cli.hpp"
-#include "process.hpp"
-
 #include <iostream>
+
 #include <sys/ioctl.h>
 #include <unistd.h>
+
+#include "cli.hpp"
+#include "process.hpp"
 
 namespace {
 

@@ -2,15 +2,15 @@
 // measured REPORT OUTPUT PROGRAM [ARGUMENT…]: runs the program and writes to REPORT, as JSON, what it
 // took, and what it then took to bring OUTPUT to the medium. A program of its own because a child's peak
 // memory counts from fork(2) on: it is never below what the parent held, and this one holds little.
-#include <fcntl.h>
-#include <sys/resource.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <cinttypes>
 #include <cstdint>
 #include <cstdio>
 #include <ctime>
+
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 namespace {
 

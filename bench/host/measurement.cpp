@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "measurement.hpp"
 
-#include <fmt/core.h>
-
 #include <algorithm>
 #include <cmath>
 #include <stdexcept>
+
+#include <fmt/core.h>
 
 namespace daxbench {
 namespace {
@@ -30,8 +30,7 @@ void set_unit(Measurement &row, const string &unit, const string &clock)
     row.clock = unit == "ns" ? clock : "none";
 }
 
-Measurement extra_of(const Measurement &main, const string &metric, const json &extra,
-                     const string &clock)
+Measurement extra_of(const Measurement &main, const string &metric, const json &extra, const string &clock)
 {
     auto row = main;
     row.metric = metric;
@@ -42,8 +41,8 @@ Measurement extra_of(const Measurement &main, const string &metric, const json &
     return row;
 }
 
-void append_result(vector<Measurement> &rows, const Cell &cell, const string &workload,
-                   const string &clock, const json &result)
+void append_result(vector<Measurement> &rows, const Cell &cell, const string &workload, const string &clock,
+                   const json &result)
 {
     auto row = measurement_of(cell, workload, result.value("metric", "cost_per_op"), "");
     row.variant = result.value("variant", "");
@@ -68,8 +67,7 @@ double median(vector<double> samples)
     if (samples.empty())
         throw std::logic_error("median of nothing");
     const auto middle = samples.size() / 2;
-    std::nth_element(samples.begin(), samples.begin() + static_cast<std::ptrdiff_t>(middle),
-                     samples.end());
+    std::nth_element(samples.begin(), samples.begin() + static_cast<std::ptrdiff_t>(middle), samples.end());
     const double high = samples[middle];
     if (samples.size() % 2 == 1)
         return high;
@@ -103,8 +101,7 @@ json to_json(const Measurement &row)
     return object;
 }
 
-Measurement measurement_of(const Cell &cell, const string &workload, const string &metric,
-                           const string &unit)
+Measurement measurement_of(const Cell &cell, const string &workload, const string &metric, const string &unit)
 {
     Measurement row;
     row.experiment = cell.experiment;
@@ -129,9 +126,9 @@ vector<Measurement> measurements_of(const Cell &cell, const string &workload, co
             throw std::runtime_error("it has no samples");
         return rows;
     } catch (const std::exception &error) {
-        throw std::runtime_error(fmt::format(
-            "{}: wanted measured samples from the guest agent, got an answer of another form: {}",
-            workload, error.what()));
+        throw std::runtime_error(
+            fmt::format("{}: wanted measured samples from the guest agent, got an answer of another form: {}",
+                        workload, error.what()));
     }
 }
 

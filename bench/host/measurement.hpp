@@ -2,12 +2,12 @@
 // One row of results.json, and how the agent's answers become rows.
 #pragma once
 
-#include "plan.hpp"
+#include <string>
+#include <vector>
 
 #include <nlohmann/json.hpp>
 
-#include <string>
-#include <vector>
+#include "plan.hpp"
 
 namespace daxbench {
 
@@ -36,8 +36,8 @@ double median(std::vector<double> samples);
 nlohmann::json to_json(const Measurement &measurement);
 
 /// A row with the cell's names filled in.
-Measurement measurement_of(const Cell &cell, const std::string &workload,
-                           const std::string &metric, const std::string &unit);
+Measurement measurement_of(const Cell &cell, const std::string &workload, const std::string &metric,
+                           const std::string &unit);
 
 /// Rows of one `run` answer, {"results": [...]}. `clock` is what a nanosecond of the guest's clock
 /// stands for: "instructions" or "ns". Throws std::runtime_error where the answer is not as agreed.

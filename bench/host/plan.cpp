@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plan.hpp"
 
-#include "cache.hpp"
+#include <algorithm>
+#include <stdexcept>
+
+#include <fnmatch.h>
 
 #include <fmt/core.h>
 #include <fmt/ranges.h>
 
-#include <algorithm>
-#include <fnmatch.h>
-#include <stdexcept>
+#include "cache.hpp"
 
 namespace daxbench {
 namespace {
@@ -30,8 +31,8 @@ const typename Map::mapped_type &find(const Map &map, const string &id, const ch
 {
     const auto found = map.find(id);
     if (found == map.end())
-        throw std::runtime_error(fmt::format("wanted a {}, got \"{}\"; there are: {}", what, id,
-                                             fmt::join(ids_of(map), ", ")));
+        throw std::runtime_error(
+            fmt::format("wanted a {}, got \"{}\"; there are: {}", what, id, fmt::join(ids_of(map), ", ")));
     return found->second;
 }
 
@@ -57,8 +58,7 @@ vector<json> resolve_workloads(const Catalogue &catalogue, const ExperimentSpec 
                                const string &dataset, const ProfileSpec &profile)
 {
     const auto own = experiment.dataset_workloads.find(dataset);
-    const auto &ids =
-        own != experiment.dataset_workloads.end() ? own->second : experiment.workloads;
+    const auto &ids = own != experiment.dataset_workloads.end() ? own->second : experiment.workloads;
     vector<json> workloads;
     for (const auto &id : ids)
         if (allowed(profile.workloads, id))
@@ -120,8 +120,7 @@ vector<Cell> cells_of(const Catalogue &catalogue, const ExperimentSpec &experime
         for (const int instances : instances_of(experiment, profile)) {
             for (const auto &filesystem : experiment.filesystems) {
                 auto cell = make_cell(experiment, dataset, filesystem, instances);
-                const bool asked =
-                    request.filesystems.empty() || allowed(request.filesystems, filesystem);
+                const bool asked = request.filesystems.empty() || allowed(request.filesystems, filesystem);
                 if (!asked || !allowed(profile.filesystems, filesystem))
                     continue;
                 if (!request.only.empty() && fnmatch(request.only.c_str(), cell.id.c_str(), 0) != 0)
@@ -153,10 +152,10 @@ vector<Cell> make_plan(const Catalogue &catalogue, const PlanRequest &request)
         std::move(more.begin(), more.end(), std::back_inserter(cells));
     }
     if (cells.empty())
-        throw std::runtime_error(fmt::format(
-            "wanted cells to run, but nothing of profile {} matches --only \"{}\" and "
-            "--filesystems \"{}\"; see --dry-run without them",
-            request.profile, request.only, fmt::join(request.filesystems, ",")));
+        throw std::runtime_error(
+            fmt::format("wanted cells to run, but nothing of profile {} matches --only \"{}\" and "
+                        "--filesystems \"{}\"; see --dry-run without them",
+                        request.profile, request.only, fmt::join(request.filesystems, ",")));
     return cells;
 }
 

@@ -2,12 +2,12 @@
 // From what is declared and what was asked for to the ordered list of cells.
 #pragma once
 
-#include "spec.hpp"
+#include <string>
+#include <vector>
 
 #include <nlohmann/json.hpp>
 
-#include <string>
-#include <vector>
+#include "spec.hpp"
 
 namespace daxbench {
 
@@ -17,7 +17,7 @@ struct Cell {
     std::string id; ///< EXPERIMENT/DATASET/FILESYSTEM/nINSTANCES
     std::string experiment;
     std::string dataset;
-    std::string filesystem;                ///< driver build: the image
+    std::string filesystem; ///< driver build: the image
     int instances = 1;
     Driver driver = Driver::single;
     ClockKind clock = ClockKind::none;

@@ -1,6 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "process.hpp"
 
+#include <array>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <ctime>
+#include <fstream>
+#include <utility>
+
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -11,14 +19,6 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#include <array>
-#include <cerrno>
-#include <cstdlib>
-#include <cstring>
-#include <ctime>
-#include <fstream>
-#include <utility>
 
 #include <fmt/format.h>
 
@@ -54,7 +54,7 @@ void on_signal(int)
     timespec now{};
     clock_gettime(CLOCK_MONOTONIC, &now);
     if (interrupt_flag.load() && now.tv_sec > first.load() + 1)
-        _exit(130);  // children die by their parent-death signal
+        _exit(130); // children die by their parent-death signal
     if (!interrupt_flag.load())
         first = now.tv_sec;
     const int saved = errno;
@@ -62,7 +62,7 @@ void on_signal(int)
     errno = saved;
 }
 
-}  // namespace
+} // namespace
 
 void request_interrupt()
 {
@@ -101,8 +101,7 @@ void install_signal_handlers()
 std::optional<fs::path> find_program(std::string_view name)
 {
     if (name.find('/') != std::string_view::npos)
-        return access(std::string(name).c_str(), X_OK) == 0 ? std::optional<fs::path>(name)
-                                                            : std::nullopt;
+        return access(std::string(name).c_str(), X_OK) == 0 ? std::optional<fs::path>(name) : std::nullopt;
     const char *path = std::getenv("PATH");
     // Debian keeps depmod and others out of a user's PATH.
     const std::string all = std::string(path ? path : "/usr/bin:/bin") + ":/usr/sbin:/sbin";
@@ -146,8 +145,7 @@ bool running_as_root()
 std::string describe_wait_status(int status)
 {
     if (WIFSIGNALED(status))
-        return fmt::format("killed by signal {} ({})", WTERMSIG(status),
-                           strsignal(WTERMSIG(status)));
+        return fmt::format("killed by signal {} ({})", WTERMSIG(status), strsignal(WTERMSIG(status)));
     return fmt::format("exit status {}", WEXITSTATUS(status));
 }
 
@@ -179,7 +177,7 @@ struct ChildPlan {
     const char *program;
     char **argv;
     char **env;
-    const char *cwd;  // nullptr: stay
+    const char *cwd; // nullptr: stay
     std::array<int, 3> stdio;
     const int *keep;
     std::size_t keep_count;
@@ -219,7 +217,7 @@ Fd above_stdio(int fd)
     return Fd(fcntl(fd, F_DUPFD_CLOEXEC, 3));
 }
 
-}  // namespace
+} // namespace
 
 Child Child::start(const Argv &argv, const Streams &streams, const CommandOptions &options,
                    bool outlive_parent)
@@ -383,8 +381,7 @@ bool drain(int fd, std::string &into)
 }
 
 // Collects output until the program has ended; false when the deadline passed first.
-bool collect(Child &child, Fd &out, Fd &err, CommandResult &result,
-             std::optional<Deadline> deadline)
+bool collect(Child &child, Fd &out, Fd &err, CommandResult &result, std::optional<Deadline> deadline)
 {
     const Fd pidfd(static_cast<int>(syscall(SYS_pidfd_open, child.pid(), 0)));
     for (;;) {
@@ -398,9 +395,8 @@ bool collect(Child &child, Fd &out, Fd &err, CommandResult &result,
             return true;
         int wait_ms = pidfd ? 60000 : 50;
         if (deadline) {
-            const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
-                                  *deadline - Clock::now())
-                                  .count();
+            const auto left =
+                std::chrono::duration_cast<std::chrono::milliseconds>(*deadline - Clock::now()).count();
             if (left <= 0)
                 return false;
             wait_ms = static_cast<int>(std::min<long long>(wait_ms, left + 1));
@@ -409,7 +405,7 @@ bool collect(Child &child, Fd &out, Fd &err, CommandResult &result,
                          {err.get(), POLLIN, 0},
                          {interrupt_fd(), POLLIN, 0},
                          {pidfd.get(), POLLIN, 0}};
-        poll(fds, 4, wait_ms);  // negative descriptors are ignored
+        poll(fds, 4, wait_ms); // negative descriptors are ignored
     }
 }
 
@@ -434,7 +430,7 @@ std::string last_line(std::string_view text)
     return std::string(at == std::string_view::npos ? text : text.substr(at + 1));
 }
 
-}  // namespace
+} // namespace
 
 CommandResult run_command(const Argv &argv, const CommandOptions &options)
 {
@@ -462,7 +458,7 @@ CommandResult run_command(const Argv &argv, const CommandOptions &options)
     return result;
 }
 
-constexpr std::size_t longest_command = 120;  // in a message; the log has all of it
+constexpr std::size_t longest_command = 120; // in a message; the log has all of it
 
 CommandResult run_checked(const Argv &argv, const CommandOptions &options)
 {
@@ -507,7 +503,7 @@ fs::path short_temp_parent()
     return "/tmp";
 }
 
-}  // namespace
+} // namespace
 
 TempDir::TempDir() : path_(make_temp_dir(short_temp_parent())) {}
 TempDir::TempDir(const fs::path &parent) : path_(make_temp_dir(parent)) {}
@@ -535,4 +531,4 @@ fs::path TempDir::release()
     return std::exchange(path_, fs::path());
 }
 
-}  // namespace daxbench
+} // namespace daxbench

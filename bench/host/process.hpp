@@ -2,8 +2,6 @@
 // Running other programs: every child is in its own process group and dies with the bench.
 #pragma once
 
-#include <sys/types.h>
-
 #include <atomic>
 #include <chrono>
 #include <filesystem>
@@ -14,6 +12,8 @@
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include <sys/types.h>
 
 #include "unique_fd.hpp"
 
@@ -35,28 +35,28 @@ struct Interrupted : std::runtime_error {
 // the program at once (its children still die with it). Call once, early in main.
 void install_signal_handlers();
 bool interrupted();
-void request_interrupt();   // what the handler does; for tests and for stopping other threads
+void request_interrupt(); // what the handler does; for tests and for stopping other threads
 void throw_if_interrupted();
-int interrupt_fd();         // becomes readable, for ever, when interrupted; for poll(2)
+int interrupt_fd(); // becomes readable, for ever, when interrupted; for poll(2)
 
 using Fd = daxfs::UniqueFd;
 
 struct CommandOptions {
     // Default values, so that callers can name only the members they set.
-    std::map<std::string, std::string> env = {};  // added to (and winning over) the bench's own
-    std::filesystem::path cwd = {};               // empty: the bench's own
-    std::string stdin_text = {};                  // empty: /dev/null
-    Seconds timeout{0};                           // 0: none
-    std::filesystem::path log = {};               // command line, stdout and stderr are appended here
+    std::map<std::string, std::string> env = {}; // added to (and winning over) the bench's own
+    std::filesystem::path cwd = {};              // empty: the bench's own
+    std::string stdin_text = {};                 // empty: /dev/null
+    Seconds timeout{0};                          // 0: none
+    std::filesystem::path log = {};              // command line, stdout and stderr are appended here
 };
 
 struct CommandResult {
-    int status = -1;   // exit status; -1 when a signal ended it
-    int signal = 0;    // that signal, or 0
+    int status = -1; // exit status; -1 when a signal ended it
+    int signal = 0;  // that signal, or 0
     bool timed_out = false;
     std::string out;
     std::string err;
-    double seconds = 0;  // wall clock
+    double seconds = 0; // wall clock
 
     bool ok() const { return status == 0 && !timed_out; }
 };
@@ -70,19 +70,19 @@ CommandResult run_command(const Argv &argv, const CommandOptions &options = {});
 CommandResult run_checked(const Argv &argv, const CommandOptions &options = {});
 
 std::optional<std::filesystem::path> find_program(std::string_view name);
-std::string quoted(const Argv &argv);  // for people: can be pasted into a shell
+std::string quoted(const Argv &argv); // for people: can be pasted into a shell
 bool running_as_root();
 
 // A running program. Destruction ends its process group (SIGKILL) and reaps it.
 // Trap: the kernel delivers the parent-death signal when the starting *thread* ends, so the thread
 // that starts a child must outlive it.
 class Child {
-  public:
+public:
     struct Streams {
-        int in = -1;   // descriptors for the child's 0, 1, 2; -1: /dev/null. Not taken over.
+        int in = -1; // descriptors for the child's 0, 1, 2; -1: /dev/null. Not taken over.
         int out = -1;
         int err = -1;
-        std::vector<int> keep = {};  // further descriptors that stay open in the child, same numbers
+        std::vector<int> keep = {}; // further descriptors that stay open in the child, same numbers
     };
 
     Child() = default;
@@ -93,34 +93,34 @@ class Child {
     ~Child();
 
     pid_t pid() const { return pid_; }
-    bool running();                                // reaps when it has ended
-    int wait_status() const { return status_; }    // as from waitpid(2); valid when not running
-    bool wait(Deadline deadline);                  // true: ended
-    void kill();                                   // SIGKILL to the process group, then reap
-    void detach();                                 // leave it running (--keep-guests)
+    bool running();                             // reaps when it has ended
+    int wait_status() const { return status_; } // as from waitpid(2); valid when not running
+    bool wait(Deadline deadline);               // true: ended
+    void kill();                                // SIGKILL to the process group, then reap
+    void detach();                              // leave it running (--keep-guests)
 
-  private:
+private:
     pid_t pid_ = -1;
     int status_ = 0;
     bool ended_ = true;
 };
 
-std::string describe_wait_status(int status);  // "exit status 1", "killed by signal 9 (Killed)"
+std::string describe_wait_status(int status); // "exit status 1", "killed by signal 9 (Killed)"
 
 // A private (0700) folder below $TMPDIR or /tmp, removed with its content on destruction. The
 // path is short, since unix sockets live in it (limit: 107 bytes).
 class TempDir {
-  public:
+public:
     TempDir();
-    explicit TempDir(const std::filesystem::path &parent);  // beside what it will be renamed to
+    explicit TempDir(const std::filesystem::path &parent); // beside what it will be renamed to
     TempDir(TempDir &&other) noexcept;
     TempDir &operator=(TempDir &&other) noexcept;
     ~TempDir();
     const std::filesystem::path &path() const { return path_; }
-    std::filesystem::path release();  // keep it
+    std::filesystem::path release(); // keep it
 
-  private:
+private:
     std::filesystem::path path_;
 };
 
-}  // namespace daxbench
+} // namespace daxbench

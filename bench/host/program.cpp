@@ -14,7 +14,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr int launcher_version = 2;  // of what write_launcher() writes
+constexpr int launcher_version = 2; // of what write_launcher() writes
 
 bool new_enough(const fs::path &program, const ProgramSpec &spec)
 {
@@ -32,13 +32,12 @@ fs::path find_below(const fs::path &root, std::string_view name)
     const auto fits = [&](const std::string &found) {
         return open_end ? found.starts_with(start) : found == start;
     };
-    for (const auto &entry : fs::recursive_directory_iterator(
-             root, fs::directory_options::skip_permission_denied))
+    for (const auto &entry :
+         fs::recursive_directory_iterator(root, fs::directory_options::skip_permission_denied))
         if (entry.is_regular_file() && fits(entry.path().filename().string()))
             return entry.path();
     throw std::runtime_error(
-        fmt::format("wanted {} among the unpacked packages below {}, it is not there", name,
-                    root.string()));
+        fmt::format("wanted {} among the unpacked packages below {}, it is not there", name, root.string()));
 }
 
 void unpack(const ProgramSpec &spec, const fs::path &root)
@@ -71,14 +70,13 @@ void write_launcher(const std::string &name, const fs::path &dir)
                                   fs::perms::others_read | fs::perms::others_exec);
 }
 
-}  // namespace
+} // namespace
 
 std::string version_in(std::string_view text)
 {
     static const std::regex pattern("[0-9]+(\\.[0-9]+)+");
     std::cmatch match;
-    return std::regex_search(text.data(), text.data() + text.size(), match, pattern) ? match.str()
-                                                                                     : "";
+    return std::regex_search(text.data(), text.data() + text.size(), match, pattern) ? match.str() : "";
 }
 
 fs::path ensure_program(const ProgramSpec &spec, const Progress &progress)
@@ -97,9 +95,9 @@ fs::path ensure_program(const ProgramSpec &spec, const Progress &progress)
     });
     const auto program = dir / spec.name;
     if (!new_enough(program, spec))
-        throw std::runtime_error(fmt::format("wanted {} {} or newer, Debian {} has an older one",
-                                             spec.name, spec.at_least, spec.release));
+        throw std::runtime_error(fmt::format("wanted {} {} or newer, Debian {} has an older one", spec.name,
+                                             spec.at_least, spec.release));
     return program;
 }
 
-}  // namespace daxbench
+} // namespace daxbench

@@ -18,4 +18,4 @@ std::string version_in(std::string_view text);
 // names, unpacked into the cache and started through that release's loader and libraries.
 std::filesystem::path ensure_program(const ProgramSpec &spec, const Progress &progress);
 
-}  // namespace daxbench
+} // namespace daxbench

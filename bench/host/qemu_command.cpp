@@ -15,7 +15,7 @@ namespace {
 
 constexpr std::uint64_t mib = std::uint64_t{1} << 20;
 constexpr std::uint64_t gib = std::uint64_t{1} << 30;
-constexpr std::uint64_t image_unit = 2 * mib;  // virtio-pmem wants its size in these
+constexpr std::uint64_t image_unit = 2 * mib; // virtio-pmem wants its size in these
 
 // In QEMU's option strings a comma is written twice.
 std::string escaped(const fs::path &path)
@@ -33,15 +33,14 @@ void append(Argv &argv, std::initializer_list<std::string> words)
 
 bool has_memory_device(const GuestConfig &config)
 {
-    return config.medium == "pmem" || config.medium == "nvdimm-nodax" ||
-           !config.tools.empty();
+    return config.medium == "pmem" || config.medium == "nvdimm-nodax" || !config.tools.empty();
 }
 
 std::uint64_t file_bytes(const fs::path &file)
 {
     std::error_code error;
     const auto size = fs::file_size(file, error);
-    return error ? 0 : size;  // 0 only when a dry run prints a command for an image to come
+    return error ? 0 : size; // 0 only when a dry run prints a command for an image to come
 }
 
 // Size of a file that becomes memory of the guest.
@@ -49,10 +48,10 @@ std::uint64_t memory_bytes(const fs::path &file)
 {
     const auto size = file_bytes(file);
     if (size % image_unit != 0)
-        throw std::runtime_error(fmt::format(
-            "wanted an image of whole 2 MiB for virtio-pmem, {} has {} bytes: give its image "
-            "`align = 2097152`",
-            file.string(), size));
+        throw std::runtime_error(
+            fmt::format("wanted an image of whole 2 MiB for virtio-pmem, {} has {} bytes: give its image "
+                        "`align = 2097152`",
+                        file.string(), size));
     return size;
 }
 
@@ -65,13 +64,11 @@ void add_accelerator(Argv &argv, const GuestConfig &config)
         // FSRM the guest copies by unrolled loops: each byte of `rep movsb` would count as an
         // instruction. No RDRAND, a fixed seed and a clock of the guest's own: equal runs are equal.
         append(argv, {"-accel", "tcg", "-icount", "shift=0,sleep=off", "-cpu",
-                      "max,-erms,-fsrm,-rdrand,-rdseed", "-rtc", "base=2026-01-01,clock=vm",
-                      "-seed", "1"});
+                      "max,-erms,-fsrm,-rdrand,-rdseed", "-rtc", "base=2026-01-01,clock=vm", "-seed", "1"});
     } else {
         // Several vCPUs take turns: side by side, QEMU 7.2 now and then runs the breakpoint of a
         // kernel that is patching its own code after the patch is done, and the guest dies at boot.
-        append(argv, {"-accel", config.cpus > 1 ? "tcg,thread=single" : "tcg,thread=multi", "-cpu",
-                      "max"});
+        append(argv, {"-accel", config.cpus > 1 ? "tcg,thread=single" : "tcg,thread=multi", "-cpu", "max"});
     }
     append(argv, {"-smp", config.icount ? "1" : std::to_string(config.cpus)});
 }
@@ -88,8 +85,7 @@ void add_memory(Argv &argv, const GuestConfig &config)
     }
     // Shared, so that the host's smaps tell guest RAM from the rest by its memfd.
     append(argv, {"-m", size, "-object",
-                  fmt::format("memory-backend-memfd,id=ram,size={}M,share=on",
-                              config.memory_mib)});
+                  fmt::format("memory-backend-memfd,id=ram,size={}M,share=on", config.memory_mib)});
 }
 
 void add_medium(Argv &argv, const GuestConfig &config)
@@ -98,9 +94,8 @@ void add_medium(Argv &argv, const GuestConfig &config)
         return;
     const auto size = memory_bytes(config.image);
     const bool writable = config.image_writable && config.medium != "nvdimm-nodax";
-    const auto backend =
-        fmt::format("memory-backend-file,id=image,mem-path={},size={},share=on{}",
-                    escaped(config.image), size, writable ? "" : ",readonly=on");
+    const auto backend = fmt::format("memory-backend-file,id=image,mem-path={},size={},share=on{}",
+                                     escaped(config.image), size, writable ? "" : ",readonly=on");
     if (config.medium == "pmem") {
         append(argv, {"-object", backend, "-device",
                       fmt::format("virtio-pmem-pci,memdev=image,addr={}", pmem_address("image"))});
@@ -112,8 +107,7 @@ void add_medium(Argv &argv, const GuestConfig &config)
         return;
     }
     // Read-only without a label area: the guest gets a pmem device whose DAX is off.
-    append(argv, {"-object", backend, "-device",
-                  "nvdimm,memdev=image,unarmed=on"});
+    append(argv, {"-object", backend, "-device", "nvdimm,memdev=image,unarmed=on"});
 }
 
 // What memory is filled from: a disk, since mapped memory would count as the guest's in the host.
@@ -136,30 +130,27 @@ void add_tools(Argv &argv, const GuestConfig &config)
     append(argv, {"-object",
                   fmt::format("memory-backend-file,id=tools,mem-path={},size={},share=on,readonly=on",
                               escaped(config.tools), memory_bytes(config.tools)),
-                  "-device",
-                  fmt::format("virtio-pmem-pci,memdev=tools,addr={}", pmem_address("tools"))});
+                  "-device", fmt::format("virtio-pmem-pci,memdev=tools,addr={}", pmem_address("tools"))});
 }
 
 void add_channels(Argv &argv, const GuestConfig &config, const fs::path &run_dir)
 {
-    append(argv,
-           {"-chardev", fmt::format("file,id=console,path={}", escaped(config.log_dir / "console.log")),
-            "-serial", "chardev:console", "-chardev",
-            fmt::format("socket,id=agent,path={},server=on,wait=off",
-                        escaped(run_dir / "agent.sock")),
-            // Without an I/O event QEMU handles what the guest sends at the instruction that sends it,
-            // and not some time later in another thread while the guest waits.
-            "-device", "virtio-serial-pci,ioeventfd=off", "-device",
-            fmt::format("virtserialport,chardev=agent,name={}", agent_port_name), "-qmp",
-            fmt::format("unix:{},server=on,wait=off", escaped(run_dir / "qmp.sock"))});
+    append(argv, {"-chardev", fmt::format("file,id=console,path={}", escaped(config.log_dir / "console.log")),
+                  "-serial", "chardev:console", "-chardev",
+                  fmt::format("socket,id=agent,path={},server=on,wait=off", escaped(run_dir / "agent.sock")),
+                  // Without an I/O event QEMU handles what the guest sends at the instruction that sends it,
+                  // and not some time later in another thread while the guest waits.
+                  "-device", "virtio-serial-pci,ioeventfd=off", "-device",
+                  fmt::format("virtserialport,chardev=agent,name={}", agent_port_name), "-qmp",
+                  fmt::format("unix:{},server=on,wait=off", escaped(run_dir / "qmp.sock"))});
     if (!config.script.empty())
-        append(argv, {"-fw_cfg", fmt::format("name={},file={}", script_name,
-                                             escaped(run_dir / script_file))});
+        append(argv,
+               {"-fw_cfg", fmt::format("name={},file={}", script_name, escaped(run_dir / script_file))});
     // Stopped until the host has connected.
     append(argv, {"-S"});
 }
 
-}  // namespace
+} // namespace
 
 std::string kernel_cmdline(const GuestConfig &config)
 {
@@ -181,16 +172,15 @@ std::string kernel_cmdline(const GuestConfig &config)
 
 Argv qemu_command(const GuestConfig &config, const fs::path &run_dir)
 {
-    Argv argv{"qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none",
-              "-no-reboot"};
+    Argv argv{"qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"};
     append(argv, {"-machine", fmt::format("q35,memory-backend=ram,usb=off,vmport=off{}",
                                           config.medium == "nvdimm-nodax" ? ",nvdimm=on" : "")});
     add_accelerator(argv, config);
     add_memory(argv, config);
     // The bare ELF kernel spares TCG the decompression; under KVM the usual way is as fast.
     const bool direct = config.accel == "tcg" && !config.kernel.vmlinux.empty();
-    append(argv, {"-kernel", (direct ? config.kernel.vmlinux : config.kernel.vmlinuz).string(),
-                  "-initrd", config.initramfs.string(), "-append", kernel_cmdline(config)});
+    append(argv, {"-kernel", (direct ? config.kernel.vmlinux : config.kernel.vmlinuz).string(), "-initrd",
+                  config.initramfs.string(), "-append", kernel_cmdline(config)});
     add_channels(argv, config, run_dir);
     add_medium(argv, config);
     add_seed(argv, config);
@@ -198,4 +188,4 @@ Argv qemu_command(const GuestConfig &config, const fs::path &run_dir)
     return argv;
 }
 
-}  // namespace daxbench
+} // namespace daxbench

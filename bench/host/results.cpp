@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "results.hpp"
 
-#include "limits.hpp"
+#include <algorithm>
+#include <stdexcept>
 
-#include "cache.hpp"
-#include "process.hpp"
+#include <unistd.h>
 
 #include <fmt/chrono.h>
 #include <fmt/core.h>
 
-#include <algorithm>
-#include <stdexcept>
-#include <unistd.h>
+#include "cache.hpp"
+#include "limits.hpp"
+#include "process.hpp"
 
 namespace daxbench {
 namespace {
@@ -42,16 +42,12 @@ json cell_row(const json &document)
 
 json image_row(const Image &image)
 {
-    return {{"id", image.id},
-            {"dataset", image.dataset},
-            {"bytes", image.bytes},
-            {"build_seconds", image.build_seconds},
-            {"xxh3", image.xxh3},
-            {"tool_version", image.tool_version}};
+    return {{"id", image.id},       {"dataset", image.dataset},
+            {"bytes", image.bytes}, {"build_seconds", image.build_seconds},
+            {"xxh3", image.xxh3},   {"tool_version", image.tool_version}};
 }
 
-Measurement image_measurement(const Image &image, const string &metric, const string &unit,
-                              double value)
+Measurement image_measurement(const Image &image, const string &metric, const string &unit, double value)
 {
     Measurement row;
     row.experiment = "image-build";
@@ -107,9 +103,8 @@ json tool_versions(const World *world)
     for (const auto &[id, tool] : world->image_tools)
         tools["image " + id] = tool.version;
     for (const auto &[key, image] : world->images)
-        tools[fs::path(image.command.empty() ? image.id : image.command.front())
-                  .filename()
-                  .string()] = image.tool_version;
+        tools[fs::path(image.command.empty() ? image.id : image.command.front()).filename().string()] =
+            image.tool_version;
     if (world->tools)
         for (const auto &[tool, version] : world->tools->versions)
             tools[tool] = version;
@@ -157,10 +152,14 @@ string stamp(std::chrono::system_clock::time_point when)
 
 json cell_document(const Cell &cell, const CellResult &result, const string &log)
 {
-    json document = {{"schema_version", 1},          {"cell", to_json(cell)},
-                     {"status", result.status},      {"seconds", result.seconds},
-                     {"log", log},                   {"hello", result.hello},
-                     {"qemu", result.qemu},          {"measurements", json::array()},
+    json document = {{"schema_version", 1},
+                     {"cell", to_json(cell)},
+                     {"status", result.status},
+                     {"seconds", result.seconds},
+                     {"log", log},
+                     {"hello", result.hello},
+                     {"qemu", result.qemu},
+                     {"measurements", json::array()},
                      {"raw", result.raw}};
     if (!result.error.empty())
         document[result.status == "skipped" ? "reason" : "error"] = result.error;
@@ -175,24 +174,22 @@ json environment_document(const HostEnvironment &host, const GitState &git, cons
                           const vector<json> &cells)
 {
     const auto modules = module_documents(world);
-    return {{"host",
-             {{"os", host.os},
-              {"cpu", host.cpu},
-              {"cores", host.cores},
-              {"memory_bytes", host.memory_bytes},
-              {"kernel", host.kernel}}},
-            {"qemu",
-             {{"version", host.qemu_version},
-              {"machine", "q35"},
-              {"command", example_command(cells)}}},
-            {"guest", guest_environment(world, cells)},
-            {"accelerator", world != nullptr ? world->accel.name : ""},
-            {"accelerator_reason", world != nullptr ? world->accel.reason : ""},
-            {"clock", clock_of(world)},
-            {"module", modules.empty() ? json() : *modules.begin()},
-            {"external_modules", modules},
-            {"git", {{"commit", git.commit}, {"dirty", git.dirty}}},
-            {"tools", tool_versions(world)}};
+    return {
+        {"host",
+         {{"os", host.os},
+          {"cpu", host.cpu},
+          {"cores", host.cores},
+          {"memory_bytes", host.memory_bytes},
+          {"kernel", host.kernel}}},
+        {"qemu", {{"version", host.qemu_version}, {"machine", "q35"}, {"command", example_command(cells)}}},
+        {"guest", guest_environment(world, cells)},
+        {"accelerator", world != nullptr ? world->accel.name : ""},
+        {"accelerator_reason", world != nullptr ? world->accel.reason : ""},
+        {"clock", clock_of(world)},
+        {"module", modules.empty() ? json() : *modules.begin()},
+        {"external_modules", modules},
+        {"git", {{"commit", git.commit}, {"dirty", git.dirty}}},
+        {"tools", tool_versions(world)}};
 }
 
 json compose(const Composition &parts)
@@ -201,8 +198,8 @@ json compose(const Composition &parts)
     auto measurements = json::array();
     for (const auto &image : parts.images) {
         images.push_back(image_row(image));
-        measurements.push_back(to_json(
-            image_measurement(image, "image_bytes", "bytes", static_cast<double>(image.bytes))));
+        measurements.push_back(
+            to_json(image_measurement(image, "image_bytes", "bytes", static_cast<double>(image.bytes))));
         measurements.push_back(
             to_json(image_measurement(image, "build_seconds", "seconds", image.build_seconds)));
     }
@@ -249,13 +246,12 @@ void write_results(const fs::path &run_dir, const json &results, const Paths &pa
     const auto aside = run_dir / "results.json.new";
     write_file(aside, results.dump(1) + "\n");
     if (!interrupted()) {
-        const auto check =
-            run_command({python, (paths.source / "analysis/validate.py").string(), aside.string(),
-                         (paths.source / "results/schema.json").string()});
+        const auto check = run_command({python, (paths.source / "analysis/validate.py").string(),
+                                        aside.string(), (paths.source / "results/schema.json").string()});
         if (!check.ok())
-            throw std::runtime_error(fmt::format(
-                "wanted results that results/schema.json allows; {} is left there, and: {}{}",
-                aside.string(), check.out.substr(0, check.out.find('\n')), check.err));
+            throw std::runtime_error(
+                fmt::format("wanted results that results/schema.json allows; {} is left there, and: {}{}",
+                            aside.string(), check.out.substr(0, check.out.find('\n')), check.err));
     }
     fs::rename(aside, run_dir / "results.json");
 }

@@ -3,16 +3,16 @@
 // so that cells measured elsewhere, or before an interruption, can be merged.
 #pragma once
 
-#include "driver.hpp"
-#include "environment.hpp"
-#include "world.hpp"
-
-#include <nlohmann/json.hpp>
-
 #include <chrono>
 #include <filesystem>
 #include <string>
 #include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "driver.hpp"
+#include "environment.hpp"
+#include "world.hpp"
 
 namespace daxbench {
 
@@ -35,8 +35,8 @@ nlohmann::json cell_document(const Cell &cell, const CellResult &result, const s
 
 /// environment{} of results.json. `world` may be null where the run stopped before there was one;
 /// `cells` are cell documents (for the guest's own words and an example command).
-nlohmann::json environment_document(const HostEnvironment &host, const GitState &git,
-                                    const World *world, const std::vector<nlohmann::json> &cells);
+nlohmann::json environment_document(const HostEnvironment &host, const GitState &git, const World *world,
+                                    const std::vector<nlohmann::json> &cells);
 
 struct Composition {
     RunInfo run;
@@ -53,14 +53,12 @@ nlohmann::json compose(const Composition &parts);
 
 /// Reads the run's cell documents for the cells named, in that order; those without a file are
 /// left out.
-std::vector<nlohmann::json> read_cells(const std::filesystem::path &run_dir,
-                                       const std::vector<Cell> &cells);
+std::vector<nlohmann::json> read_cells(const std::filesystem::path &run_dir, const std::vector<Cell> &cells);
 
 /// Writes results.json aside, has `analysis/validate.py` check it against `results/schema.json`,
 /// then gives it its name. Throws what the validator said. An interrupted run is not validated:
 /// Ctrl-C must end, and every wait ends with it.
-void write_results(const std::filesystem::path &run_dir, const nlohmann::json &results,
-                   const Paths &paths);
+void write_results(const std::filesystem::path &run_dir, const nlohmann::json &results, const Paths &paths);
 
 /// results/latest → the run, replaced in one step.
 void point_latest_at(const std::filesystem::path &run_dir);

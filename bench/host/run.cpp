@@ -1,6 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "run.hpp"
 
+#include <algorithm>
+#include <chrono>
+#include <map>
+#include <optional>
+#include <stdexcept>
+
+#include <fmt/core.h>
+#include <fmt/ostream.h>
+
 #include "build_driver.hpp"
 #include "cache.hpp"
 #include "display.hpp"
@@ -9,15 +18,6 @@
 #include "results.hpp"
 #include "scheduler.hpp"
 #include "table.hpp"
-
-#include <fmt/core.h>
-#include <fmt/ostream.h>
-
-#include <algorithm>
-#include <chrono>
-#include <map>
-#include <optional>
-#include <stdexcept>
 
 namespace daxbench {
 namespace {
@@ -30,15 +30,14 @@ constexpr const char *python = "/usr/bin/python3";
 
 std::uint64_t memory_of(const Cell &cell)
 {
-    return static_cast<std::uint64_t>(cell.memory_mib) * static_cast<std::uint64_t>(cell.instances)
-           << 20;
+    return static_cast<std::uint64_t>(cell.memory_mib) * static_cast<std::uint64_t>(cell.instances) << 20;
 }
 
 /// One run in progress.
 class Run {
 public:
-    Run(const Catalogue &catalogue, const RunRequest &request, vector<Cell> cells,
-        std::ostream &err, std::size_t columns)
+    Run(const Catalogue &catalogue, const RunRequest &request, vector<Cell> cells, std::ostream &err,
+        std::size_t columns)
         : catalogue_(catalogue), request_(request), paths_(own_paths()), cells_(std::move(cells)),
           display_(err, columns)
     {
@@ -114,8 +113,8 @@ private:
     void run_cells()
     {
         const auto limit = limits();
-        const auto host = make_guest_host(*world_, catalogue_, display_,
-                                          {dir_ / "logs", request_.keep_guests});
+        const auto host =
+            make_guest_host(*world_, catalogue_, display_, {dir_ / "logs", request_.keep_guests});
         vector<Job> jobs;
         vector<const Cell *> first; // of each job's cells
         for (const auto &cell : cells_)
@@ -133,8 +132,7 @@ private:
         for (const auto index : refused)
             if (!interrupted())
                 skip(*first[index], fmt::format("wanted {} MiB of free memory, there are {} MiB",
-                                                memory_of(*first[index]) >> 20,
-                                                limit.memory_bytes >> 20));
+                                                memory_of(*first[index]) >> 20, limit.memory_bytes >> 20));
         throw_if_interrupted();
     }
 
@@ -143,8 +141,7 @@ private:
         Job job;
         job.guests = static_cast<unsigned>(cell.instances);
         job.memory_bytes = memory_of(cell);
-        job.resource =
-            catalogue_.filesystems.at(cell.filesystem).needed_image() + "/" + cell.dataset;
+        job.resource = catalogue_.filesystems.at(cell.filesystem).needed_image() + "/" + cell.dataset;
         job.exclusive = cell.driver == Driver::instances;
         job.run = [this, &cell, &host] { run_one(cell, host); };
         return job;
@@ -184,8 +181,7 @@ private:
             const auto &dataset = world_->datasets.at(ready.front().dataset);
             const auto host = make_build_host(
                 dataset, world_->image_tools,
-                {paths_.build / "bench/host/measured", dataset.dir.parent_path().parent_path(),
-                 dir_ / "logs",
+                {paths_.build / "bench/host/measured", dataset.dir.parent_path().parent_path(), dir_ / "logs",
                  [this](const string &cell, const string &text) { display_.step(cell, text); }});
             const auto results = run_builds(ready, dataset.entries, *host);
             for (std::size_t i = 0; i < ready.size(); ++i)
@@ -252,8 +248,7 @@ private:
         if (!needs_guest(cell))
             return inputs;
         const auto &id = catalogue_.filesystems.at(cell.filesystem).needed_image();
-        if (const auto image = world_->images.find({id, cell.dataset});
-            image != world_->images.end())
+        if (const auto image = world_->images.find({id, cell.dataset}); image != world_->images.end())
             inputs["image"] = image->second.xxh3;
         return inputs;
     }
@@ -267,8 +262,8 @@ private:
             if (found.empty()) {
                 CellResult result;
                 result.status = interrupted() ? "interrupted" : "failed";
-                result.error = interrupted() ? "the run was interrupted before it"
-                                             : "its result could not be written";
+                result.error =
+                    interrupted() ? "the run was interrupted before it" : "its result could not be written";
                 found.push_back(cell_document(cell, result, ""));
             }
             documents.push_back(std::move(found.front()));
@@ -301,8 +296,7 @@ private:
 
     nlohmann::json environment()
     {
-        return environment_document(host_, git_, world_ ? &*world_ : nullptr,
-                                    read_cells(dir_, cells_));
+        return environment_document(host_, git_, world_ ? &*world_ : nullptr, read_cells(dir_, cells_));
     }
 
     void report()
@@ -310,12 +304,11 @@ private:
         display_.working("drawing figures");
         CommandOptions options;
         options.log = dir_ / "logs/report.log";
-        const auto done = run_command(
-            {python, (paths_.source / "analysis/report.py").string(), dir_.string()}, options);
+        const auto done =
+            run_command({python, (paths_.source / "analysis/report.py").string(), dir_.string()}, options);
         if (!done.ok())
             display_.say(fmt::format("no report.md or figures: {}; see {}",
-                                     done.err.substr(0, done.err.find('\n')),
-                                     options.log.string()));
+                                     done.err.substr(0, done.err.find('\n')), options.log.string()));
     }
 
     const Catalogue &catalogue_;
@@ -373,8 +366,8 @@ int dry_run(const Catalogue &catalogue, const RunRequest &request, const vector<
 
 } // namespace
 
-int run_suite(const Catalogue &catalogue, const RunRequest &request, std::ostream &out,
-              std::ostream &err, std::size_t columns)
+int run_suite(const Catalogue &catalogue, const RunRequest &request, std::ostream &out, std::ostream &err,
+              std::size_t columns)
 {
     auto cells = make_plan(catalogue, request.plan);
     if (request.dry_run)

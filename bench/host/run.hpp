@@ -2,13 +2,13 @@
 // One run: from a request to a folder of results.
 #pragma once
 
-#include "plan.hpp"
-#include "world.hpp"
-
 #include <filesystem>
 #include <ostream>
 #include <string>
 #include <vector>
+
+#include "plan.hpp"
+#include "world.hpp"
 
 namespace daxbench {
 
@@ -26,7 +26,7 @@ struct RunRequest {
 /// Table and paths go to `out`, progress and errors to `err`; `columns` is the width of the terminal
 /// behind `err`, 0 where it is none. Returns 0 when all was measured, else 1. Throws for what keeps
 /// a run from starting.
-int run_suite(const Catalogue &catalogue, const RunRequest &request, std::ostream &out,
-              std::ostream &err, std::size_t columns);
+int run_suite(const Catalogue &catalogue, const RunRequest &request, std::ostream &out, std::ostream &err,
+              std::size_t columns);
 
 } // namespace daxbench

@@ -20,8 +20,7 @@ public:
             (jobs[index].memory_bytes > limits.memory_bytes ? refused_ : waiting_).insert(index);
     }
 
-    std::vector<std::size_t> run(const std::function<bool()> &stop,
-                                 const std::function<void()> &tick)
+    std::vector<std::size_t> run(const std::function<bool()> &stop, const std::function<void()> &tick)
     {
         std::vector<std::jthread> threads;
         std::unique_lock lock(mutex_);
@@ -94,8 +93,7 @@ private:
 } // namespace
 
 std::vector<std::size_t> run_jobs(const std::vector<Job> &jobs, const JobLimits &limits,
-                                  const std::function<bool()> &stop,
-                                  const std::function<void()> &tick)
+                                  const std::function<bool()> &stop, const std::function<void()> &tick)
 {
     return Scheduler(jobs, limits).run(stop, tick);
 }

@@ -3,16 +3,16 @@
 // that drivers are tested without QEMU.
 #pragma once
 
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
 #include "host_memory.hpp"
 #include "plan.hpp"
 #include "process.hpp"
 #include "protocol.hpp"
-
-#include <nlohmann/json.hpp>
-
-#include <memory>
-#include <string>
-#include <vector>
 
 namespace daxbench {
 
@@ -23,8 +23,7 @@ public:
     virtual ~GuestSession() = default; ///< ends the guest, whatever state it is in
     /// The agent's first message.
     virtual const nlohmann::json &hello() const = 0;
-    virtual nlohmann::json call(const std::string &op, const nlohmann::json &args,
-                                Seconds timeout) = 0;
+    virtual nlohmann::json call(const std::string &op, const nlohmann::json &args, Seconds timeout) = 0;
     nlohmann::json call(const Request &request, Seconds timeout)
     {
         return call(request.op, request.args, timeout);

@@ -32,11 +32,10 @@ fs::path config_file(const fs::path &configs, const std::string &name)
 std::string configuration(const SourceKernelName &name, const fs::path &configs)
 {
     if (!fs::exists(config_file(configs, name.series)))
-        throw std::runtime_error(fmt::format(
-            "wanted a kernel series that {} has a configuration of, got {}: write {}",
-            configs.string(), name.series, config_file(configs, name.series).string()));
-    auto text = read_file(config_file(configs, "base")) +
-                read_file(config_file(configs, name.series));
+        throw std::runtime_error(
+            fmt::format("wanted a kernel series that {} has a configuration of, got {}: write {}",
+                        configs.string(), name.series, config_file(configs, name.series).string()));
+    auto text = read_file(config_file(configs, "base")) + read_file(config_file(configs, name.series));
     if (name.debug)
         text += read_file(config_file(configs, "debug"));
     return text;
@@ -69,15 +68,18 @@ Argv private_apt(const fs::path &dir, const std::string &suite)
     fs::create_directories(dir / "lists/partial");
     fs::create_directories(dir / "cache/archives/partial");
     write_file(dir / "sources.list", sources);
-    const auto option = [](const std::string &key, const std::string &value) {
-        return key + "=" + value;
-    };
+    const auto option = [](const std::string &key, const std::string &value) { return key + "=" + value; };
     return {"-q",
-            "-o", option("Dir::Etc::sourcelist", (dir / "sources.list").string()),
-            "-o", option("Dir::Etc::sourceparts", "/nonexistent"),
-            "-o", option("Dir::State::lists", (dir / "lists").string()),
-            "-o", option("Dir::Cache", (dir / "cache").string()),
-            "-o", option("Debug::NoLocking", "1")};
+            "-o",
+            option("Dir::Etc::sourcelist", (dir / "sources.list").string()),
+            "-o",
+            option("Dir::Etc::sourceparts", "/nonexistent"),
+            "-o",
+            option("Dir::State::lists", (dir / "lists").string()),
+            "-o",
+            option("Dir::Cache", (dir / "cache").string()),
+            "-o",
+            option("Debug::NoLocking", "1")};
 }
 
 Argv with(std::string program, std::string verb, const Argv &options, const std::string &package)
@@ -117,24 +119,22 @@ Argv apt_options_for(const std::string &series, const fs::path &configs, const f
 }
 
 // Fetches the newest source of a series and unpacks it.
-std::string fetch_source(const std::string &series, const fs::path &configs,
-                         const Progress &progress)
+std::string fetch_source(const std::string &series, const fs::path &configs, const Progress &progress)
 {
     const TempDir scratch;
     const auto package = package_of(series);
     const auto options = apt_options_for(series, configs, scratch.path(), progress);
     const auto version = candidate(options, package);
     if (!version)
-        throw std::runtime_error(fmt::format(
-            "wanted the package {}, apt knows none: run `apt-get update`", package));
+        throw std::runtime_error(
+            fmt::format("wanted the package {}, apt knows none: run `apt-get update`", package));
     Cache::entry("kernel-sources", package + "_" + *version, [&](const fs::path &aside) {
         progress(fmt::format("fetching {} {}", package, *version));
         run_checked(with("apt-get", "download", options, package), {.cwd = aside});
         for (const auto &file : fs::directory_iterator(aside))
             run_checked({"dpkg-deb", "-x", file.path().string(), (aside / "deb").string()});
         progress("unpacking " + package);
-        run_checked({"tar", "-xf", (aside / "deb/usr/src" / (package + ".tar.xz")).string()},
-                    {.cwd = aside});
+        run_checked({"tar", "-xf", (aside / "deb/usr/src" / (package + ".tar.xz")).string()}, {.cwd = aside});
         remove_tree(aside / "deb");
     });
     write_file(version_file(series), *version);
@@ -181,8 +181,7 @@ void make_kernel(const fs::path &dir, const fs::path &source, const SourceKernel
                          name.debug ? "with its checkers, an hour on two cores"
                                     : "up to half an hour on two cores",
                          (dir / "build.log").string()));
-    make({fmt::format("-j{}", std::max(1U, std::thread::hardware_concurrency())), "vmlinux",
-          "modules"});
+    make({fmt::format("-j{}", std::max(1U, std::thread::hardware_concurrency())), "vmlinux", "modules"});
     remove_tree(dir / "root");
     make({"INSTALL_MOD_PATH=" + (dir / "root").string(), "modules_install"});
     run_checked({"objcopy", "--strip-debug", (out / "vmlinux").string(), (dir / "vmlinux").string()});
@@ -210,7 +209,7 @@ Kernel kernel_in(const fs::path &dir, const std::string &series, const std::stri
 // know that folder.
 constexpr const char *done = "done";
 
-}  // namespace
+} // namespace
 
 SourceKernelName source_kernel_name(std::string_view name)
 {
@@ -252,8 +251,8 @@ Kernel source_kernel(const SourceKernelName &name, const fs::path &configs, cons
     const auto dir = build_dir(version, write_config(wanted, scratch));
     if (!fs::exists(dir / done)) {
         const auto package = package_of(name.series);
-        make_kernel(dir, Cache::path("kernel-sources", package + "_" + version) / package, name,
-                    wanted, progress);
+        make_kernel(dir, Cache::path("kernel-sources", package + "_" + version) / package, name, wanted,
+                    progress);
         write_file(dir / done, "");
     }
     return kernel_in(dir, name.series, version);
@@ -292,4 +291,4 @@ std::string lost_options(std::string_view wanted, std::string_view config)
     return lost;
 }
 
-}  // namespace daxbench
+} // namespace daxbench

@@ -36,8 +36,7 @@ bool has_source_kernel(const SourceKernelName &name, const std::filesystem::path
 
 /// A kernel by the name that tests use: Debian's package, or from source where the name ends in
 /// "-debug" or the series is one of a later Debian only.
-Kernel named_kernel(std::string_view name, const std::filesystem::path &configs,
-                    const Progress &progress);
+Kernel named_kernel(std::string_view name, const std::filesystem::path &configs, const Progress &progress);
 
 // ---- parsers, public for the tests ----
 
@@ -47,4 +46,4 @@ std::optional<std::string> suite_of_config(std::string_view config);
 /// Options that `wanted` sets and the kernel's .config has otherwise: one line each.
 std::string lost_options(std::string_view wanted, std::string_view config);
 
-}  // namespace daxbench
+} // namespace daxbench

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "spec.hpp"
 
-#include "toml_reader.hpp"
-
-#include <fmt/core.h>
-#include <fmt/ranges.h>
-
 #include <algorithm>
 #include <limits>
 #include <set>
 #include <stdexcept>
+
+#include <fmt/core.h>
+#include <fmt/ranges.h>
+
+#include "toml_reader.hpp"
 
 namespace daxbench {
 namespace {
@@ -80,9 +80,8 @@ ImageSpec read_image(TomlReader &reader)
         reader.fail("check", "a command with the argument {out}");
     if (reader.has("program")) {
         auto program = reader.table("program");
-        spec.program = ProgramSpec{program.text("name"), program.text("at_least"),
-                                   program.text("package"), program.text("release"),
-                                   program.texts_or_none("also")};
+        spec.program = ProgramSpec{program.text("name"), program.text("at_least"), program.text("package"),
+                                   program.text("release"), program.texts_or_none("also")};
         program.finish();
     }
     spec.align = static_cast<std::uint64_t>(reader.number_if("align", 1, huge).value_or(1));
@@ -95,8 +94,8 @@ vector<DirectoriesSpec> read_directories(TomlReader &reader)
     vector<DirectoriesSpec> all;
     auto table = reader.table("directories");
     for (const auto &key : table.keys()) {
-        const bool number = !key.empty() && key.size() < 10 &&
-                            key.find_first_not_of("0123456789") == string::npos;
+        const bool number =
+            !key.empty() && key.size() < 10 && key.find_first_not_of("0123456789") == string::npos;
         if (!number)
             table.fail(key, "a number of files as the key, a number of such directories as its value");
         all.push_back({static_cast<std::uint64_t>(table.number(key, 1, huge)), std::stoull(key)});
@@ -147,8 +146,8 @@ void check_workload(TomlReader &reader, const string &engine)
     for (const char *key : {"block", "limit", "iterations", "passes", "repetitions"})
         reader.number_if(key, 1, huge);
     if (engine == "benchmark")
-        reader.choice("op", {"read", "mmap-touch", "munmap", "fork", "open-mmap-touch-close",
-                             "open-close", "stat", "lookup", "walk", "mount"});
+        reader.choice("op", {"read", "mmap-touch", "munmap", "fork", "open-mmap-touch-close", "open-close",
+                             "stat", "lookup", "walk", "mount"});
     if (engine == "page-tables")
         for (const char *key : {"processes", "touches"})
             reader.number(key, 1, huge);
@@ -166,9 +165,8 @@ WorkloadSpec read_workload(TomlReader &reader)
 {
     WorkloadSpec spec;
     spec.id = read_id(reader);
-    const auto engine =
-        reader.choice("engine", {"benchmark", "fio", "program", "read-all", "map-rss", "inode-slab",
-                                 "page-tables", "build"});
+    const auto engine = reader.choice("engine", {"benchmark", "fio", "program", "read-all", "map-rss",
+                                                 "inode-slab", "page-tables", "build"});
     check_workload(reader, engine);
     spec.arguments = reader.json();
     return spec;
@@ -176,9 +174,8 @@ WorkloadSpec read_workload(TomlReader &reader)
 
 Driver read_driver(TomlReader &reader)
 {
-    static const std::map<string, Driver> drivers{{"single", Driver::single},
-                                                  {"instances", Driver::instances},
-                                                  {"build", Driver::build}};
+    static const std::map<string, Driver> drivers{
+        {"single", Driver::single}, {"instances", Driver::instances}, {"build", Driver::build}};
     return drivers.at(reader.choice("driver", {"single", "instances", "build"}));
 }
 
@@ -190,9 +187,8 @@ ExperimentSpec read_experiment(TomlReader &reader)
     spec.driver = read_driver(reader);
     const bool in_guests = spec.driver != Driver::build;
     if (in_guests) {
-        spec.clock = reader.choice("clock", {"instructions", "none"}) == "none"
-                         ? ClockKind::none
-                         : ClockKind::instructions;
+        spec.clock = reader.choice("clock", {"instructions", "none"}) == "none" ? ClockKind::none
+                                                                                : ClockKind::instructions;
         spec.memory_mib = static_cast<int>(reader.number("memory", 64, 1 << 20));
     }
     spec.datasets = reader.texts("datasets");
@@ -323,13 +319,12 @@ std::map<string, WorkloadSpec> read_workloads(const fs::path &folder)
 
 /// Checks that every id of a list is declared.
 template <typename Map>
-void check_known(const TomlReader &reader, const char *key, const vector<string> &ids,
-                 const Map &known, const char *folder)
+void check_known(const TomlReader &reader, const char *key, const vector<string> &ids, const Map &known,
+                 const char *folder)
 {
     for (const auto &id : ids)
         if (!known.contains(id))
-            reader.fail(key, fmt::format("ids declared in workloads/{}, where there is no {}",
-                                         folder, id));
+            reader.fail(key, fmt::format("ids declared in workloads/{}, where there is no {}", folder, id));
 }
 
 /// Images are built on the host, everything else runs in guests.
@@ -341,15 +336,13 @@ void check_engines(const ExperimentSpec &spec, const TomlReader &reader, const C
         ids.insert(ids.end(), more.begin(), more.end());
     for (const auto &id : ids) {
         const auto found = catalogue.workloads.find(id);
-        if (found != catalogue.workloads.end() &&
-            (found->second.arguments.at("engine") == "build") != builds)
+        if (found != catalogue.workloads.end() && (found->second.arguments.at("engine") == "build") != builds)
             reader.fail("workloads", "workloads of the engine build with driver = \"build\", of the "
                                      "others with the other drivers");
     }
 }
 
-void check_experiment(const ExperimentSpec &spec, const TomlReader &reader,
-                      const Catalogue &catalogue)
+void check_experiment(const ExperimentSpec &spec, const TomlReader &reader, const Catalogue &catalogue)
 {
     check_known(reader, "datasets", spec.datasets, catalogue.datasets, "datasets");
     const bool builds = spec.driver == Driver::build;
@@ -374,12 +367,10 @@ void check_suite(const SuiteSpec &spec, const TomlReader &reader, const Catalogu
     for (const auto &[name, profile] : spec.profiles) {
         check_known(reader, "profile", profile.experiments.value_or(none), catalogue.experiments,
                     "experiments");
-        check_known(reader, "profile", profile.datasets.value_or(none), catalogue.datasets,
-                    "datasets");
+        check_known(reader, "profile", profile.datasets.value_or(none), catalogue.datasets, "datasets");
         check_known(reader, "profile", profile.filesystems.value_or(none), catalogue.filesystems,
                     "filesystems");
-        check_known(reader, "profile", profile.workloads.value_or(none), catalogue.workloads,
-                    "workloads");
+        check_known(reader, "profile", profile.workloads.value_or(none), catalogue.workloads, "workloads");
     }
 }
 
@@ -392,36 +383,28 @@ Catalogue load_catalogue(const fs::path &root)
     all.root = root;
     all.images = read_folder<ImageSpec>(root / "images", read_image, unchecked);
     all.datasets = read_folder<DatasetSpec>(
-        root / "datasets", [&](TomlReader &reader) { return read_dataset(reader, root); },
-        unchecked);
+        root / "datasets", [&](TomlReader &reader) { return read_dataset(reader, root); }, unchecked);
     all.filesystems = read_folder<FilesystemSpec>(
-        root / "filesystems", read_filesystem,
-        [&](const FilesystemSpec &spec, const TomlReader &reader) {
-            check_known(reader, spec.image.empty() ? "seed" : "image", {spec.needed_image()},
-                        all.images, "images");
+        root / "filesystems", read_filesystem, [&](const FilesystemSpec &spec, const TomlReader &reader) {
+            check_known(reader, spec.image.empty() ? "seed" : "image", {spec.needed_image()}, all.images,
+                        "images");
         });
     all.workloads = read_workloads(root / "workloads");
     all.experiments = read_folder<ExperimentSpec>(
         root / "experiments", read_experiment,
-        [&](const ExperimentSpec &spec, const TomlReader &reader) {
-            check_experiment(spec, reader, all);
-        });
+        [&](const ExperimentSpec &spec, const TomlReader &reader) { check_experiment(spec, reader, all); });
     all.suites = read_folder<SuiteSpec>(
-        root / "suites", read_suite, [&](const SuiteSpec &spec, const TomlReader &reader) {
-            check_suite(spec, reader, all);
-        });
+        root / "suites", read_suite,
+        [&](const SuiteSpec &spec, const TomlReader &reader) { check_suite(spec, reader, all); });
     return all;
 }
 
 const char *name_of(Driver driver)
 {
     switch (driver) {
-    case Driver::single:
-        return "single";
-    case Driver::instances:
-        return "instances";
-    case Driver::build:
-        break;
+    case Driver::single: return "single";
+    case Driver::instances: return "instances";
+    case Driver::build: break;
     }
     return "build";
 }

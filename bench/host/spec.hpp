@@ -2,16 +2,16 @@
 // What workloads/*.toml declares, as plain structs. Data only: nothing here runs anything.
 #pragma once
 
-#include "dataset.hpp"
-#include "image.hpp"
-
-#include <nlohmann/json.hpp>
-
 #include <filesystem>
 #include <map>
 #include <optional>
 #include <string>
 #include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "dataset.hpp"
+#include "image.hpp"
 
 namespace daxbench {
 
@@ -56,9 +56,9 @@ struct ExperimentSpec {
     std::vector<std::string> workloads;
     std::map<std::string, std::vector<std::string>> dataset_workloads; ///< replaces workloads there
     std::vector<int> instances{1};
-    int memory_mib = 0;  ///< of each guest
-    int timeout_s = 0;   ///< for each single step of a guest, or run of a tool
-    double estimate_s = 0; ///< rough time of one cell, for the first shown time left
+    int memory_mib = 0;                            ///< of each guest
+    int timeout_s = 0;                             ///< for each single step of a guest, or run of a tool
+    double estimate_s = 0;                         ///< rough time of one cell, for the first shown time left
     std::vector<std::string> table{"cost_per_op"}; ///< metrics of the table on the terminal
 };
 
@@ -76,9 +76,9 @@ struct ProfileSpec {
 /// What a figure of the run must not exceed.
 struct LimitSpec {
     std::string title;
-    nlohmann::json row;             ///< keys of the rows it is about; the highest of them counts
-    std::optional<double> at_most;  ///< in the rows' unit; otherwise relative to other rows:
-    nlohmann::json against;         ///< keys that differ there, null for none
+    nlohmann::json row;              ///< keys of the rows it is about; the highest of them counts
+    std::optional<double> at_most;   ///< in the rows' unit; otherwise relative to other rows:
+    nlohmann::json against;          ///< keys that differ there, null for none
     std::vector<std::string> rivals; ///< filesystems instead of the row's own; the lowest counts
     double times = 1;
 };

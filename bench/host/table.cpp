@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "table.hpp"
 
-#include <fmt/core.h>
-#include <fmt/ostream.h>
-
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -11,6 +8,9 @@
 #include <optional>
 #include <string>
 #include <vector>
+
+#include <fmt/core.h>
+#include <fmt/ostream.h>
 
 namespace daxbench {
 namespace {
@@ -40,8 +40,7 @@ string with_separators(long long value)
 
 bool shown(const ExperimentSpec &experiment, const string &metric)
 {
-    return std::find(experiment.table.begin(), experiment.table.end(), metric) !=
-           experiment.table.end();
+    return std::find(experiment.table.begin(), experiment.table.end(), metric) != experiment.table.end();
 }
 
 string label_of(const json &row, bool with_metric, bool with_instances)
@@ -61,8 +60,8 @@ string label_of(const json &row, bool with_metric, bool with_instances)
 
 Row &row_named(vector<Row> &rows, const string &label, const string &unit)
 {
-    const auto found = std::find_if(rows.begin(), rows.end(),
-                                    [&](const Row &row) { return row.label == label; });
+    const auto found =
+        std::find_if(rows.begin(), rows.end(), [&](const Row &row) { return row.label == label; });
     if (found != rows.end())
         return *found;
     rows.push_back({label, unit, {}});
@@ -74,13 +73,11 @@ Section section_of(const json &results, const ExperimentSpec &experiment)
     Section section{experiment.title, {}};
     const bool with_metric = experiment.table != vector<string>{"cost_per_op"};
     for (const auto &row : results.at("measurements")) {
-        if (row.at("experiment") != experiment.id ||
-            !shown(experiment, row.at("metric").get<string>()))
+        if (row.at("experiment") != experiment.id || !shown(experiment, row.at("metric").get<string>()))
             continue;
-        const auto label =
-            label_of(row, with_metric, experiment.driver == Driver::instances);
-        row_named(section.rows, label, row.at("unit"))
-            .values[row.at("filesystem").get<string>()] = row.at("value");
+        const auto label = label_of(row, with_metric, experiment.driver == Driver::instances);
+        row_named(section.rows, label, row.at("unit")).values[row.at("filesystem").get<string>()] =
+            row.at("value");
     }
     return section;
 }
@@ -149,16 +146,14 @@ void print_images(std::ostream &out, const json &results)
         return;
     out << "\nImages\n";
     for (const auto &image : results.at("images"))
-        fmt::print(out, "{:<12}  {:<12}  {:>12}  built in {:.2f} s  {}\n",
-                   image.at("dataset").get<string>(), image.at("id").get<string>(),
-                   value_text(image.at("bytes"), "bytes"), image.at("build_seconds").get<double>(),
-                   image.at("tool_version").get<string>());
+        fmt::print(out, "{:<12}  {:<12}  {:>12}  built in {:.2f} s  {}\n", image.at("dataset").get<string>(),
+                   image.at("id").get<string>(), value_text(image.at("bytes"), "bytes"),
+                   image.at("build_seconds").get<double>(), image.at("tool_version").get<string>());
 }
 
 string lost_line(const Row &row, double value, double low, const string &winner)
 {
-    const auto excess =
-        low > 0 ? fmt::format(", {:.2f} % more", (value / low - 1) * 100) : string();
+    const auto excess = low > 0 ? fmt::format(", {:.2f} % more", (value / low - 1) * 100) : string();
     return fmt::format("  {}: {} against {} of {}{}", row.label, value_text(value, row.unit),
                        value_text(low, row.unit), winner, excess);
 }
@@ -187,7 +182,8 @@ void print_verdict(std::ostream &out, const vector<Section> &sections, const str
     }
     if (judged == 0)
         return;
-    fmt::print(out, "\n{}: lowest in {} of {} rows{}\n", subject, won, judged, lost.empty() ? "" : "; not lowest in:");
+    fmt::print(out, "\n{}: lowest in {} of {} rows{}\n", subject, won, judged,
+               lost.empty() ? "" : "; not lowest in:");
     for (const auto &line : lost)
         out << line << '\n';
 }
@@ -205,7 +201,9 @@ void print_limits(std::ostream &out, const json &limits)
         };
         const auto &met = limit.at("met");
         fmt::print(out, "{:<12} {}: {}, at most {}{}\n",
-                   met.is_null() ? "not measured" : met.get<bool>() ? "met" : "MISSED",
+                   met.is_null()     ? "not measured"
+                   : met.get<bool>() ? "met"
+                                     : "MISSED",
                    limit.at("title").get<string>(), text("value"), text("bound"),
                    limit.at("against").get<string>().empty()
                        ? ""
@@ -219,8 +217,7 @@ void print_errors(std::ostream &out, const json &results)
         return;
     out << "\nCould not be measured\n";
     for (const auto &error : results.at("errors"))
-        fmt::print(out, "{}: {}\n", error.at("cell").get<string>(),
-                   error.at("error").get<string>());
+        fmt::print(out, "{}: {}\n", error.at("cell").get<string>(), error.at("error").get<string>());
 }
 
 } // namespace

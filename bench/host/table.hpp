@@ -2,11 +2,11 @@
 // results.json as a table for the terminal.
 #pragma once
 
-#include "spec.hpp"
+#include <ostream>
 
 #include <nlohmann/json.hpp>
 
-#include <ostream>
+#include "spec.hpp"
 
 namespace daxbench {
 

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "toml_reader.hpp"
 
-#include <fmt/core.h>
-#include <fmt/ranges.h>
-
 #include <algorithm>
 #include <sstream>
 #include <stdexcept>
+
+#include <fmt/core.h>
+#include <fmt/ranges.h>
 
 namespace daxbench {
 namespace {
@@ -76,9 +76,8 @@ void TomlReader::fail(const std::string &key, const std::string &wanted) const
 {
     const auto *node = table_.get(key);
     const auto line = (node != nullptr ? node->source() : table_.source()).begin.line;
-    throw std::runtime_error(fmt::format("{}:{}: {}{}: wanted {}, got {}", file_.string(), line,
-                                         prefix_, key, wanted,
-                                         node != nullptr ? shown(*node) : "nothing"));
+    throw std::runtime_error(fmt::format("{}:{}: {}{}: wanted {}, got {}", file_.string(), line, prefix_, key,
+                                         wanted, node != nullptr ? shown(*node) : "nothing"));
 }
 
 const toml::node *TomlReader::find(const std::string &key)
@@ -125,8 +124,7 @@ std::int64_t TomlReader::number(const std::string &key, std::int64_t low, std::i
     return value->get();
 }
 
-std::optional<std::int64_t> TomlReader::number_if(const std::string &key, std::int64_t low,
-                                                  std::int64_t high)
+std::optional<std::int64_t> TomlReader::number_if(const std::string &key, std::int64_t low, std::int64_t high)
 {
     if (find(key) == nullptr)
         return std::nullopt;
@@ -225,8 +223,8 @@ toml::table parse_toml(const std::filesystem::path &file)
     try {
         return toml::parse_file(file.string());
     } catch (const toml::parse_error &error) {
-        throw std::runtime_error(fmt::format("{}:{}: {}", file.string(),
-                                             error.source().begin.line, error.description()));
+        throw std::runtime_error(
+            fmt::format("{}:{}: {}", file.string(), error.source().begin.line, error.description()));
     }
 }
 

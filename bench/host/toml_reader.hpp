@@ -2,15 +2,15 @@
 // Reading a TOML table so that whatever is wrong in it is named with file, line and key.
 #pragma once
 
-#include <nlohmann/json.hpp>
-#include <toml++/toml.h>
-
 #include <cstdint>
 #include <filesystem>
 #include <optional>
 #include <set>
 #include <string>
 #include <vector>
+
+#include <nlohmann/json.hpp>
+#include <toml++/toml.h>
 
 namespace daxbench {
 
@@ -26,14 +26,12 @@ public:
     bool flag(const std::string &key);
     /// A whole number within [low, high].
     std::int64_t number(const std::string &key, std::int64_t low, std::int64_t high);
-    std::optional<std::int64_t> number_if(const std::string &key, std::int64_t low,
-                                          std::int64_t high);
+    std::optional<std::int64_t> number_if(const std::string &key, std::int64_t low, std::int64_t high);
     double real(const std::string &key);
     std::vector<std::string> texts(const std::string &key);
     std::vector<std::string> texts_or_none(const std::string &key);
     std::optional<std::vector<std::string>> texts_if(const std::string &key);
-    std::optional<std::vector<int>> numbers_if(const std::string &key, std::int64_t low,
-                                               std::int64_t high);
+    std::optional<std::vector<int>> numbers_if(const std::string &key, std::int64_t low, std::int64_t high);
     /// One of `allowed`.
     std::string choice(const std::string &key, const std::vector<std::string> &allowed);
     bool has(const std::string &key) const { return table_.contains(key); }

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "world.hpp"
 
-#include "cache.hpp"
-#include "initramfs.hpp"
-#include "source_kernel.hpp"
-
-#include <fmt/core.h>
-
 #include <algorithm>
 #include <set>
 #include <stdexcept>
+
+#include <fmt/core.h>
+
+#include "cache.hpp"
+#include "initramfs.hpp"
+#include "source_kernel.hpp"
 
 #ifndef DAXFS_SOURCE_DIR
 #error "DAXFS_SOURCE_DIR must be defined by the build"
@@ -81,10 +81,10 @@ InitramfsSpec initramfs_spec(World &world, const Catalogue &catalogue)
         if (fs::exists(path))
             spec.external_modules[external] = path;
         else
-            world.missing.emplace(
-                external, fmt::format("wanted the module {}, it is not there; build it with ninja "
-                                      "-C {} (kernel headers: daxbench setup)",
-                                      path.string(), world.paths.build.string()));
+            world.missing.emplace(external,
+                                  fmt::format("wanted the module {}, it is not there; build it with ninja "
+                                              "-C {} (kernel headers: daxbench setup)",
+                                              path.string(), world.paths.build.string()));
     }
     world.external_modules = spec.external_modules;
     return spec;
@@ -142,8 +142,8 @@ World make_host_base(const Paths &paths)
     return world;
 }
 
-World foresee(const Paths &paths, const KernelChoice &choice, const string &accel,
-              const Catalogue &catalogue, const std::vector<Cell> &cells, const Progress &progress)
+World foresee(const Paths &paths, const KernelChoice &choice, const string &accel, const Catalogue &catalogue,
+              const std::vector<Cell> &cells, const Progress &progress)
 {
     Cache::make_nothing();
     auto world = make_host_base(paths);
@@ -187,8 +187,7 @@ void add_needs(World &world, const Catalogue &catalogue, const std::vector<Cell>
     for (const auto &cell : cells) {
         if (!world.datasets.contains(cell.dataset) && !world.missing.contains(cell.dataset))
             note_missing(world, cell.dataset, [&] {
-                world.datasets[cell.dataset] =
-                    ensure_dataset(catalogue.datasets.at(cell.dataset), progress);
+                world.datasets[cell.dataset] = ensure_dataset(catalogue.datasets.at(cell.dataset), progress);
             });
         if (needs_tools(cell) && !world.tools && !world.missing.contains("tools"))
             note_missing(world, "tools", [&] { world.tools = ensure_tools_image(progress); });
@@ -197,8 +196,7 @@ void add_needs(World &world, const Catalogue &catalogue, const std::vector<Cell>
             const auto &id = cell.filesystem;
             if (!world.image_tools.contains(id) && !world.missing.contains(tool_key(id)))
                 note_missing(world, tool_key(id), [&] {
-                    world.image_tools[id] =
-                        image_tool(catalogue.images.at(id), substitutions, progress);
+                    world.image_tools[id] = image_tool(catalogue.images.at(id), substitutions, progress);
                 });
             continue;
         }
@@ -209,8 +207,8 @@ void add_needs(World &world, const Catalogue &catalogue, const std::vector<Cell>
             world.missing.contains(key))
             continue;
         note_missing(world, key, [&] {
-            world.images[{image, cell.dataset}] = ensure_image(
-                catalogue.images.at(image), dataset->second, substitutions, progress);
+            world.images[{image, cell.dataset}] =
+                ensure_image(catalogue.images.at(image), dataset->second, substitutions, progress);
         });
     }
 }
@@ -244,8 +242,8 @@ bool needs_tools(const Cell &cell)
                        [](const auto &workload) { return workload.at("engine") == "fio"; });
 }
 
-GuestConfig guest_config(const World &world, const Catalogue &catalogue, const Cell &cell,
-                         int instance, const fs::path &log_dir)
+GuestConfig guest_config(const World &world, const Catalogue &catalogue, const Cell &cell, int instance,
+                         const fs::path &log_dir)
 {
     const auto &filesystem = catalogue.filesystems.at(cell.filesystem);
     const auto &image = world.images.at({filesystem.needed_image(), cell.dataset});

@@ -2,6 +2,13 @@
 // What cells need before they can run: kernel, initramfs, accelerator, datasets, images, tools.
 #pragma once
 
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
 #include "accel.hpp"
 #include "dataset.hpp"
 #include "guest.hpp"
@@ -9,13 +16,6 @@
 #include "kernel.hpp"
 #include "plan.hpp"
 #include "spec.hpp"
-
-#include <filesystem>
-#include <map>
-#include <optional>
-#include <string>
-#include <utility>
-#include <vector>
 
 namespace daxbench {
 
@@ -32,7 +32,7 @@ struct KernelChoice {
     std::filesystem::path vmlinuz; ///< empty: Debian's
     std::filesystem::path modules;
     std::filesystem::path headers;
-    std::string series;            ///< of a kernel from source, e.g. "7.3"; empty: none
+    std::string series; ///< of a kernel from source, e.g. "7.3"; empty: none
 };
 
 /// Where the configurations of kernels from source are.
@@ -42,8 +42,7 @@ std::filesystem::path kernel_configs(const Paths &paths);
 Kernel choose_kernel(const KernelChoice &choice, const Progress &progress);
 
 /// Path where Meson puts an external module for a kernel.
-std::filesystem::path module_path(const Paths &paths, const Kernel &kernel,
-                                  const std::string &module);
+std::filesystem::path module_path(const Paths &paths, const Kernel &kernel, const std::string &module);
 
 struct World {
     Paths paths;
@@ -84,8 +83,8 @@ bool needs_guest(const Cell &cell);
 bool needs_tools(const Cell &cell);
 
 /// Configuration of one of a cell's guests. `log_dir` is the cell's own.
-GuestConfig guest_config(const World &world, const Catalogue &catalogue, const Cell &cell,
-                         int instance, const std::filesystem::path &log_dir);
+GuestConfig guest_config(const World &world, const Catalogue &catalogue, const Cell &cell, int instance,
+                         const std::filesystem::path &log_dir);
 
 /// Whether the cell's guests run on a clock that counts instructions.
 bool counts_instructions(const World &world, const Cell &cell);

@@ -9,10 +9,8 @@ namespace {
 
 // CRC32C (Castagnoli, reflected 0x82f63b78), four bits a step.
 const u32 crc32c_nibble[16] = {
-    0x00000000, 0x105ec76f, 0x20bd8ede, 0x30e349b1,
-    0x417b1dbc, 0x5125dad3, 0x61c69362, 0x7198540d,
-    0x82f63b78, 0x92a8fc17, 0xa24bb5a6, 0xb21572c9,
-    0xc38d26c4, 0xd3d3e1ab, 0xe330a81a, 0xf36e6f75,
+    0x00000000, 0x105ec76f, 0x20bd8ede, 0x30e349b1, 0x417b1dbc, 0x5125dad3, 0x61c69362, 0x7198540d,
+    0x82f63b78, 0x92a8fc17, 0xa24bb5a6, 0xb21572c9, 0xc38d26c4, 0xd3d3e1ab, 0xe330a81a, 0xf36e6f75,
 };
 
 } // namespace
@@ -30,8 +28,7 @@ u32 daxfs_crc32c(u32 crc, const void *data, size_t len)
     return ~crc;
 }
 
-int daxfs_read_inode(const daxfs_image *img, u64 ino,
-    daxfs_attr *attr, daxfs_err *err)
+int daxfs_read_inode(const daxfs_image *img, u64 ino, daxfs_attr *attr, daxfs_err *err)
 {
     daxfs_loaded loaded;
     const daxfs_inode *raw = &loaded.raw;
@@ -58,8 +55,8 @@ int daxfs_read_inode(const daxfs_image *img, u64 ino,
     return 0;
 }
 
-int daxfs_dir_entry(const daxfs_image *img, const daxfs_node *dir,
-    u32 index, daxfs_entry *entry, daxfs_err *err)
+int daxfs_dir_entry(const daxfs_image *img, const daxfs_node *dir, u32 index, daxfs_entry *entry,
+                    daxfs_err *err)
 {
     daxfs_dir_batch batch;
     int ret;

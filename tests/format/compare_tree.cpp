@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "compare_tree.hpp"
 
-#include <gtest/gtest.h>
+#include <cstring>
+#include <map>
+#include <set>
+
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
 
-#include <cstring>
-#include <map>
-#include <set>
+#include <gtest/gtest.h>
 
 #include "check_image.hpp"
 #include "tree_fixture.hpp"
@@ -19,7 +20,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-std::map<std::string, std::string> disk_xattrs(const fs::path& path)
+std::map<std::string, std::string> disk_xattrs(const fs::path &path)
 {
     std::string names(65536, '\0');
     const ssize_t len = llistxattr(path.c_str(), names.data(), names.size());
@@ -36,9 +37,9 @@ std::map<std::string, std::string> disk_xattrs(const fs::path& path)
 
 class Comparison {
 public:
-    explicit Comparison(const ImageReader& reader) : reader_(reader) {}
+    explicit Comparison(const ImageReader &reader) : reader_(reader) {}
 
-    void entry(const fs::path& path, std::uint32_t ino, std::uint32_t parent)
+    void entry(const fs::path &path, std::uint32_t ino, std::uint32_t parent)
     {
         SCOPED_TRACE(path.string());
         struct stat st = {};
@@ -75,19 +76,19 @@ public:
     std::size_t inodes() const { return inodes_.size(); }
 
 private:
-    void xattrs(const fs::path& path, const daxfs_attr& attr)
+    void xattrs(const fs::path &path, const daxfs_attr &attr)
     {
         std::map<std::string, std::string> got;
-        for (const Xattr& xattr : reader_.xattrs(attr.node))
+        for (const Xattr &xattr : reader_.xattrs(attr.node))
             got[join_xattr_name(xattr.index, xattr.name)] = xattr.value;
         EXPECT_EQ(got, disk_xattrs(path));
     }
 
-    void directory(const fs::path& path, const daxfs_attr& attr, std::uint32_t ino)
+    void directory(const fs::path &path, const daxfs_attr &attr, std::uint32_t ino)
     {
         std::set<std::string> names;
         std::uint32_t subdirs = 0;
-        for (const fs::directory_entry& entry : fs::directory_iterator(path)) {
+        for (const fs::directory_entry &entry : fs::directory_iterator(path)) {
             const std::string name = entry.path().filename().string();
             names.insert(name);
             const auto child = reader_.lookup(attr.node, name);
@@ -99,13 +100,13 @@ private:
         std::set<std::string> listed;
         for (std::uint32_t i = 0; i < attr.node.count; ++i) {
             const daxfs_entry entry = reader_.entry(attr.node, i);
-            listed.emplace(reinterpret_cast<const char*>(entry.name), entry.name_len);
+            listed.emplace(reinterpret_cast<const char *>(entry.name), entry.name_len);
             EXPECT_EQ(entry.type, (reader_.inode(entry.ino).mode & S_IFMT) >> 12);
         }
         EXPECT_EQ(listed, names);
     }
 
-    void content(const fs::path& path, const daxfs_attr& attr)
+    void content(const fs::path &path, const daxfs_attr &attr)
     {
         std::string got;
         reader_.for_each_piece(attr.node, [&](std::span<const std::uint8_t> data, std::uint64_t len) {
@@ -117,7 +118,7 @@ private:
     }
 
     // What a mapping shows after the end of the file.
-    void tail(const daxfs_attr& attr)
+    void tail(const daxfs_attr &attr)
     {
         const std::uint64_t past = attr.node.size % DAXFS_BLOCK_SIZE;
         if (past == 0)
@@ -129,18 +130,18 @@ private:
             ASSERT_EQ(byte, 0) << "after the end";
     }
 
-    const ImageReader& reader_;
+    const ImageReader &reader_;
     std::map<ino_t, std::uint32_t> inodes_;
 };
 
-}  // namespace
+} // namespace
 
-void expect_same_tree(const fs::path& source, const ImageReader& reader)
+void expect_same_tree(const fs::path &source, const ImageReader &reader)
 {
     Comparison comparison(reader);
     comparison.entry(source, DAXFS_ROOT_INO, DAXFS_ROOT_INO);
     EXPECT_EQ(comparison.inodes(), reader.image().inode_count);
-    check_image(reader, [](const Problem& problem) { ADD_FAILURE() << problem.text; });
+    check_image(reader, [](const Problem &problem) { ADD_FAILURE() << problem.text; });
 }
 
-}  // namespace daxfs::test
+} // namespace daxfs::test

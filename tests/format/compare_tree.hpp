@@ -9,6 +9,6 @@ namespace daxfs::test {
 
 // Every entry below the directory, its metadata, xattrs and content, against the
 // image; and nothing else is in the image. Also what fsck.daxfs checks.
-void expect_same_tree(const std::filesystem::path& source, const ImageReader& reader);
+void expect_same_tree(const std::filesystem::path &source, const ImageReader &reader);
 
-}  // namespace daxfs::test
+} // namespace daxfs::test

@@ -3,12 +3,12 @@
 // opaque directory.
 #pragma once
 
-#include <unistd.h>
-
 #include <filesystem>
 #include <stdexcept>
 #include <string>
 #include <vector>
+
+#include <unistd.h>
 
 #include "shell.hpp"
 
@@ -21,17 +21,17 @@ struct ContainerImage {
     std::vector<std::string> owners;
 };
 
-inline void shell_checked(const std::string& command)
+inline void shell_checked(const std::string &command)
 {
     if (const std::string said = shell(command); !said.empty())
         throw std::runtime_error(said);
 }
 
-inline ContainerImage make_container_image(const std::filesystem::path& dir)
+inline ContainerImage make_container_image(const std::filesystem::path &dir)
 {
     const bool root = geteuid() == 0;
     const std::string in = "cd " + dir.string() + " && ";
-    const auto umoci = [&](const std::string& args) { shell_checked(in + "umoci --log=error " + args); };
+    const auto umoci = [&](const std::string &args) { shell_checked(in + "umoci --log=error " + args); };
     const std::string unpack = root ? "unpack --image oci:" : "unpack --rootless --image oci:";
     umoci("init --layout oci");
     umoci("new --image oci:v1");
@@ -62,7 +62,7 @@ inline ContainerImage make_container_image(const std::filesystem::path& dir)
 }
 
 // The same image as one file, in a form of skopeo's: "docker-archive" or "oci-archive".
-inline std::string container_archive(const ContainerImage& image, const std::string& form)
+inline std::string container_archive(const ContainerImage &image, const std::string &form)
 {
     const std::string file = image.layout + "." + form;
     const std::string reference = form == "docker-archive" ? ":daxfs/test:v3" : ":v3";
@@ -71,4 +71,4 @@ inline std::string container_archive(const ContainerImage& image, const std::str
     return file;
 }
 
-}  // namespace daxfs::test
+} // namespace daxfs::test

@@ -10,10 +10,10 @@ namespace daxfs::test {
 
 // What a shell command prints, for programs that tests compare with; its status is
 // appended to what it says when it is not 0.
-inline std::string shell(const std::string& command)
+inline std::string shell(const std::string &command)
 {
     std::string text;
-    std::FILE* pipe = popen((command + " 2>&1").c_str(), "r");
+    std::FILE *pipe = popen((command + " 2>&1").c_str(), "r");
     if (!pipe)
         return "cannot start a shell";
     char buffer[4096];
@@ -25,9 +25,9 @@ inline std::string shell(const std::string& command)
     return text;
 }
 
-inline bool have_program(const std::string& name)
+inline bool have_program(const std::string &name)
 {
     return shell("command -v " + name + " >/dev/null").empty();
 }
 
-}  // namespace daxfs::test
+} // namespace daxfs::test

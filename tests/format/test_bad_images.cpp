@@ -23,19 +23,19 @@ protected:
         good_ = read_file(image());
     }
 
-    std::string open_error(const std::string& bytes) const
+    std::string open_error(const std::string &bytes) const
     {
         std::ofstream(image("bad"), std::ios::binary) << bytes;
         try {
             const ImageReader reader(image("bad"));
             return "";
-        } catch (const ImageError& error) {
+        } catch (const ImageError &error) {
             return error.what();
         }
     }
 
     // A good image but for one change to its superblock, with a right checksum.
-    std::string with_super(const std::function<void(daxfs_super&)>& change) const
+    std::string with_super(const std::function<void(daxfs_super &)> &change) const
     {
         daxfs_super super;
         std::memcpy(&super, good_.data(), sizeof(super));
@@ -51,14 +51,15 @@ protected:
     std::string good_;
 };
 
-void expect_part(const std::string& text, const std::string& part)
+void expect_part(const std::string &text, const std::string &part)
 {
     EXPECT_NE(text.find(part), std::string::npos) << text << "\nwanted: " << part;
 }
 
 TEST_F(BadImages, Truncated)
 {
-    const auto wanted = "wanted " + std::to_string(good_.size()) + " bytes as its superblock says, there are ";
+    const auto wanted =
+        "wanted " + std::to_string(good_.size()) + " bytes as its superblock says, there are ";
     expect_part(open_error(good_.substr(0, good_.size() - 4096)),
                 wanted + std::to_string(good_.size() - 4096) + ": it was cut");
     expect_part(open_error(good_.substr(0, 4096)), wanted + "4096: it was cut");
@@ -76,15 +77,16 @@ TEST_F(BadImages, Foreign)
 
 TEST_F(BadImages, NewerVersion)
 {
-    expect_part(open_error(with_super([](daxfs_super& super) { super.version = 2; })), "needs format version 0x2, unknown here");
+    expect_part(open_error(with_super([](daxfs_super &super) { super.version = 2; })),
+                "needs format version 0x2, unknown here");
 }
 
 TEST_F(BadImages, Features)
 {
-    const auto unknown = [](daxfs_super& super) { super.incompat |= 0x40000000; };
+    const auto unknown = [](daxfs_super &super) { super.incompat |= 0x40000000; };
     expect_part(open_error(with_super(unknown)),
                 "needs format incompat 0x40000000, unknown here: a later DAXFS is needed");
-    const auto compatible = [](daxfs_super& super) { super.compat |= 0x40000000; };
+    const auto compatible = [](daxfs_super &super) { super.compat |= 0x40000000; };
     EXPECT_EQ(open_error(with_super(compatible)), "");
 }
 
@@ -101,11 +103,9 @@ TEST_F(BadImages, RangesOutsideTheImage)
 {
     for (const auto range : {&daxfs_super::metadata, &daxfs_super::inodes, &daxfs_super::dirs,
                              &daxfs_super::symlinks, &daxfs_super::data}) {
-        EXPECT_NE(open_error(with_super([&](daxfs_super& super) { (super.*range).off = ~0ULL; })), "");
-        EXPECT_NE(open_error(with_super([&](daxfs_super& super) { (super.*range).len = ~0ULL; })), "");
-        EXPECT_NE(open_error(with_super([&](daxfs_super& super) {
-                      (super.*range).off = super.image_size;
-                  })),
+        EXPECT_NE(open_error(with_super([&](daxfs_super &super) { (super.*range).off = ~0ULL; })), "");
+        EXPECT_NE(open_error(with_super([&](daxfs_super &super) { (super.*range).len = ~0ULL; })), "");
+        EXPECT_NE(open_error(with_super([&](daxfs_super &super) { (super.*range).off = super.image_size; })),
                   "");
     }
 }
@@ -149,13 +149,13 @@ TEST_F(BadImages, WalkOfDamagedMetadataEnds)
                     } else if (attr.node.size != 0 && (attr.mode & 0170000) == 0100000) {
                         bad.map(attr.node, attr.node.size - 1);
                     }
-                } catch (const ImageError&) {
+                } catch (const ImageError &) {
                 }
             }
         }
     }
 }
 
-}  // namespace
+} // namespace
 
-}  // namespace daxfs::test
+} // namespace daxfs::test

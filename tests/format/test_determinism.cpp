@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The same tree gives the same bytes.
+#include <fstream>
+
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include <fstream>
 
 #include "compare_tree.hpp"
 #include "tree_fixture.hpp"
@@ -34,7 +34,7 @@ protected:
         for (const int i : {2, 0, 1})
             add_file("large" + std::to_string(i), noise((2 << 20) + 5, i == 2 ? 1 : 2));
         fs::create_hard_link(source() / "d7/f7", source() / "d3/link");
-        for (const auto& entry : fs::recursive_directory_iterator(source()))
+        for (const auto &entry : fs::recursive_directory_iterator(source()))
             set_mtime(fs::relative(entry.path(), source()).string(), 1000, 0);
         set_mtime(".", 1000, 0);
     }
@@ -76,7 +76,7 @@ TEST_F(Determinism, UuidStaysTheSameInLaterReleases)
 {
     const std::vector<std::pair<std::string, std::size_t>> files = {
         {"empty", 0}, {"small", 5000}, {"just-small", (2 << 20) - 1}, {"large", 5'000'000}};
-    for (const auto& [name, size] : files) {
+    for (const auto &[name, size] : files) {
         ASSERT_EQ(chmod(add_file(name, noise(size, size)).c_str(), 0644), 0);
         set_mtime(name, 1000, 0);
     }
@@ -132,6 +132,6 @@ TEST_F(Determinism, TheClockDoesNotShow)
     EXPECT_FALSE(read_file(image("epoch-after")) == read_file(image("after")));
 }
 
-}  // namespace
+} // namespace
 
-}  // namespace daxfs::test
+} // namespace daxfs::test

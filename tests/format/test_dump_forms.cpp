@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // What dump.daxfs gives back is what went in: directory, tar, text.
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
-#include <sys/xattr.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
 #include <fstream>
 #include <functional>
 #include <sstream>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <sys/xattr.h>
+#include <unistd.h>
 
 #include <fmt/core.h>
 #include <nlohmann/json.hpp>
@@ -38,7 +38,8 @@ protected:
         TreeTest::SetUp();
         add_file("dir/file", noise(10000, 1));
         fs::create_hard_link(source() / "dir/file", source() / "a-link");
-        for (const std::string name : {"new\nline", "quote\"'", "\xff\xfe", "\xc3\xbc", "back\\slash", "%41 b"})
+        for (const std::string name :
+             {"new\nline", "quote\"'", "\xff\xfe", "\xc3\xbc", "back\\slash", "%41 b"})
             add_file("odd/" + name, name);
         fs::create_symlink("dir/\xff", source() / "symlink");
         add_file("large", noise(5 << 20, 2));
@@ -59,7 +60,7 @@ protected:
         make({"--label", "a label"});
     }
 
-    void expect_same_image(const std::vector<std::string>& options, const std::string& input) const
+    void expect_same_image(const std::vector<std::string> &options, const std::string &input) const
     {
         std::vector<std::string> args = {image("again")};
         args.insert(args.end(), options.begin(), options.end());
@@ -84,7 +85,7 @@ TEST_F(DumpForms, TextThatWasCutIsNoTree)
     const std::string text = dump({"--text"}).out;
     for (std::size_t end = text.find('\n'); end + 1 < text.size(); end = text.find('\n', end + 1)) {
         if (text.compare(end + 1, 2, "+ ") == 0)
-            continue;  // inside a file, which is too short then in any version
+            continue; // inside a file, which is too short then in any version
         std::istringstream in(text.substr(0, end + 1));
         std::ostringstream out;
         std::ostringstream err;
@@ -149,7 +150,7 @@ TEST_F(DumpForms, ExtractStaysInside)
         fs::create_directories(root() / "inner");
         EXPECT_EQ(dump_main({image("bad"), "--extract", root() / "inner/out"}, out, err), 1) << name;
         std::size_t entries = 0;
-        for ([[maybe_unused]] const auto& entry : fs::directory_iterator(root() / "inner"))
+        for ([[maybe_unused]] const auto &entry : fs::directory_iterator(root() / "inner"))
             ++entries;
         EXPECT_LE(entries, 1u) << name;
         fs::remove_all(root() / "inner");
@@ -162,7 +163,8 @@ TEST_F(DumpForms, Diff)
     EXPECT_EQ(dump({"--diff", image()}).status, 0);
     fs::remove(source() / "empty");
     add_file("new/below", "n");
-    std::ofstream(source() / "large", std::ios::in | std::ios::out | std::ios::binary).seekp(1 << 20) << "changed";
+    std::ofstream(source() / "large", std::ios::in | std::ios::out | std::ios::binary).seekp(1 << 20)
+        << "changed";
     set_mtime("large", 5000000000, 1);
     ASSERT_EQ(chmod((source() / "setuid").c_str(), 0755), 0);
     set_mtime(".", 1, 0);
@@ -174,7 +176,7 @@ TEST_F(DumpForms, Diff)
 
 TEST_F(DumpForms, DiffOfHardLinks)
 {
-    const auto link = [&](const std::string& first, const std::string& second, const std::string& name) {
+    const auto link = [&](const std::string &first, const std::string &second, const std::string &name) {
         fs::remove_all(source());
         for (const std::string file : {"a", "d"})
             add_file(file, "same");
@@ -224,7 +226,7 @@ TEST_F(DumpForms, Layout)
 // Images of a few lines of text.
 class TextImage : public TreeTest {
 protected:
-    void make_of(const std::string& lines) const
+    void make_of(const std::string &lines) const
     {
         std::istringstream text("daxfs-text 1\n" + lines);
         std::ostringstream out, err;
@@ -232,11 +234,11 @@ protected:
     }
 
     // Change what the image says of an inode.
-    void patch(const std::string& path, const std::function<void(daxfs_inode&)>& change) const
+    void patch(const std::string &path, const std::function<void(daxfs_inode &)> &change) const
     {
         std::string bytes = read_file(image());
         const ImageReader reader(image());
-        char* at = &bytes[reader.image().inodes.off + (*reader.find(path) - 1) * sizeof(daxfs_inode)];
+        char *at = &bytes[reader.image().inodes.off + (*reader.find(path) - 1) * sizeof(daxfs_inode)];
         daxfs_inode inode;
         std::memcpy(&inode, at, sizeof(inode));
         change(inode);
@@ -259,7 +261,7 @@ protected:
     ToolResult extract() const { return dump({"--extract", root() / "out"}); }
 
     // Extract as a user without rights and expect status 1 and these lines.
-    void expect_left_out(const std::string& lines) const
+    void expect_left_out(const std::string &lines) const
     {
         ASSERT_EQ(chmod(root().c_str(), 0777), 0);
         const pid_t child = fork();
@@ -283,7 +285,7 @@ protected:
         return geteuid() == 0 ? "uid=65534 gid=65534" : fmt::format("uid={} gid={}", geteuid(), getegid());
     }
 
-    struct stat stat_of(const std::string& path) const
+    struct stat stat_of(const std::string &path) const
     {
         struct stat st = {};
         EXPECT_EQ(lstat((root() / "out" / path).c_str(), &st), 0) << path;
@@ -305,13 +307,15 @@ TEST_F(TextImage, ExtractGivesNoProgramWithoutOwnerToTheCaller)
 {
     const std::string ids = fmt::format("uid={} gid={}", geteuid(), getegid());
     for (const auto member : {&daxfs_inode::uid, &daxfs_inode::gid}) {
-        make_of(fmt::format("dir / {0}\nreg prog mode=6755 {0}\ndir sub mode=2755 {0}\nfifo pipe mode=6755 {0}\n", ids));
+        make_of(fmt::format(
+            "dir / {0}\nreg prog mode=6755 {0}\ndir sub mode=2755 {0}\nfifo pipe mode=6755 {0}\n", ids));
         for (const std::string path : {"prog", "sub", "pipe"})
-            patch(path, [&](daxfs_inode& inode) { inode.*member = 0xffffffff; });
+            patch(path, [&](daxfs_inode &inode) { inode.*member = 0xffffffff; });
         const ToolResult result = extract();
         EXPECT_EQ(result.status, 1);
         for (const std::string path : {"prog", "sub", "pipe"}) {
-            EXPECT_NE(result.err.find("/" + path + ": cannot set its owner"), std::string::npos) << result.err;
+            EXPECT_NE(result.err.find("/" + path + ": cannot set its owner"), std::string::npos)
+                << result.err;
             EXPECT_EQ(stat_of(path).st_mode & 07777, 0755u) << path;
         }
         fs::remove_all(root() / "out");
@@ -328,9 +332,10 @@ TEST_F(TextImage, ExtractLeavesOutDevicesUnderAllTheirNames)
 
 TEST_F(TextImage, ExtractLinksIntoDirectoriesThatNobodyMayEnter)
 {
-    make_of(fmt::format("dir / {0}\ndir /d mode=0000 mtime=5 {0}\ndir /d/s mode=0500 mtime=6 {0}\nreg /d/s/f {0}\n"
-                        "link /e /d/s/f\nreg /z uid=1 gid=1\n",
-                        own_ids()));
+    make_of(fmt::format(
+        "dir / {0}\ndir /d mode=0000 mtime=5 {0}\ndir /d/s mode=0500 mtime=6 {0}\nreg /d/s/f {0}\n"
+        "link /e /d/s/f\nreg /z uid=1 gid=1\n",
+        own_ids()));
     expect_left_out("dump.daxfs: /z: cannot set its owner: Operation not permitted\n");
     EXPECT_EQ(stat_of("e").st_nlink, 2u);
     EXPECT_EQ(stat_of("d").st_mode & 07777, 0u);
@@ -342,8 +347,8 @@ TEST_F(TextImage, ExtractLinksIntoDirectoriesThatNobodyMayEnter)
 }
 
 // u::r-x u:1000:rwx g::rwx m::rwx o::rwx, version 2
-constexpr unsigned char an_acl[] = {2, 0, 0, 0, 1, 0, 5, 0, 0xff, 0xff, 0xff, 0xff, 2, 0, 7, 0,
-                                    0xe8, 3, 0, 0, 4, 0, 7, 0, 0xff, 0xff, 0xff, 0xff, 16, 0, 7, 0,
+constexpr unsigned char an_acl[] = {2,    0,    0,    0,    1,  0, 5, 0, 0xff, 0xff, 0xff, 0xff, 2,  0, 7, 0,
+                                    0xe8, 3,    0,    0,    4,  0, 7, 0, 0xff, 0xff, 0xff, 0xff, 16, 0, 7, 0,
                                     0xff, 0xff, 0xff, 0xff, 32, 0, 7, 0, 0xff, 0xff, 0xff, 0xff};
 
 TEST_F(TextImage, ExtractInheritsNoAcl)
@@ -352,7 +357,7 @@ TEST_F(TextImage, ExtractInheritsNoAcl)
     fs::create_directory(out);
     if (setxattr(out.c_str(), "system.posix_acl_default", an_acl, sizeof(an_acl), 0) != 0)
         GTEST_SKIP() << "no ACLs on this filesystem";
-    std::string writable(reinterpret_cast<const char*>(an_acl), sizeof(an_acl));
+    std::string writable(reinterpret_cast<const char *>(an_acl), sizeof(an_acl));
     writable[6] = 7;
     ASSERT_EQ(setxattr(out.c_str(), "system.posix_acl_access", writable.data(), writable.size(), 0), 0);
     const std::string ids = fmt::format("uid={} gid={}", geteuid(), getegid());
@@ -385,7 +390,7 @@ TEST_F(TextImage, ExtractSaysWhichTimesTheFilesystemDoesNotHold)
                           "dump.daxfs: /: cannot set its time: the filesystem does not hold it\n");
 }
 
-bool has(const std::string& text, const std::string& part)
+bool has(const std::string &text, const std::string &part)
 {
     return text.find(part) != std::string::npos;
 }
@@ -403,8 +408,9 @@ TEST_F(TextImage, TarHasOnlyHeadersThatEveryTarKnows)
 // That libarchive would write or read as others: not composed, surrogates, no UTF-8.
 TEST_F(TextImage, TarKeepsAllNames)
 {
-    for (const std::string name : {"u%CC%88", "%E1%84%80%E1%85%A1", "%EA%B0%80%E1%86%A8", "%E3%81%8B%E3%82%99",
-                                   "%ED%A0%BD%ED%B8%80", "%FF%FE", "%E4A%80", "%C0%AF", "%F4%90%80%80"}) {
+    for (const std::string name :
+         {"u%CC%88", "%E1%84%80%E1%85%A1", "%EA%B0%80%E1%86%A8", "%E3%81%8B%E3%82%99", "%ED%A0%BD%ED%B8%80",
+          "%FF%FE", "%E4A%80", "%C0%AF", "%F4%90%80%80"}) {
         make_of("reg /" + name + "\nlnk /link target=" + name + "\n");
         tar_of_same_image();
         make_of("dir /a\ndir /a/" + name + "\nreg /a/" + name + "/b\n");
@@ -417,8 +423,9 @@ TEST_F(TextImage, TarKeepsNamesOfFilesWithHoles)
 {
     const std::string block = "+ " + base64_encode(noise(4096, 1)) + "\n";
     std::string text = "reg /%ff\n";
-    for (const std::string& name : {std::string(98, 'n') + "1", std::string(98, 'n') + "2", std::string(200, 'd') + "/file",
-                                    std::string("\xc3\xbc"), std::string("short")}) {
+    for (const std::string &name :
+         {std::string(98, 'n') + "1", std::string(98, 'n') + "2", std::string(200, 'd') + "/file",
+          std::string("\xc3\xbc"), std::string("short")}) {
         if (name.find('/') != name.npos)
             text += "dir /" + name.substr(0, name.find('/')) + "\n";
         text += "reg /" + percent_encode(name) + " size=200000\n" + block + "0 195904\n";
@@ -429,7 +436,7 @@ TEST_F(TextImage, TarKeepsNamesOfFilesWithHoles)
 
 TEST_F(TextImage, TarOfManyXattrs)
 {
-    const auto file = [](const std::string& name, int count, std::size_t last) {
+    const auto file = [](const std::string &name, int count, std::size_t last) {
         std::string line = "reg " + name;
         for (int i = 0; i < count; ++i)
             line += fmt::format(" xattr.user.n{:03}={}", i, std::string(i + 1 < count ? 4096 : last, 'v'));
@@ -440,8 +447,9 @@ TEST_F(TextImage, TarOfManyXattrs)
     make_of(file("/all", 255, 4096) + "reg /last\n");
     const ToolResult tar = dump({"--tar"});
     EXPECT_EQ(tar.status, 1);
-    EXPECT_TRUE(has(tar.err, "dump.daxfs: /all: its extended attributes take 1052160 bytes of the archive, more than "
-                             "the 1048576 that libarchive reads\n"))
+    EXPECT_TRUE(has(tar.err,
+                    "dump.daxfs: /all: its extended attributes take 1052160 bytes of the archive, more than "
+                    "the 1048576 that libarchive reads\n"))
         << tar.err;
     EXPECT_TRUE(has(tar.out, "./last")) << "the rest is not written";
 
@@ -465,14 +473,14 @@ struct AclEntry {
     std::uint32_t id = 0xffffffff;
 };
 
-std::string acl(const std::vector<AclEntry>& entries)
+std::string acl(const std::vector<AclEntry> &entries)
 {
     std::string value("\2\0\0\0", 4);
-    value.append(reinterpret_cast<const char*>(entries.data()), entries.size() * sizeof(AclEntry));
+    value.append(reinterpret_cast<const char *>(entries.data()), entries.size() * sizeof(AclEntry));
     return value;
 }
 
-std::string in_text(const std::string& bytes)
+std::string in_text(const std::string &bytes)
 {
     std::string text;
     for (const char byte : bytes)
@@ -480,7 +488,8 @@ std::string in_text(const std::string& bytes)
     return text;
 }
 
-constexpr AclEntry owner{1, 6}, user{2, 7, 123456}, group_of_it{4, 4}, group{8, 5, 2147483646}, mask{16, 7}, other{32, 4};
+constexpr AclEntry owner{1, 6}, user{2, 7, 123456}, group_of_it{4, 4}, group{8, 5, 2147483646}, mask{16, 7},
+    other{32, 4};
 
 // As GNU tar and bsdtar take them, and with numbers that are nobody's here.
 TEST_F(TextImage, TarGivesAclsToOtherTars)
@@ -488,8 +497,9 @@ TEST_F(TextImage, TarGivesAclsToOtherTars)
     const std::string access = acl({owner, user, group_of_it, group, mask, other});
     const std::string inherited = acl({owner, group_of_it, other});
     const std::string ids = fmt::format(" uid={} gid={} ", geteuid(), getegid());
-    make_of("dir /" + ids + "\nreg /f mode=0674" + ids + "xattr.user.x=y xattr.system.posix_acl_access=" + in_text(access) +
-            "\ndir /d mode=0674" + ids + "xattr.system.posix_acl_access=" + in_text(access) +
+    make_of("dir /" + ids + "\nreg /f mode=0674" + ids +
+            "xattr.user.x=y xattr.system.posix_acl_access=" + in_text(access) + "\ndir /d mode=0674" + ids +
+            "xattr.system.posix_acl_access=" + in_text(access) +
             " xattr.system.posix_acl_default=" + in_text(inherited) + "\n");
     const std::string tar = tar_of_same_image();
     std::ofstream(root() / "tar", std::ios::binary) << tar;
@@ -506,7 +516,7 @@ TEST_F(TextImage, TarGivesAclsToOtherTars)
         fs::remove_all(out);
         fs::create_directory(out);
         EXPECT_EQ(shell(program + " -xpf " + (root() / "tar").string() + " -C " + out.string()), "");
-        const auto value = [&](const std::string& path, const char* name) {
+        const auto value = [&](const std::string &path, const char *name) {
             char bytes[1024];
             const ssize_t got = getxattr((out / path).c_str(), name, bytes, sizeof(bytes));
             return std::string(bytes, static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
@@ -523,9 +533,10 @@ TEST_F(TextImage, TarGivesAclsToOtherTars)
 TEST_F(TextImage, TarKeepsOtherAclsAsXattrs)
 {
     const AclEntry far{2, 7, 4000000000}, near{2, 7, 5}, no_mask{16, 0};
-    for (const std::string& access : {acl({owner, far, group_of_it, mask, other}), acl({owner, group_of_it, other}),
-                                      acl({owner, user, near, group_of_it, mask, other}), acl({}),
-                                      acl({owner, user, group_of_it, no_mask, other})}) {
+    for (const std::string &access :
+         {acl({owner, far, group_of_it, mask, other}), acl({owner, group_of_it, other}),
+          acl({owner, user, near, group_of_it, mask, other}), acl({}),
+          acl({owner, user, group_of_it, no_mask, other})}) {
         make_of("reg /f mode=0674 xattr.system.posix_acl_access=" + in_text(access) + "\n");
         const std::string tar = tar_of_same_image();
         EXPECT_TRUE(has(tar, "SCHILY.xattr.system.posix_acl_access"));
@@ -533,6 +544,6 @@ TEST_F(TextImage, TarKeepsOtherAclsAsXattrs)
     }
 }
 
-}  // namespace
+} // namespace
 
-}  // namespace daxfs::test
+} // namespace daxfs::test

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // fsck.daxfs finds damage, dump.daxfs shows what is there.
-#include <fcntl.h>
-#include <signal.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-
 #include <cstring>
 #include <fstream>
 #include <iostream>
 #include <set>
 #include <sstream>
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 
 #include <fmt/core.h>
 #include <nlohmann/json.hpp>
@@ -41,7 +41,7 @@ protected:
         good_ = read_file(image());
     }
 
-    ToolResult fsck(const std::vector<std::string>& options = {}) const
+    ToolResult fsck(const std::vector<std::string> &options = {}) const
     {
         std::vector<std::string> args = {image()};
         args.insert(args.end(), options.begin(), options.end());
@@ -52,7 +52,7 @@ protected:
     }
 
     // Writes the image with a change to its superblock and the right checksums.
-    void with_super(std::string bytes, const std::function<void(daxfs_super&)>& change) const
+    void with_super(std::string bytes, const std::function<void(daxfs_super &)> &change) const
     {
         daxfs_super super;
         std::memcpy(&super, bytes.data(), sizeof(super));
@@ -63,7 +63,7 @@ protected:
     }
 
     // Change an inode, mend the checksums, and see what fsck says.
-    std::string after(std::string_view path, const std::function<void(daxfs_inode&)>& change) const
+    std::string after(std::string_view path, const std::function<void(daxfs_inode &)> &change) const
     {
         std::string bytes = good_;
         {
@@ -71,7 +71,7 @@ protected:
             const ImageReader reader(image());
             const std::uint64_t ino = reader.find(path).value_or(0);
             daxfs_inode inode;
-            char* at = bytes.data() + reader.image().inodes.off + (ino - 1) * sizeof(inode);
+            char *at = bytes.data() + reader.image().inodes.off + (ino - 1) * sizeof(inode);
             std::memcpy(&inode, at, sizeof(inode));
             change(inode);
             std::memcpy(at, &inode, sizeof(inode));
@@ -86,7 +86,7 @@ protected:
     std::string good_;
 };
 
-void expect_part(const std::string& text, const std::string& part)
+void expect_part(const std::string &text, const std::string &part)
 {
     EXPECT_NE(text.find(part), std::string::npos) << text << "\nwanted: " << part;
 }
@@ -103,35 +103,36 @@ TEST_F(FsckDump, CleanImage)
 
 TEST_F(FsckDump, EachDamageIsNamed)
 {
-    expect_part(after("dir/3", [](daxfs_inode& inode) { inode.nlink = 1; }), "nlink is 1, counted 2");
-    expect_part(after("dir/sub", [](daxfs_inode& inode) { inode.parent = 1; }), "parent is 1");
-    expect_part(after("dir", [](daxfs_inode& inode) { inode.nlink = 9; }), "nlink is 9, counted 3");
-    expect_part(after("dir/7", [](daxfs_inode& inode) { inode.data += 1; }), "bad data");
-    expect_part(after("dir/7", [](daxfs_inode& inode) { inode.size = 990; }), "after the end");
-    expect_part(after("dir/7", [](daxfs_inode& inode) { inode.mode = 0010644; }), "type 8");
-    expect_part(after("dir", [](daxfs_inode& inode) { inode.mode = 0010644; }), "no path");
-    expect_part(after("holes", [](daxfs_inode& inode) { inode.count = 0; }), "blocks is");
-    expect_part(after("", [](daxfs_inode& inode) { inode.parent = 2; }), "own parent");
+    expect_part(after("dir/3", [](daxfs_inode &inode) { inode.nlink = 1; }), "nlink is 1, counted 2");
+    expect_part(after("dir/sub", [](daxfs_inode &inode) { inode.parent = 1; }), "parent is 1");
+    expect_part(after("dir", [](daxfs_inode &inode) { inode.nlink = 9; }), "nlink is 9, counted 3");
+    expect_part(after("dir/7", [](daxfs_inode &inode) { inode.data += 1; }), "bad data");
+    expect_part(after("dir/7", [](daxfs_inode &inode) { inode.size = 990; }), "after the end");
+    expect_part(after("dir/7", [](daxfs_inode &inode) { inode.mode = 0010644; }), "type 8");
+    expect_part(after("dir", [](daxfs_inode &inode) { inode.mode = 0010644; }), "no path");
+    expect_part(after("holes", [](daxfs_inode &inode) { inode.count = 0; }), "blocks is");
+    expect_part(after("", [](daxfs_inode &inode) { inode.parent = 2; }), "own parent");
     // The root as a child of one of its descendants: the record of dir is the root's.
-    expect_part(after("dir", [](daxfs_inode& inode) { inode.data = inode.size = 0; }), "bad data");
+    expect_part(after("dir", [](daxfs_inode &inode) { inode.data = inode.size = 0; }), "bad data");
 }
 
 TEST_F(FsckDump, ChecksumAndForeign)
 {
     std::string bytes = good_;
-    bytes[DAXFS_SUPER_SIZE + 8] ^= 1;  // the root's uid
+    bytes[DAXFS_SUPER_SIZE + 8] ^= 1; // the root's uid
     std::ofstream(image(), std::ios::binary) << bytes;
     EXPECT_EQ(fsck().status, 4);
     expect_part(fsck().out, "checksum");
     std::ofstream(image(), std::ios::binary) << "something else";
     EXPECT_EQ(fsck().status, 4);
-    EXPECT_EQ(fsck().out, image().string() + ": no DAXFS image, it has only 14 bytes\n" +
-                              image().string() + ": 0 inodes, 1 problem\n");
+    EXPECT_EQ(fsck().out, image().string() + ": no DAXFS image, it has only 14 bytes\n" + image().string() +
+                              ": 0 inodes, 1 problem\n");
     fs::remove(image());
     EXPECT_EQ(fsck().status, 8);
     fs::create_directory(image());
     EXPECT_EQ(fsck().status, 8);
-    EXPECT_EQ(fsck().err, "fsck.daxfs: wanted an image file or device, got the directory " + image().string() + "\n");
+    EXPECT_EQ(fsck().err,
+              "fsck.daxfs: wanted an image file or device, got the directory " + image().string() + "\n");
     EXPECT_EQ(dump().status, 1);
     EXPECT_EQ(fsck({"--nonsense"}).status, 16);
 }
@@ -139,12 +140,13 @@ TEST_F(FsckDump, ChecksumAndForeign)
 // Nothing says that it is damaged.
 TEST_F(FsckDump, ALaterFormatCannotBeChecked)
 {
-    with_super(good_, [](daxfs_super& super) { super.version = DAXFS_VERSION + 1; });
+    with_super(good_, [](daxfs_super &super) { super.version = DAXFS_VERSION + 1; });
     EXPECT_EQ(fsck().status, 8);
     EXPECT_EQ(fsck().out, "");
     expect_part(fsck().err, "fsck.daxfs: " + image().string() + ": needs format version 0x2, unknown here: ");
-    with_super(good_, [](daxfs_super& super) { super.incompat |= 0x40000000; });
-    const std::string why = image().string() + ": needs format incompat 0x40000000, unknown here: a later DAXFS is needed\n";
+    with_super(good_, [](daxfs_super &super) { super.incompat |= 0x40000000; });
+    const std::string why =
+        image().string() + ": needs format incompat 0x40000000, unknown here: a later DAXFS is needed\n";
     EXPECT_EQ(fsck().status, 8);
     EXPECT_EQ(fsck().err, "fsck.daxfs: " + why);
     EXPECT_EQ(dump().status, 1);
@@ -154,8 +156,9 @@ TEST_F(FsckDump, ALaterFormatCannotBeChecked)
 TEST_F(FsckDump, ACutImageSaysWhatIsThere)
 {
     fs::resize_file(image(), 8192);
-    const std::string why = fmt::format("{}: wanted {} bytes as its superblock says, there are 8192: it was cut\n",
-                                        image().string(), good_.size());
+    const std::string why =
+        fmt::format("{}: wanted {} bytes as its superblock says, there are 8192: it was cut\n",
+                    image().string(), good_.size());
     EXPECT_EQ(fsck().status, 4);
     EXPECT_EQ(fsck().out, why + image().string() + ": 0 inodes, 1 problem\n");
     make({}, "other");
@@ -167,13 +170,14 @@ TEST_F(FsckDump, ACutImageSaysWhatIsThere)
 TEST_F(FsckDump, DiffNamesTheDamagedImage)
 {
     fs::rename(image(), image("other"));
-    after("dir/7", [](daxfs_inode& inode) { inode.data += 1; });
+    after("dir/7", [](daxfs_inode &inode) { inode.data += 1; });
     fs::rename(image(), image("damaged"));
     fs::rename(image("other"), image());
     fs::remove(source() / "hard");
     make({}, "fine");
     std::ostringstream out;
-    for (const auto& [left, right] : {std::pair(image("damaged"), image("fine")), std::pair(image("fine"), image("damaged"))}) {
+    for (const auto &[left, right] :
+         {std::pair(image("damaged"), image("fine")), std::pair(image("fine"), image("damaged"))}) {
         std::ostringstream err;
         EXPECT_EQ(dump_main({left, "--diff", right}, out, err), 2);
         expect_part(err.str(), "dump.daxfs: " + image("damaged").string() + ": inode ");
@@ -182,7 +186,7 @@ TEST_F(FsckDump, DiffNamesTheDamagedImage)
 
 TEST_F(FsckDump, DiffOfWhatHasNoRootDirectory)
 {
-    after("", [](daxfs_inode& inode) {
+    after("", [](daxfs_inode &inode) {
         inode.mode = 0100644;
         inode.data = inode.size = inode.count = inode.parent = 0;
     });
@@ -204,9 +208,11 @@ TEST_F(FsckDump, FewProblemsOfOneBadEntry)
             std::ofstream(image(), std::ios::binary) << bytes;
             const ToolResult result = fsck();
             EXPECT_EQ(result.status, 4);
-            expect_part(result.out, field == offsetof(daxfs_dirent, ino) ? "bad dirent.ino" : "bad dirent.name");
+            expect_part(result.out,
+                        field == offsetof(daxfs_dirent, ino) ? "bad dirent.ino" : "bad dirent.name");
             expect_part(result.out, "cannot be read, which may be why: 1\n");
-            EXPECT_LE(std::count(result.out.begin(), result.out.end(), '\n'), 4) << entry << "\n" << result.out;
+            EXPECT_LE(std::count(result.out.begin(), result.out.end(), '\n'), 4) << entry << "\n"
+                                                                                 << result.out;
         }
     }
 }
@@ -215,9 +221,10 @@ TEST_F(FsckDump, WhatIsNoFileOrDevice)
 {
     const std::string pipe = root() / "pipe";
     ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
-    for (const auto& [path, what] : {std::pair<std::string, std::string>(pipe, "is a pipe"),
+    for (const auto &[path, what] : {std::pair<std::string, std::string>(pipe, "is a pipe"),
                                      std::pair<std::string, std::string>("/dev/null", "is none of them")}) {
-        const std::string why = "wanted an image file, a block device or /dev/daxX.Y, " + path + " " + what + "\n";
+        const std::string why =
+            "wanted an image file, a block device or /dev/daxX.Y, " + path + " " + what + "\n";
         std::ostringstream out, err, dump_err;
         EXPECT_EQ(fsck_main({path}, out, err), 8);
         EXPECT_EQ(err.str(), "fsck.daxfs: " + why);
@@ -233,7 +240,7 @@ public:
     explicit CutsFile(std::string file) : file_(std::move(file)) {}
 
 private:
-    std::streamsize xsputn(const char*, std::streamsize size) override
+    std::streamsize xsputn(const char *, std::streamsize size) override
     {
         fs::resize_file(file_, 4096);
         return size;
@@ -253,15 +260,18 @@ TEST_F(FsckDump, AnImageThatIsCutMeanwhile)
     CutsFile cuts(image());
     std::ostream out(&cuts);
     // The test that runs anew in each child has an own folder.
-    const std::string line = "daxfs: cannot read /[^ ]*/image at byte [0-9]+: the medium has an error there, or the "
-                             "file was cut meanwhile\n$";
+    const std::string line =
+        "daxfs: cannot read /[^ ]*/image at byte [0-9]+: the medium has an error there, or the "
+        "file was cut meanwhile\n$";
     for (const std::string action : {"--text", "--tar", "--ls=/"})
-        EXPECT_EXIT(dump_main({image(), action}, out, std::cerr), testing::ExitedWithCode(1), "^dump." + line);
+        EXPECT_EXIT(dump_main({image(), action}, out, std::cerr), testing::ExitedWithCode(1),
+                    "^dump." + line);
     set_mtime("", 1, 0);
     make({}, "other");
-    EXPECT_EXIT(dump_main({image(), "--diff", image("other")}, out, std::cerr), testing::ExitedWithCode(2), "^dump." + line);
+    EXPECT_EXIT(dump_main({image(), "--diff", image("other")}, out, std::cerr), testing::ExitedWithCode(2),
+                "^dump." + line);
     std::string bytes = good_;
-    bytes[DAXFS_SUPER_SIZE + 8] ^= 1;  // the root's uid: fsck's first line is that of the checksum
+    bytes[DAXFS_SUPER_SIZE + 8] ^= 1; // the root's uid: fsck's first line is that of the checksum
     std::ofstream(image(), std::ios::binary) << bytes;
     EXPECT_EXIT(fsck_main({image()}, out, std::cerr), testing::ExitedWithCode(8), "^fsck." + line);
 }
@@ -277,7 +287,8 @@ TEST_F(FsckDump, ABusErrorElsewhereIsOne)
     EXPECT_EXIT(
         {
             const UniqueFd fd(open(image("other").c_str(), O_RDONLY));
-            const auto* other = static_cast<const std::uint8_t*>(mmap(nullptr, 8192, PROT_READ, MAP_SHARED, fd.get(), 0));
+            const auto *other =
+                static_cast<const std::uint8_t *>(mmap(nullptr, 8192, PROT_READ, MAP_SHARED, fd.get(), 0));
             fs::resize_file(image("other"), 0);
             touch({other, 8192});
         },
@@ -332,16 +343,17 @@ TEST_F(FsckDump, Dump)
 
 TEST_F(FsckDump, JsonLosesNoByte)
 {
-    const std::set<std::string> names = {"\xff", "\xfe", "\xff\xfe", "\xc3\xbc", "\xc3", "\\xff", "a\nb", "\xed\xa0\x80"};
-    for (const std::string& name : names)
+    const std::set<std::string> names = {"\xff", "\xfe",  "\xff\xfe", "\xc3\xbc",
+                                         "\xc3", "\\xff", "a\nb",     "\xed\xa0\x80"};
+    for (const std::string &name : names)
         add_file("odd/" + name, "");
     make();
     std::set<std::string> shown;
     std::istringstream lines(dump({"--json", "--ls", "odd"}).out);
     for (std::string line; std::getline(lines, line);)
         shown.insert(nlohmann::json::parse(line)["path"].get<std::string>());
-    EXPECT_EQ(shown, (std::set<std::string>{"\\xff", "\\xfe", "\\xff\\xfe", "\xc3\xbc", "\\xc3", "\\x5cxff", "a\\x0ab",
-                                            "\\xed\\xa0\\x80"}));
+    EXPECT_EQ(shown, (std::set<std::string>{"\\xff", "\\xfe", "\\xff\\xfe", "\xc3\xbc", "\\xc3", "\\x5cxff",
+                                            "a\\x0ab", "\\xed\\xa0\\x80"}));
 }
 
 TEST_F(FsckDump, DiffAsJson)
@@ -365,6 +377,6 @@ TEST_F(FsckDump, DiffAsJson)
     EXPECT_EQ(what.size(), 5U) << dump({"--diff", image("other")}).out;
 }
 
-}  // namespace
+} // namespace
 
-}  // namespace daxfs::test
+} // namespace daxfs::test

@@ -17,8 +17,8 @@ namespace {
 
 const fs::path golden = DAXFS_GOLDEN_DIR;
 
-class Golden : public TreeTest, public testing::WithParamInterface<const char*> {};
-class GoldenTools : public TreeTest, public testing::WithParamInterface<const char*> {};
+class Golden : public TreeTest, public testing::WithParamInterface<const char *> {};
+class GoldenTools : public TreeTest, public testing::WithParamInterface<const char *> {};
 
 TEST_P(Golden, IsUnchangedAndReadTheSame)
 {
@@ -34,7 +34,7 @@ TEST_P(Golden, IsUnchangedAndReadTheSame)
     EXPECT_EQ(files, 3) << "the image and its text in two versions";
 
     const ImageReader reader(golden / (std::string(GetParam()) + ".daxfs"));
-    check_image(reader, [](const Problem& problem) { ADD_FAILURE() << problem.text; });
+    check_image(reader, [](const Problem &problem) { ADD_FAILURE() << problem.text; });
     std::ostringstream text;
     dump_text(reader, text);
     EXPECT_TRUE(text.str() == read_file(golden / (std::string(GetParam()) + ".text-2")));
@@ -55,6 +55,6 @@ TEST_P(GoldenTools, TodaysToolsMakeTheSame)
 
 INSTANTIATE_TEST_SUITE_P(Texts, GoldenTools, testing::Values("v1.text", "v1.text-2"));
 
-}  // namespace
+} // namespace
 
-}  // namespace daxfs::test
+} // namespace daxfs::test

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Where file data lies: alignment, filled gaps, shared data, holes.
+#include <algorithm>
+#include <fstream>
+#include <sstream>
+
 #include <endian.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include <algorithm>
-#include <fstream>
-#include <sstream>
 
 #include <nlohmann/json.hpp>
 
@@ -25,13 +25,13 @@ namespace {
 class Layout : public TreeTest {
 protected:
     // A file of this size, all hole but for the pieces.
-    void add_sparse(const std::string& path, std::uint64_t size,
-                    const std::vector<std::pair<std::uint64_t, std::string>>& pieces) const
+    void add_sparse(const std::string &path, std::uint64_t size,
+                    const std::vector<std::pair<std::uint64_t, std::string>> &pieces) const
     {
         const fs::path full = add_file(path, "");
         const int fd = open(full.c_str(), O_WRONLY);
         ASSERT_EQ(ftruncate(fd, static_cast<off_t>(size)), 0);
-        for (const auto& [offset, data] : pieces)
+        for (const auto &[offset, data] : pieces)
             ASSERT_EQ(pwrite(fd, data.data(), data.size(), static_cast<off_t>(offset)),
                       static_cast<ssize_t>(data.size()));
         close(fd);
@@ -65,23 +65,19 @@ TEST_F(Layout, DirectoriesReadInRunsAndLookUpWithAnyGuess)
     std::uint32_t index = 0;
     while (index < dir.node.count) {
         daxfs_dir_batch batch = {};
-        ASSERT_EQ(daxfs_dir_read(&reader.image(), &dir.node, index, DAXFS_BATCH_ENTRIES, &batch,
-                                 &err),
-                  0);
+        ASSERT_EQ(daxfs_dir_read(&reader.image(), &dir.node, index, DAXFS_BATCH_ENTRIES, &batch, &err), 0);
         ASSERT_GT(batch.count, 0u);
-        const char* name = reinterpret_cast<const char*>(batch.names);
+        const char *name = reinterpret_cast<const char *>(batch.names);
         for (std::uint32_t i = 0; i < batch.count; ++i, ++index) {
             const daxfs_entry entry = reader.entry(dir.node, index);
             const std::string_view got(name, batch.raw[i].name_len);
-            EXPECT_EQ(got, std::string_view(reinterpret_cast<const char*>(entry.name),
-                                            entry.name_len));
+            EXPECT_EQ(got, std::string_view(reinterpret_cast<const char *>(entry.name), entry.name_len));
             EXPECT_EQ(le32toh(batch.raw[i].ino), entry.ino);
             name += got.size();
             for (const std::uint32_t guess : {index, index + 1, 0u, DAXFS_NO_GUESS}) {
                 daxfs_slot slot = {.index = guess, .ino = 0, .type = 0};
-                ASSERT_EQ(daxfs_dir_lookup(&reader.image(), &dir.node, entry.name, entry.name_len,
-                                           &slot, &err),
-                          0);
+                ASSERT_EQ(
+                    daxfs_dir_lookup(&reader.image(), &dir.node, entry.name, entry.name_len, &slot, &err), 0);
                 EXPECT_EQ(slot.index, index);
                 EXPECT_EQ(slot.ino, entry.ino);
             }
@@ -89,8 +85,8 @@ TEST_F(Layout, DirectoriesReadInRunsAndLookUpWithAnyGuess)
     }
     EXPECT_EQ(index, 50u);
     daxfs_slot slot = {.index = 0, .ino = 0, .type = 0};
-    EXPECT_EQ(daxfs_dir_lookup(&reader.image(), &dir.node,
-                               reinterpret_cast<const std::uint8_t*>("none"), 4, &slot, &err),
+    EXPECT_EQ(daxfs_dir_lookup(&reader.image(), &dir.node, reinterpret_cast<const std::uint8_t *>("none"), 4,
+                               &slot, &err),
               -ENOENT);
 }
 
@@ -154,7 +150,7 @@ TEST_F(Layout, EqualFilesAreStoredOnce)
 TEST_F(Layout, FilesThatDifferOnlyInZerosAtTheirEndAreStoredOnce)
 {
     add_file("a", "abc");
-    for (const char* name : {"b", "c"})
+    for (const char *name : {"b", "c"})
         add_file(name, std::string("abc\0", 4));
     add_file("d", "abc" + std::string(4094, '\0'));
     make();
@@ -164,7 +160,7 @@ TEST_F(Layout, FilesThatDifferOnlyInZerosAtTheirEndAreStoredOnce)
     EXPECT_EQ(attr_of(reader, "c").node.data, data);
     EXPECT_NE(attr_of(reader, "d").node.data, data) << "it has two blocks";
     expect_same_tree(source(), reader);
-    EXPECT_EQ(check_image(reader, [](const Problem& problem) { ADD_FAILURE() << problem.text; }), 0u);
+    EXPECT_EQ(check_image(reader, [](const Problem &problem) { ADD_FAILURE() << problem.text; }), 0u);
 }
 
 TEST_F(Layout, SparseFileOf1TiB)
@@ -276,9 +272,9 @@ TEST_F(Layout, FollowsTheOrderGiven)
         add_file("small/" + std::to_string(i), noise(5000, 20 + i));
     }
     add_file("a name\n", noise(100, 5));
-    add_file("z%", noise(5000, 22));  // equal to small/2
+    add_file("z%", noise(5000, 22)); // equal to small/2
     fs::create_directory_symlink("small", source() / "link");
-    const auto place = [&](const ImageReader& reader, const char* path) {
+    const auto place = [&](const ImageReader &reader, const char *path) {
         return attr_of(reader, path).node.data;
     };
     const fs::path list = root() / "order";
@@ -291,12 +287,12 @@ TEST_F(Layout, FollowsTheOrderGiven)
     EXPECT_EQ(summary["unknown_files"], 5);
     const ImageReader reader(image());
     std::vector<std::uint64_t> small;
-    for (const char* path : {"z%", "small/3", "a name\n", "small/0", "small/1"})
+    for (const char *path : {"z%", "small/3", "a name\n", "small/0", "small/1"})
         small.push_back(place(reader, path));
     EXPECT_TRUE(std::is_sorted(small.begin(), small.end()));
     EXPECT_EQ(place(reader, "small/2"), place(reader, "z%"));
     std::vector<std::uint64_t> large;
-    for (const char* path : {"large2", "large0", "large1", "large3"}) {
+    for (const char *path : {"large2", "large0", "large1", "large3"}) {
         large.push_back(place(reader, path));
         EXPECT_EQ(large.back() % DAXFS_HUGE_SIZE, 0u);
     }
@@ -325,6 +321,6 @@ TEST_F(Layout, FollowsTheOrderGiven)
     EXPECT_NE(mkdaxfs({"--order", "/nowhere"}).err.find("cannot open /nowhere"), std::string::npos);
 }
 
-}  // namespace
+} // namespace
 
-}  // namespace daxfs::test
+} // namespace daxfs::test

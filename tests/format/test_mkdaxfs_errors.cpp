@@ -1,11 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // What mkdaxfs says, and leaves, when it cannot do what it was asked.
-#include <fcntl.h>
-#include <signal.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -13,11 +7,17 @@
 #include <sstream>
 #include <thread>
 
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <nlohmann/json.hpp>
 
+#include "build_image.hpp"
 #include "directory_source.hpp"
 #include "mkdaxfs.hpp"
-#include "build_image.hpp"
 #include "shell.hpp"
 #include "tree_fixture.hpp"
 #include "unique_fd.hpp"
@@ -30,7 +30,7 @@ namespace {
 
 class MkdaxfsErrors : public TreeTest {
 protected:
-    ToolResult run(const std::vector<std::string>& args, const std::atomic<bool>* stop = nullptr) const
+    ToolResult run(const std::vector<std::string> &args, const std::atomic<bool> *stop = nullptr) const
     {
         std::istringstream in;
         std::ostringstream out;
@@ -39,7 +39,7 @@ protected:
         return {status, out.str(), err.str()};
     }
 
-    void expect_failure(const ToolResult& result, int status, const std::string& part) const
+    void expect_failure(const ToolResult &result, int status, const std::string &part) const
     {
         EXPECT_EQ(result.status, status);
         EXPECT_EQ(result.out, "");
@@ -52,7 +52,7 @@ protected:
     // Not even a temporary file is left.
     void expect_only_source() const
     {
-        for (const auto& entry : fs::directory_iterator(root()))
+        for (const auto &entry : fs::directory_iterator(root()))
             EXPECT_EQ(entry.path().filename(), "source");
     }
 };
@@ -71,8 +71,9 @@ TEST_F(MkdaxfsErrors, Usage)
 
 TEST_F(MkdaxfsErrors, EmptyValues)
 {
-    for (const std::string option : {"--digest", "--order", "--file-contexts", "--uuid", "--exclude", "--exclude-regex",
-                                     "--xattr-exclude", "--tar", "--device", "--uid-offset"}) {
+    for (const std::string option :
+         {"--digest", "--order", "--file-contexts", "--uuid", "--exclude", "--exclude-regex",
+          "--xattr-exclude", "--tar", "--device", "--uid-offset"}) {
         // Not always the same words: what CLI11 cannot convert it refuses itself.
         EXPECT_EQ(mkdaxfs({option, ""}).status, 2) << option;
         expect_only_source();
@@ -122,10 +123,12 @@ TEST_F(MkdaxfsErrors, TargetImpossible)
 TEST_F(MkdaxfsErrors, NumbersAreNotCutToWhatFits)
 {
     for (const std::string option : {"--mtime", "--uid-offset", "--force-gid"}) {
-        for (const std::string value : {"9223372036854775808", "-9223372036854775809", "0x10", "1 ", "1k", "+-1", "+"})
+        for (const std::string value :
+             {"9223372036854775808", "-9223372036854775809", "0x10", "1 ", "1k", "+-1", "+"})
             expect_failure(mkdaxfs({option + "=" + value}), 2, "wanted a number from ");
     }
-    expect_failure(mkdaxfs({"--force-uid", "4294967295"}), 2, "wanted a number from 0 to 4294967294, got 4294967295");
+    expect_failure(mkdaxfs({"--force-uid", "4294967295"}), 2,
+                   "wanted a number from 0 to 4294967294, got 4294967295");
     for (const std::string value : {"99999999999999999999", "", "1x"}) {
         setenv("SOURCE_DATE_EPOCH", value.c_str(), 1);
         expect_failure(mkdaxfs(), 2, "SOURCE_DATE_EPOCH: wanted seconds, got " + value);
@@ -146,7 +149,7 @@ TEST_F(MkdaxfsErrors, ImageIsASource)
     const std::string list = add_file("list", "daxfs-text 1\n");
     const std::string again = source() / "again";
     fs::create_hard_link(list, again);
-    const auto expect_refused = [&](const std::vector<std::string>& args) {
+    const auto expect_refused = [&](const std::vector<std::string> &args) {
         expect_failure(run(args), 1, "would replace " + list + ", which it is made of");
         EXPECT_EQ(read_file(list), "daxfs-text 1\n");
     };
@@ -182,8 +185,9 @@ TEST_F(MkdaxfsErrors, OwnersOutOfRange)
         const int status = mkdaxfs_main(args, in, out, err);
         return ToolResult{status, out.str(), err.str()};
     };
-    expect_failure(try_text({"--force-gid", "1", "--uid-offset=-1"}), 1,
-                   "wanted a number from 0 to 4294967294 for /, got 0 + -1 (--uid-offset): give another offset");
+    expect_failure(
+        try_text({"--force-gid", "1", "--uid-offset=-1"}), 1,
+        "wanted a number from 0 to 4294967294 for /, got 0 + -1 (--uid-offset): give another offset");
     expect_failure(try_text({"--gid-offset", "5000000000"}), 1, "0 + 5000000000 (--gid-offset)");
     expect_failure(try_text({"--gid-offset", "4294967288"}), 1, "for /a, got 7 + 4294967288 (--gid-offset)");
     expect_failure(try_text({"--uid-offset", "9223372036854775807"}), 1, "0 + 9223372036854775807");
@@ -206,8 +210,8 @@ TEST_F(MkdaxfsErrors, Unreadable)
     // Root reads everything, so a child gives its rights up for this.
     const pid_t child = fork();
     if (child == 0) {
-        if (geteuid() == 0 && (chown(root().c_str(), 65534, 65534) != 0 || setgid(65534) != 0 ||
-                               setuid(65534) != 0))
+        if (geteuid() == 0 &&
+            (chown(root().c_str(), 65534, 65534) != 0 || setgid(65534) != 0 || setuid(65534) != 0))
             _exit(77);
         const ToolResult result = mkdaxfs({"--threads", "4", "--exclude", "locked"});
         const ToolResult locked = mkdaxfs({"--exclude", "secret"});
@@ -216,9 +220,11 @@ TEST_F(MkdaxfsErrors, Unreadable)
                               !ImageReader(image("kept")).find("dir/secret") &&
                               going.err.find("left out: cannot open /dir/secret") != std::string::npos;
         const bool empty_directory =
-            going.err.find("left out: cannot read the directory /locked: Permission denied\n") != std::string::npos &&
+            going.err.find("left out: cannot read the directory /locked: Permission denied\n") !=
+                std::string::npos &&
             ImageReader(image("kept")).find("locked") && !ImageReader(image("kept")).find("locked/inside") &&
-            locked.status == 1 && locked.err == "mkdaxfs: cannot read the directory /locked: Permission denied\n";
+            locked.status == 1 &&
+            locked.err == "mkdaxfs: cannot read the directory /locked: Permission denied\n";
         fs::remove(image("kept"));
         const bool named = result.err.find("/dir/secret: Permission denied") != std::string::npos;
         _exit(result.status == 1 && named && left_out && empty_directory ? 0 : 1);
@@ -226,7 +232,7 @@ TEST_F(MkdaxfsErrors, Unreadable)
     int status = 0;
     ASSERT_EQ(waitpid(child, &status, 0), child);
     EXPECT_EQ(WEXITSTATUS(status), 0);
-    chmod((source() / "locked").c_str(), 0700);  // to be removed
+    chmod((source() / "locked").c_str(), 0700); // to be removed
     expect_only_source();
 }
 
@@ -242,8 +248,10 @@ TEST_F(MkdaxfsErrors, TargetInALockedDirectory)
         if (geteuid() == 0 && (setgid(65534) != 0 || setuid(65534) != 0))
             _exit(77);
         const ToolResult result = run({target, source() / "tree"});
-        _exit(result.status == 1 && result.err == "mkdaxfs: cannot write the image " + target + ": Permission denied\n"
-                  ? 0 : 1);
+        _exit(result.status == 1 &&
+                      result.err == "mkdaxfs: cannot write the image " + target + ": Permission denied\n"
+                  ? 0
+                  : 1);
     }
     int status = 0;
     ASSERT_EQ(waitpid(child, &status, 0), child);
@@ -296,7 +304,7 @@ TEST_F(MkdaxfsErrors, APrivateImageStaysPrivate)
 {
     make();
     ASSERT_EQ(chmod(image().c_str(), 0600), 0);
-    for (const fs::path& path : {image(), root() / "nowhere/.." / image().filename()}) {
+    for (const fs::path &path : {image(), root() / "nowhere/.." / image().filename()}) {
         const ToolResult result = run({path, source()});
         ASSERT_EQ(result.status, 0) << result.err;
         EXPECT_EQ(fs::status(image()).permissions(), fs::perms(0600)) << path;
@@ -312,7 +320,7 @@ TEST_F(MkdaxfsErrors, ASymlinkToTheTargetStays)
     fs::create_directory(source() / "tree");
     fs::create_symlink("second", link);
     fs::create_symlink("source/target", root() / "second");
-    for (int i = 0; i < 2; ++i) {  // there is nothing yet, then an image
+    for (int i = 0; i < 2; ++i) { // there is nothing yet, then an image
         const ToolResult result = run({link, source() / "tree"});
         ASSERT_EQ(result.status, 0) << result.err;
         EXPECT_TRUE(fs::is_symlink(link) && fs::is_symlink(root() / "second"));
@@ -325,7 +333,7 @@ class ShrinkingSource : public DirectorySource {
 public:
     using DirectorySource::DirectorySource;
 
-    std::unique_ptr<FileContent> open(const Tree& tree, NodeId node) const override
+    std::unique_ptr<FileContent> open(const Tree &tree, NodeId node) const override
     {
         if (tree.path(node) == "victim")
             fs::resize_file(victim, 10);
@@ -345,9 +353,8 @@ TEST_F(MkdaxfsErrors, SourceChangesWhileItIsRead)
         try {
             build_image(shrinking, image(), {}, {4, nullptr});
             ADD_FAILURE() << "no error";
-        } catch (const std::runtime_error& error) {
-            EXPECT_NE(std::string(error.what()).find("/victim changed"), std::string::npos)
-                << error.what();
+        } catch (const std::runtime_error &error) {
+            EXPECT_NE(std::string(error.what()).find("/victim changed"), std::string::npos) << error.what();
         }
         expect_only_source();
     }
@@ -364,7 +371,7 @@ TEST_F(MkdaxfsErrors, BlockDevice)
         GTEST_SKIP() << "no loop devices: " << device;
     }
     device.pop_back();
-    const auto text = [&](const ToolResult& result) { return std::to_string(result.status) + result.err; };
+    const auto text = [&](const ToolResult &result) { return std::to_string(result.status) + result.err; };
     EXPECT_EQ(text(run({device, source(), "-q"})), "0");
     make();
     const std::string bytes = read_file(image());
@@ -403,6 +410,6 @@ TEST_F(MkdaxfsErrors, SummaryAsJson)
     EXPECT_EQ(mkdaxfs({"--quiet"}).out, "");
 }
 
-}  // namespace
+} // namespace
 
-}  // namespace daxfs::test
+} // namespace daxfs::test

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <gtest/gtest.h>
-
 #include <stdexcept>
+
+#include <gtest/gtest.h>
 
 #include "file_contexts.hpp"
 
@@ -12,10 +12,10 @@ TEST(FileContexts, AreRefusedWithoutLibselinux)
     try {
         daxfs::read_file_contexts("/dev/null");
         FAIL() << "it was not refused";
-    } catch (const std::runtime_error& refused) {
+    } catch (const std::runtime_error &refused) {
         EXPECT_STREQ(refused.what(), "--file-contexts: this mkdaxfs was built without libselinux; build it "
                                      "with the package libselinux1-dev installed");
     }
 }
 
-}  // namespace
+} // namespace

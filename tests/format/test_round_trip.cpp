@@ -35,8 +35,7 @@ TEST_F(RoundTrip, EmptyDirectory)
 TEST_F(RoundTrip, FilesOfManySizes)
 {
     std::uint64_t seed = 0;
-    for (const std::size_t size : {0, 1, 4095, 4096, 4097, 65536, 100000, 2097151, 2097152, 2097153,
-                                   5000000})
+    for (const std::size_t size : {0, 1, 4095, 4096, 4097, 65536, 100000, 2097151, 2097152, 2097153, 5000000})
         add_file("dir/" + std::to_string(size), noise(size, ++seed));
     expect_round_trip();
     expect_round_trip({"--align", "4K"});
@@ -46,8 +45,8 @@ TEST_F(RoundTrip, FilesOfManySizes)
 
 TEST_F(RoundTrip, NamesOfAnyBytes)
 {
-    for (const std::string name : {"new\nline", "quote\"'", "\xff\xfe", "-rf", " ", "back\\slash",
-                                   "...", "tab\t"})
+    for (const std::string name :
+         {"new\nline", "quote\"'", "\xff\xfe", "-rf", " ", "back\\slash", "...", "tab\t"})
         add_file(name + "/" + name, name);
     add_file(std::string(255, 'n'), "longest");
     add_file(std::string(255, '\x80'), "longest, not UTF-8");
@@ -132,7 +131,7 @@ TEST_F(RoundTrip, ModesAndSpecialFiles)
     address.sun_family = AF_UNIX;
     ASSERT_LT((source() / "sock").string().copy(address.sun_path, sizeof(address.sun_path)),
               sizeof(address.sun_path));
-    ASSERT_EQ(bind(sock, reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
+    ASSERT_EQ(bind(sock, reinterpret_cast<sockaddr *>(&address), sizeof(address)), 0);
     close(sock);
     expect_round_trip();
 }
@@ -159,7 +158,7 @@ TEST_F(RoundTrip, ExtendedAttributes)
     ASSERT_EQ(setxattr(source().c_str(), "user.root", "r", 1, 0), 0);
     const fs::path same = add_file("same", "y");
     const fs::path also = add_file("also", "z");
-    for (const fs::path& path : {same, also})
+    for (const fs::path &path : {same, also})
         ASSERT_EQ(setxattr(path.c_str(), "user.equal", "set", 3, 0), 0);
     if (geteuid() == 0) {
         ASSERT_EQ(setxattr(file.c_str(), "trusted.t", "t", 1, 0), 0);
@@ -168,9 +167,9 @@ TEST_F(RoundTrip, ExtendedAttributes)
         ASSERT_EQ(setxattr(file.c_str(), "security.capability", cap, sizeof(cap), 0), 0);
     }
     // u::rw- u:1000:r-- g::r-- m::r-- o::r--, version 2
-    const unsigned char acl[] = {2, 0, 0, 0, 1, 0, 6, 0, 0xff, 0xff, 0xff, 0xff, 2, 0, 4, 0,
-                                 0xe8, 3, 0, 0, 4, 0, 4, 0, 0xff, 0xff, 0xff, 0xff, 16, 0, 4, 0,
-                                 0xff, 0xff, 0xff, 0xff, 32, 0, 4, 0, 0xff, 0xff, 0xff, 0xff};
+    const unsigned char acl[] = {2, 0,    0,    0,    1,    0,    6,  0, 0xff, 0xff, 0xff, 0xff, 2,    0,   4,
+                                 0, 0xe8, 3,    0,    0,    4,    0,  4, 0,    0xff, 0xff, 0xff, 0xff, 16,  0,
+                                 4, 0,    0xff, 0xff, 0xff, 0xff, 32, 0, 4,    0,    0xff, 0xff, 0xff, 0xff};
     if (setxattr(file.c_str(), "system.posix_acl_access", acl, sizeof(acl), 0) != 0)
         std::puts("no ACLs on this filesystem, not tried");
     expect_round_trip();
@@ -208,8 +207,8 @@ TEST_F(RoundTrip, Options)
     add_file("keep/a.txt", "a");
     add_file("keep/b.o", "b");
     add_file("skip/c", "c");
-    make({"--all-root", "--mtime", "12345", "-x", "*.o", "-x", "/skip", "--label", "test",
-          "--uuid", "00112233-4455-6677-8899-aabbccddeeff"});
+    make({"--all-root", "--mtime", "12345", "-x", "*.o", "-x", "/skip", "--label", "test", "--uuid",
+          "00112233-4455-6677-8899-aabbccddeeff"});
     const ImageReader reader(image());
     EXPECT_FALSE(reader.find("keep/b.o"));
     EXPECT_FALSE(reader.find("skip"));
@@ -228,6 +227,6 @@ TEST_F(RoundTrip, Options)
     EXPECT_EQ(attr_of(second, "skip/c").gid, 4000000000u);
 }
 
-}  // namespace
+} // namespace
 
-}  // namespace daxfs::test
+} // namespace daxfs::test

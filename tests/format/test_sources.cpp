@@ -1,13 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // Archives, container images, text and several sources give the image their tree gives.
-#include <fcntl.h>
-#include <linux/fiemap.h>
-#include <linux/fs.h>
-#include <sys/ioctl.h>
-#include <sys/stat.h>
-#include <sys/xattr.h>
-#include <unistd.h>
-
 #include <cerrno>
 #include <chrono>
 #include <cstring>
@@ -15,6 +7,14 @@
 #include <set>
 #include <sstream>
 #include <thread>
+
+#include <fcntl.h>
+#include <linux/fiemap.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+#include <unistd.h>
 
 #include <fmt/core.h>
 
@@ -39,7 +39,7 @@ const std::string pax = "--format=posix --xattrs --xattrs-include='*'";
 
 class Sources : public TreeTest {
 protected:
-    ToolResult run(std::vector<std::string> args, const std::string& input = "") const
+    ToolResult run(std::vector<std::string> args, const std::string &input = "") const
     {
         args.insert(args.begin(), image("other"));
         std::istringstream in(input);
@@ -49,24 +49,24 @@ protected:
         return {status, out.str(), err.str()};
     }
 
-    void expect_same_image(const std::vector<std::string>& args, const std::string& input = "") const
+    void expect_same_image(const std::vector<std::string> &args, const std::string &input = "") const
     {
         const ToolResult result = run(args, input);
         ASSERT_EQ(result.status, 0) << result.err;
         EXPECT_TRUE(read_file(image("other")) == read_file(image())) << args[0];
     }
 
-    void expect_error(const ToolResult& result, const std::string& part) const
+    void expect_error(const ToolResult &result, const std::string &part) const
     {
         EXPECT_EQ(result.status, 1);
         EXPECT_NE(result.err.find(part), std::string::npos) << result.err;
         EXPECT_FALSE(fs::exists(image("other")));
     }
 
-    void tar(const std::string& name, const std::string& options) const
+    void tar(const std::string &name, const std::string &options) const
     {
-        ASSERT_EQ(shell("tar -C " + source().string() + " --numeric-owner -cf " +
-                        (root() / name).string() + " " + options + " ."),
+        ASSERT_EQ(shell("tar -C " + source().string() + " --numeric-owner -cf " + (root() / name).string() +
+                        " " + options + " ."),
                   "");
     }
 
@@ -74,7 +74,8 @@ protected:
     {
         add_file("dir/file", noise(10000, 1));
         fs::create_hard_link(source() / "dir/file", source() / "a-link");
-        for (const std::string name : {"new\nline", "quote\"'", "\xff\xfe", "\xc3\xbc", "u\xcc\x88", "back\\slash", "%41"}) {
+        for (const std::string name :
+             {"new\nline", "quote\"'", "\xff\xfe", "\xc3\xbc", "u\xcc\x88", "back\\slash", "%41"}) {
             add_file("odd/" + name, name);
             add_file("odd/" + std::string(120, 'o') + name, name);
         }
@@ -102,7 +103,7 @@ TEST_F(Sources, TarIsTheSameAsItsDirectory)
     tar("sparse.tar", pax + " --sparse");
     tar("gz.tar", pax + " -z");
     tar("xz.tar", pax + " -J");
-    for (const char* name : {"plain.tar", "sparse.tar", "gz.tar", "xz.tar"})
+    for (const char *name : {"plain.tar", "sparse.tar", "gz.tar", "xz.tar"})
         expect_same_image({"--tar", root() / name});
     expect_same_image({"--tar", "-"}, read_file(root() / "plain.tar"));
     expect_same_image({"--tar", "-", "--threads", "1"}, read_file(root() / "gz.tar"));
@@ -115,11 +116,13 @@ TEST_F(Sources, TarWithAcls)
     const fs::path dir = add_file("dir/x", "y").parent_path();
     const auto entry = [](int tag, int permissions, std::uint32_t id = 0xffffffff) {
         std::string text = {static_cast<char>(tag), 0, static_cast<char>(permissions), 0};
-        return text.append(reinterpret_cast<const char*>(&id), sizeof(id));
+        return text.append(reinterpret_cast<const char *>(&id), sizeof(id));
     };
-    const std::string acl = std::string("\2\0\0\0", 4) + entry(1, 6) + entry(2, 6, 4711) + entry(4, 0) + entry(16, 6) + entry(32, 0);
-    for (const auto& [path, name] : {std::pair(file, "system.posix_acl_access"), std::pair(dir, "system.posix_acl_default"),
-                                     std::pair(dir, "system.posix_acl_access")}) {
+    const std::string acl = std::string("\2\0\0\0", 4) + entry(1, 6) + entry(2, 6, 4711) + entry(4, 0) +
+                            entry(16, 6) + entry(32, 0);
+    for (const auto &[path, name] :
+         {std::pair(file, "system.posix_acl_access"), std::pair(dir, "system.posix_acl_default"),
+          std::pair(dir, "system.posix_acl_access")}) {
         if (setxattr(path.c_str(), name, acl.data(), acl.size(), 0) != 0)
             GTEST_SKIP() << "no ACLs on this filesystem";
     }
@@ -133,7 +136,7 @@ TEST_F(Sources, GnuTarWithWholeSeconds)
 {
     add_file("a/b", "x");
     add_file(std::string(150, 'n'), "long name");
-    for (const std::string& path : std::vector<std::string>{"a/b", "a", std::string(150, 'n'), "."})
+    for (const std::string &path : std::vector<std::string>{"a/b", "a", std::string(150, 'n'), "."})
         set_mtime(path, 1000, 0);
     make();
     tar("gnu.tar", "--format=gnu");
@@ -141,10 +144,11 @@ TEST_F(Sources, GnuTarWithWholeSeconds)
 }
 
 // cpio "newc", the initramfs form: of a file with several names, the last has the content.
-std::string cpio_entry(const std::string& name, int ino, int nlink, unsigned mode, const std::string& content)
+std::string cpio_entry(const std::string &name, int ino, int nlink, unsigned mode, const std::string &content)
 {
-    std::string entry = fmt::format("070701{:08x}{:08x}{:08x}{:08x}{:08x}{:08x}{:08x}{:08x}{:08x}{:08x}{:08x}{:08x}{:08x}",
-                                    ino, mode, 0, 0, nlink, 0, content.size(), 8, 1, 0, 0, name.size() + 1, 0);
+    std::string entry =
+        fmt::format("070701{:08x}{:08x}{:08x}{:08x}{:08x}{:08x}{:08x}{:08x}{:08x}{:08x}{:08x}{:08x}{:08x}",
+                    ino, mode, 0, 0, nlink, 0, content.size(), 8, 1, 0, 0, name.size() + 1, 0);
     const auto pad = [&] { entry.append((4 - entry.size() % 4) % 4, '\0'); };
     entry += name + '\0';
     pad();
@@ -155,10 +159,11 @@ std::string cpio_entry(const std::string& name, int ino, int nlink, unsigned mod
 
 TEST_F(Sources, CpioWithHardLinks)
 {
-    const std::string archive = cpio_entry("a", 5, 2, 0100644, "") + cpio_entry("b", 5, 2, 0100644, "content\n") +
-                                cpio_entry("c", 6, 1, 0100600, "c") + cpio_entry("l", 7, 2, 0120777, "a") +
-                                cpio_entry("m", 7, 2, 0120777, "a") + cpio_entry("p", 8, 2, 0010600, "") +
-                                cpio_entry("q", 8, 2, 0010600, "what no FIFO has") + cpio_entry("TRAILER!!!", 0, 1, 0, "");
+    const std::string archive =
+        cpio_entry("a", 5, 2, 0100644, "") + cpio_entry("b", 5, 2, 0100644, "content\n") +
+        cpio_entry("c", 6, 1, 0100600, "c") + cpio_entry("l", 7, 2, 0120777, "a") +
+        cpio_entry("m", 7, 2, 0120777, "a") + cpio_entry("p", 8, 2, 0010600, "") +
+        cpio_entry("q", 8, 2, 0010600, "what no FIFO has") + cpio_entry("TRAILER!!!", 0, 1, 0, "");
     const ToolResult result = run({"--tar", "-"}, archive);
     ASSERT_EQ(result.status, 0) << result.err;
     const ImageReader reader(image("other"));
@@ -167,7 +172,7 @@ TEST_F(Sources, CpioWithHardLinks)
     EXPECT_EQ(content_of(reader, "c"), "c");
     EXPECT_EQ(reader.target(attr_of(reader, "m").node), "a");
     EXPECT_EQ(*reader.find("p"), *reader.find("q"));
-    EXPECT_EQ(check_image(reader, [](const Problem& problem) { ADD_FAILURE() << problem.text; }), 0u);
+    EXPECT_EQ(check_image(reader, [](const Problem &problem) { ADD_FAILURE() << problem.text; }), 0u);
 }
 
 TEST_F(Sources, SymlinksHaveTheModeThatLinuxGivesThem)
@@ -177,16 +182,17 @@ TEST_F(Sources, SymlinksHaveTheModeThatLinuxGivesThem)
     ASSERT_EQ(run({"--tar", root() / "t.tar"}).status, 0);
     EXPECT_EQ(attr_of(ImageReader(image("other")), "link").mode, S_IFLNK | 0777u);
     EXPECT_EQ(attr_of(ImageReader(image("other")), "").mode, S_IFDIR | 0604u);
-    ASSERT_EQ(run({"--text", "-"}, "daxfs-text 1\nlnk /link target=x\nlnk /old target=x mode=644\n").status, 0);
+    ASSERT_EQ(run({"--text", "-"}, "daxfs-text 1\nlnk /link target=x\nlnk /old target=x mode=644\n").status,
+              0);
     EXPECT_EQ(attr_of(ImageReader(image("other")), "link").mode, S_IFLNK | 0777u);
     EXPECT_EQ(attr_of(ImageReader(image("other")), "old").mode, S_IFLNK | 0644u);
 }
 
-// Damage that leaves the compressed data readable is for its checksum to find, and what follows the archive is
-// not lost without a word.
+// Damage that leaves the compressed data readable is for its checksum to find, and what follows the archive
+// is not lost without a word.
 TEST_F(Sources, DamageThatOnlyAChecksumFinds)
 {
-    add_file("noise", noise(3 << 20, 7));  // stored as it is
+    add_file("noise", noise(3 << 20, 7)); // stored as it is
     make();
     tar("t.tar", pax);
     const std::string plain = read_file(root() / "t.tar");
@@ -196,23 +202,27 @@ TEST_F(Sources, DamageThatOnlyAChecksumFinds)
             missing += " " + program;
             continue;
         }
-        ASSERT_EQ(shell(program + " -q <" + (root() / "t.tar").string() + " >" + (root() / "packed").string()), "");
+        ASSERT_EQ(
+            shell(program + " -q <" + (root() / "t.tar").string() + " >" + (root() / "packed").string()), "");
         std::string packed = read_file(root() / "packed");
         expect_same_image({"--tar", "-"}, packed);
         fs::remove(image("other"));
         expect_error(run({"--tar", "-"}, packed + "more than this"), "cannot read the archive -: ");
         expect_error(run({"--tar", "-"}, packed.substr(0, packed.size() - 4)), "cannot read the archive -: ");
         if (program == "lzma")
-            continue;  // it has no checksum
+            continue; // it has no checksum
         packed[packed.size() / 2] ^= 4;
         expect_error(run({"--tar", "-"}, packed), "cannot read the archive -: ");
     }
-    ASSERT_EQ(shell("cd " + root().string() + " && head -c 1000000 t.tar | gzip -q >two && tail -c +1000001 t.tar | gzip -q >>two && "
-                    "head -c 5000 /dev/zero >>two"), "");
+    ASSERT_EQ(shell("cd " + root().string() +
+                    " && head -c 1000000 t.tar | gzip -q >two && tail -c +1000001 t.tar | gzip -q >>two && "
+                    "head -c 5000 /dev/zero >>two"),
+              "");
     expect_same_image({"--tar", root() / "two"});
     expect_same_image({"--tar", "-"}, plain + std::string(100000, '\0'));
     fs::remove(image("other"));
-    expect_error(run({"--tar", "-"}, plain + plain), "archive -: wanted nothing after its end, got more bytes");
+    expect_error(run({"--tar", "-"}, plain + plain),
+                 "archive -: wanted nothing after its end, got more bytes");
     const std::string cpio = cpio_entry("early", 1, 1, 0100644, "e") + cpio_entry("TRAILER!!!", 0, 1, 0, "");
     expect_error(run({"--tar", "-"}, cpio + std::string(512, '\0') + cpio), "wanted nothing after its end");
     if (!missing.empty())
@@ -225,7 +235,7 @@ TEST_F(Sources, CutBetweenTwoFiles)
     add_file("a", "a");
     add_file("b", std::string(1024, '\0'));
     add_file("dir/c", "c");
-    for (const std::string& options : {pax, std::string("--format=ustar"), std::string("--format=gnu")}) {
+    for (const std::string &options : {pax, std::string("--format=ustar"), std::string("--format=gnu")}) {
         tar("whole.tar", options + " -b1 --sort=name");
         const std::string whole = read_file(root() / "whole.tar");
         make();
@@ -234,8 +244,9 @@ TEST_F(Sources, CutBetweenTwoFiles)
         // POSIX wants two; one will do, as for others that read tars.
         EXPECT_EQ(run({"--tar", "-"}, whole.substr(0, end + 512)).status, 0);
         fs::remove(image("other"));
-        expect_error(run({"--tar", "-"}, whole.substr(0, end)),
-                     "archive -: wanted blocks of zeros at its end, got none: it was cut, see what was to write it");
+        expect_error(
+            run({"--tar", "-"}, whole.substr(0, end)),
+            "archive -: wanted blocks of zeros at its end, got none: it was cut, see what was to write it");
         const std::size_t c = whole.find("./dir/c");
         ASSERT_NE(c, whole.npos);
         if (options != pax)
@@ -258,14 +269,14 @@ TEST_F(Sources, ChangeOfADirectorysFileIsNoticed)
     DirectorySource source(this->source(), PathFilter());
     const auto tree = source.scan(workers);
     tree->finish(workers);
-    const auto node = [&](const std::string& name) {
+    const auto node = [&](const std::string &name) {
         for (NodeId id = 0; id < tree->nodes.size(); ++id)
             if (tree->path(id) == name)
                 return id;
         throw std::runtime_error(name);
     };
     // Of the same size, and long enough after for every clock.
-    const auto change = [](const fs::path& path) {
+    const auto change = [](const fs::path &path) {
         std::this_thread::sleep_for(std::chrono::milliseconds(20));
         std::ofstream(path, std::ios::in | std::ios::out) << "two";
     };
@@ -285,7 +296,8 @@ TEST_F(Sources, ChangeOfADirectorysFileIsNoticed)
 TEST_F(Sources, GnuTarWithHoles)
 {
     fs::resize_file(add_file("holes", noise(5000, 3)), 10 << 20);
-    std::ofstream(source() / "holes", std::ios::in | std::ios::out | std::ios::binary).seekp(6 << 20) << noise(9000, 4);
+    std::ofstream(source() / "holes", std::ios::in | std::ios::out | std::ios::binary).seekp(6 << 20)
+        << noise(9000, 4);
     for (const std::string path : {"holes", "."})
         set_mtime(path, 1000, 0);
     make();
@@ -317,9 +329,10 @@ TEST_F(Sources, NamesThatAreTooLong)
 {
     add_file("file", "x");
     const std::string longest(255, 'n');
-    for (const std::string& name : {longest, longest + "n"})
-        ASSERT_EQ(shell("tar -C " + source().string() + " -cf " + (root() / std::to_string(name.size())).string() +
-                        " --transform 's,file," + name + ",' file"),
+    for (const std::string &name : {longest, longest + "n"})
+        ASSERT_EQ(shell("tar -C " + source().string() + " -cf " +
+                        (root() / std::to_string(name.size())).string() + " --transform 's,file," + name +
+                        ",' file"),
                   "");
     ASSERT_EQ(run({"--tar", root() / "255"}).status, 0);
     EXPECT_EQ(content_of(ImageReader(image("other")), longest), "x");
@@ -357,7 +370,8 @@ TEST_F(Sources, PathsThatLeadOut)
     expect_error(run({"--text", "-"}, "daxfs-text 1\nlnk /l target=l\nreg /l/x\n"),
                  "more than 40 symbolic links");
     // A link that points out of the tree leads into it instead.
-    ASSERT_EQ(run({"--text", "-"}, "daxfs-text 1\ndir /tmp\nlnk /l target=../../tmp\nreg /l/x size=0\n").status, 0);
+    ASSERT_EQ(
+        run({"--text", "-"}, "daxfs-text 1\ndir /tmp\nlnk /l target=../../tmp\nreg /l/x size=0\n").status, 0);
     EXPECT_TRUE(ImageReader(image("other")).find("tmp/x"));
 }
 
@@ -375,13 +389,12 @@ TEST_F(Sources, LaterOverEarlier)
     std::ofstream(second / "gone") << "a file now";
     fs::create_hard_link(second / "gone", second / "both/hard");
     ASSERT_EQ(chmod((second / "both").c_str(), 0711), 0);
-    const ToolResult result = run({source(), second, "--pseudo", "-"},
-                                  "# devices\ndaxfs-text");
+    const ToolResult result = run({source(), second, "--pseudo", "-"}, "# devices\ndaxfs-text");
     EXPECT_EQ(result.status, 1);
-    const ToolResult merged = run({source(), second, "--pseudo", "-"},
-                                  "daxfs-text 1\n# devices without being root\n"
-                                  "chr /dev/null mode=0666 dev=1:3\nremove /both/one\n"
-                                  "reg /motd mode=0600 uid=5 size=6\n+ aGVsbG8K\n");
+    const ToolResult merged =
+        run({source(), second, "--pseudo", "-"}, "daxfs-text 1\n# devices without being root\n"
+                                                 "chr /dev/null mode=0666 dev=1:3\nremove /both/one\n"
+                                                 "reg /motd mode=0600 uid=5 size=6\n+ aGVsbG8K\n");
     ASSERT_EQ(merged.status, 0) << merged.err;
     const ImageReader reader(image("other"));
     EXPECT_FALSE(reader.find("both/one"));
@@ -396,11 +409,11 @@ TEST_F(Sources, LaterOverEarlier)
 }
 
 // Bytes of a file that its filesystem shares with another.
-std::uint64_t shared_bytes(const fs::path& file)
+std::uint64_t shared_bytes(const fs::path &file)
 {
     constexpr unsigned most = 256;
     std::vector<std::byte> buffer(sizeof(fiemap) + most * sizeof(fiemap_extent));
-    auto* map = reinterpret_cast<fiemap*>(buffer.data());
+    auto *map = reinterpret_cast<fiemap *>(buffer.data());
     map->fm_length = FIEMAP_MAX_OFFSET;
     map->fm_flags = FIEMAP_FLAG_SYNC;
     map->fm_extent_count = most;
@@ -445,12 +458,13 @@ TEST_F(Sources, LargeFilesAreCloned)
 
 TEST_F(Sources, TextErrorsNameTheLine)
 {
-    const auto error = [&](const std::string& text, const std::string& part) {
+    const auto error = [&](const std::string &text, const std::string &part) {
         expect_error(run({"--text", "-"}, text), part);
     };
     error("", "-, line 1: wanted \"daxfs-text 1\"");
     error("daxfs-text 1\nfile /x\n", "-, line 2: wanted reg, dir");
-    error("daxfs-text 2\nreg /x\n", "-, line 3: wanted \"end\" as the last line, got the end of a text that was cut");
+    error("daxfs-text 2\nreg /x\n",
+          "-, line 3: wanted \"end\" as the last line, got the end of a text that was cut");
     error("daxfs-text 2\n", "-, line 2: wanted \"end\" as the last line");
     error("daxfs-text 2\nend\nreg /x\n", "-, line 3: wanted nothing after \"end\", got more");
     error("daxfs-text 1\nend\n", "-, line 2: wanted reg, dir");
@@ -464,8 +478,10 @@ TEST_F(Sources, TextErrorsNameTheLine)
     error("daxfs-text 1\nreg /d/a\nlink /d/c /d/a\nreg /d/a\nreg /d/c/b\n",
           "line 5: /d/c/b leads through /d/c, which is no directory");
     error("daxfs-text 1\nchr\n", "line 2: wanted a path after chr");
-    error("daxfs-text 1\nreg /a\nremove /b\n", "line 3: wanted a path that an earlier source put there, got /b");
-    error("daxfs-text 1\nreg /a\nremove /a\n", "line 3: wanted a path that an earlier source put there, got /a");
+    error("daxfs-text 1\nreg /a\nremove /b\n",
+          "line 3: wanted a path that an earlier source put there, got /b");
+    error("daxfs-text 1\nreg /a\nremove /a\n",
+          "line 3: wanted a path that an earlier source put there, got /a");
     error("daxfs-text 1\nreg /a xattr.user.=v\n", "line 2: wanted xattr.NAMESPACE.NAME=VALUE, got user.");
     error("daxfs-text 1\nremove\n", "line 2: wanted a path that an earlier source put there, got none");
     error("daxfs-text 1\nremove /../x\n", "line 2: wanted a path without \"..\", got /../x");
@@ -480,11 +496,12 @@ TEST_F(Sources, MappingOfOwnersTimesAndXattrs)
     const fs::path file = add_file("a/file", "x");
     add_file("a/b.tmp", "y");
     set_mtime("a/file", 5000, 5);
-    if (setxattr(file.c_str(), "user.keep", "k", 1, 0) != 0 || setxattr(file.c_str(), "user.drop", "d", 1, 0) != 0)
+    if (setxattr(file.c_str(), "user.keep", "k", 1, 0) != 0 ||
+        setxattr(file.c_str(), "user.drop", "d", 1, 0) != 0)
         GTEST_SKIP() << "no user xattrs on this filesystem";
     setenv("SOURCE_DATE_EPOCH", "4000", 1);
-    const ToolResult result = run({source(), "--uid-offset", "100000", "--gid-offset", "7",
-                                   "--xattr-exclude", "user.d*", "--exclude-regex", "a/.*\\.tmp$"});
+    const ToolResult result = run({source(), "--uid-offset", "100000", "--gid-offset", "7", "--xattr-exclude",
+                                   "user.d*", "--exclude-regex", "a/.*\\.tmp$"});
     unsetenv("SOURCE_DATE_EPOCH");
     ASSERT_EQ(result.status, 0) << result.err;
     const ImageReader reader(image("other"));
@@ -505,9 +522,9 @@ TEST_F(Sources, ExcludeByGlob)
 {
     for (const std::string path : {"d/file", "sub/d/file", "sub/keep.o", "top.o", "sub/name", "name"})
         add_file(path, path);
-    const auto left = [&](const std::vector<std::string>& globs) {
+    const auto left = [&](const std::vector<std::string> &globs) {
         std::vector<std::string> args = {source()};
-        for (const std::string& glob : globs)
+        for (const std::string &glob : globs)
             args.insert(args.end(), {"--exclude", glob});
         const ToolResult result = run(args);
         EXPECT_EQ(result.status, 0) << result.err;
@@ -529,7 +546,8 @@ TEST_F(Sources, ExcludeByGlob)
         EXPECT_EQ(left({name}), "d sub/d sub/keep.o top.o name ") << "as scripts join it";
     fs::remove(image("other"));
     for (const std::string glob : {"/", ".", "./", "//"})
-        expect_error(run({source(), "--exclude", glob}), "wanted a glob for what is below the root, got " + glob);
+        expect_error(run({source(), "--exclude", glob}),
+                     "wanted a glob for what is below the root, got " + glob);
     for (const std::string glob : {"..", "../sub/name", "sub/../name"})
         expect_error(run({source(), "--exclude", glob}), "wanted a glob without \"..\", got " + glob);
 }
@@ -549,14 +567,15 @@ TEST_F(Sources, FurtherNamesOfADirectorysFiles)
     add_file("a", "AAAA");
     add_file("b", "BBBB");
     add_file("usr/bin/vim", "vim");
-    const std::string text = "daxfs-text 1\nlink /a /b\nlink /0 /b\nlink /bin/vi /usr/bin/vim\nlink /renamed /usr/bin/vim\n"
-                             "remove /usr/bin/vim\n";
+    const std::string text =
+        "daxfs-text 1\nlink /a /b\nlink /0 /b\nlink /bin/vi /usr/bin/vim\nlink /renamed /usr/bin/vim\n"
+        "remove /usr/bin/vim\n";
     const ToolResult result = run({source(), "--pseudo", "-"}, text);
     ASSERT_EQ(result.status, 0) << result.err;
     const ImageReader reader(image("other"));
-    for (const char* name : {"a", "b", "0"})
+    for (const char *name : {"a", "b", "0"})
         EXPECT_EQ(content_of(reader, name), "BBBB") << name;
-    for (const char* name : {"bin/vi", "renamed"})
+    for (const char *name : {"bin/vi", "renamed"})
         EXPECT_EQ(content_of(reader, name), "vim") << name;
     EXPECT_FALSE(reader.find("usr/bin/vim"));
 }
@@ -566,14 +585,16 @@ TEST_F(Sources, HardLinksToWhatIsExcluded)
 {
     const std::string content = noise(10000, 1);
     add_file("a/first", content);
-    for (const char* name : {"a/second", "third", "z"})
+    for (const char *name : {"a/second", "third", "z"})
         fs::create_hard_link(source() / "a/first", source() / name);
     fs::create_symlink("a", source() / "a-symlink");
     fs::create_hard_link(source() / "a-symlink", source() / "b-symlink");
     make();
     const std::string text = dump({"--text"}).out;
-    ASSERT_EQ(shell("cd " + source().string() + " && tar " + pax + " --numeric-owner -cf ../links.tar --no-recursion "
-                    ". a a/first a/second third z a-symlink b-symlink"), "");
+    ASSERT_EQ(shell("cd " + source().string() + " && tar " + pax +
+                    " --numeric-owner -cf ../links.tar --no-recursion "
+                    ". a a/first a/second third z a-symlink b-symlink"),
+              "");
     // Of a chain, the middle is excluded, too.
     const std::string chain = "daxfs-text 1\nreg /a size=3\n+ YWJj\nlink /b /./a\nlink /c b\nlink /d c\n";
     const std::vector<std::string> exclude = {"-x", "/a", "-x", "third", "-x", "a-symlink"};
@@ -599,7 +620,8 @@ TEST_F(Sources, HardLinksToWhatIsExcluded)
     ASSERT_EQ(run({"--tar", "-", "-x", "y"}, cpio).status, 0);
     EXPECT_EQ(content_of(ImageReader(image("other")), "x"), "late");
     fs::remove(image("other"));
-    expect_error(run({"--text", "-", "-x", "a"}, "daxfs-text 1\ndir /a\nlink /b /a\n"), "/a: that is not in the tree");
+    expect_error(run({"--text", "-", "-x", "a"}, "daxfs-text 1\ndir /a\nlink /b /a\n"),
+                 "/a: that is not in the tree");
 }
 
 // The labels that a file_contexts file gives are those that libselinux's own tool finds.
@@ -627,14 +649,14 @@ TEST_F(Sources, SelinuxLabels)
         return expect_error(result, "built without libselinux");
     ASSERT_EQ(result.status, 0) << result.err;
     const ImageReader reader(image("other"));
-    const auto label = [&](const std::string& path) {
+    const auto label = [&](const std::string &path) {
         std::string all;
-        for (const auto& xattr : reader.xattrs(attr_of(reader, path).node))
+        for (const auto &xattr : reader.xattrs(attr_of(reader, path).node))
             if (join_xattr_name(xattr.index, xattr.name) == "security.selinux")
                 all += std::string(xattr.value) + '|';
         return all;
     };
-    const auto labelled = [](const char* type) {
+    const auto labelled = [](const char *type) {
         return "system_u:object_r:" + std::string(type) + '\0' + '|';
     };
     EXPECT_EQ(label(""), labelled("default_t:s0"));
@@ -651,17 +673,23 @@ TEST_F(Sources, SelinuxLabels)
 
     std::ofstream(root() / "wrong") << "fine.* system_u:object_r:a_t:s0\nbad\n[ x\n";
     EXPECT_EQ(run({"--file-contexts", root() / "wrong", source()}).err,
-              "mkdaxfs: cannot read the file contexts " + (root() / "wrong").string() + ":  line 2 is missing fields\n");
+              "mkdaxfs: cannot read the file contexts " + (root() / "wrong").string() +
+                  ":  line 2 is missing fields\n");
     EXPECT_EQ(run({"--file-contexts", root() / "nothing", source()}).err,
               "mkdaxfs: cannot read the file contexts " + (root() / "nothing").string() +
                   ": No such file or directory\n");
     if (!have_program("matchpathcon"))
         GTEST_SKIP() << "matchpathcon (selinux-utils) is not installed: its answers were not compared";
-    const std::pair<const char*, const char*> all[] = {
-        {"", "dir"}, {"etc", "dir"}, {"etc/passwd", "file"}, {"etc/shadow", "file"},
-        {"etc/conf.d", "dir"}, {"etc/conf.d/shadow", "file"}, {"etc/link", "lnk_file"}};
-    for (const auto& [path, type] : all) {
-        std::string said = shell("matchpathcon -N -n -m " + std::string(type) + " -f " + contexts.string() + " /" + path);
+    const std::pair<const char *, const char *> all[] = {{"", "dir"},
+                                                         {"etc", "dir"},
+                                                         {"etc/passwd", "file"},
+                                                         {"etc/shadow", "file"},
+                                                         {"etc/conf.d", "dir"},
+                                                         {"etc/conf.d/shadow", "file"},
+                                                         {"etc/link", "lnk_file"}};
+    for (const auto &[path, type] : all) {
+        std::string said =
+            shell("matchpathcon -N -n -m " + std::string(type) + " -f " + contexts.string() + " /" + path);
         ASSERT_FALSE(said.empty());
         said.back() = '\0';
         EXPECT_EQ(label(path), said + '|') << path;
@@ -673,7 +701,7 @@ TEST_F(Sources, SelinuxLabels)
 class Containers : public Sources {
 protected:
     // Tar a folder as the blob of a layer; what is in it is removed.
-    std::string add_layer(const fs::path& layout) const
+    std::string add_layer(const fs::path &layout) const
     {
         const fs::path blobs = layout / "blobs/sha256";
         fs::create_directories(blobs);
@@ -686,10 +714,10 @@ protected:
     }
 
     // One archive of single files, in this order, with the names they are to have.
-    std::string add_layer_of(const std::vector<std::pair<std::string, std::string>>& files) const
+    std::string add_layer_of(const std::vector<std::pair<std::string, std::string>> &files) const
     {
         std::string list;
-        for (int i = 0; const auto& [name, content] : files) {
+        for (int i = 0; const auto &[name, content] : files) {
             const std::string number = std::to_string(++i);
             std::ofstream(root() / number) << content;
             list += " --transform 's,^" + number + "$," + name + ",' " + number;
@@ -701,7 +729,7 @@ protected:
         return sha256;
     }
 
-    std::string add_blob(const fs::path& layout, const std::string& text) const
+    std::string add_blob(const fs::path &layout, const std::string &text) const
     {
         std::ofstream(root() / "blob") << text;
         const std::string sha256 = shell("sha256sum " + (root() / "blob").string()).substr(0, 64);
@@ -732,10 +760,10 @@ protected:
         write_index({first_, second_, third_});
     }
 
-    void write_index(const std::vector<std::string>& layers)
+    void write_index(const std::vector<std::string> &layers)
     {
         std::string list;
-        for (const std::string& sha256 : layers)
+        for (const std::string &sha256 : layers)
             list += (list.empty() ? "" : ", ") + descriptor(sha256);
         const std::string manifest = add_blob(layout_, "{\"layers\": [" + list + "]}");
         std::ofstream(layout_ / "oci-layout") << "{\"imageLayoutVersion\": \"1.0.0\"}";
@@ -745,12 +773,12 @@ protected:
     }
 
     // A manifest of one layer.
-    std::string add_blob_of(const std::string& layer) const
+    std::string add_blob_of(const std::string &layer) const
     {
         return add_blob(layout_, "{\"layers\": [" + descriptor(layer) + "]}");
     }
 
-    static std::string descriptor(const std::string& sha256)
+    static std::string descriptor(const std::string &sha256)
     {
         return "{\"digest\": \"sha256:" + sha256 + "\"}";
     }
@@ -789,7 +817,7 @@ protected:
 TEST_F(Containers, LayersOfAnOciLayout)
 {
     three_layers();
-    for (const std::string& where : {layout_.string(), layout_.string() + ":v1"}) {
+    for (const std::string &where : {layout_.string(), layout_.string() + ":v1"}) {
         const ToolResult result = run({"--oci", where});
         ASSERT_EQ(result.status, 0) << result.err;
         expect_three_layers();
@@ -799,7 +827,8 @@ TEST_F(Containers, LayersOfAnOciLayout)
     ASSERT_EQ(run({"--oci", (root() / "layout.tar").string() + ":v1"}).status, 0);
     EXPECT_TRUE(read_file(image("other")) == bytes);
     fs::remove(image("other"));
-    expect_error(run({"--oci", layout_.string() + ":v2"}), "wanted one image tagged v2, got 0; it has the tags v1");
+    expect_error(run({"--oci", layout_.string() + ":v2"}),
+                 "wanted one image tagged v2, got 0; it has the tags v1");
 }
 
 TEST_F(Containers, ForSeveralPlatformsUnderLongNames)
@@ -808,18 +837,20 @@ TEST_F(Containers, ForSeveralPlatformsUnderLongNames)
     const std::string arm = add_blob_of(add_layer(layout_));
     add_file("riscv", "x");
     const std::string riscv = add_blob_of(add_layer(layout_));
-    const auto platform = [](const std::string& manifest, const std::string& of) {
-        return "{\"digest\": \"sha256:" + manifest + "\", \"platform\": {" + of + "}, \"annotations\": "
+    const auto platform = [](const std::string &manifest, const std::string &of) {
+        return "{\"digest\": \"sha256:" + manifest + "\", \"platform\": {" + of +
+               "}, \"annotations\": "
                "{\"org.opencontainers.image.ref.name\": \"docker.io/library/a:1\"}}";
     };
     std::ofstream(layout_ / "index.json")
-        << "{\"manifests\": [" << platform(arm, R"("os": "linux", "architecture": "arm64", "variant": "v8")") << ", "
-        << platform(riscv, R"("os": "linux", "architecture": "riscv64")") << "]}";
+        << "{\"manifests\": [" << platform(arm, R"("os": "linux", "architecture": "arm64", "variant": "v8")")
+        << ", " << platform(riscv, R"("os": "linux", "architecture": "riscv64")") << "]}";
     const std::string where = layout_.string();
-    for (const std::string& name : {where, where + ":1", where + ":docker.io/library/a:1"}) {
+    for (const std::string &name : {where, where + ":1", where + ":docker.io/library/a:1"}) {
         expect_error(run({"--oci", name}), "wanted one image for ");
         expect_error(run({"--oci", name, "--platform", "s390x"}),
-                     "wanted one image for s390x, got 0; it has images for linux/arm64/v8, linux/riscv64: choose by --platform");
+                     "wanted one image for s390x, got 0; it has images for linux/arm64/v8, linux/riscv64: "
+                     "choose by --platform");
         for (const std::string wanted : {"arm64", "linux/arm64", "linux/arm64/v8", "arm64/v8"}) {
             const ToolResult result = run({"--oci", name, "--platform", wanted});
             ASSERT_EQ(result.status, 0) << result.err;
@@ -829,10 +860,12 @@ TEST_F(Containers, ForSeveralPlatformsUnderLongNames)
         EXPECT_TRUE(ImageReader(image("other")).find("riscv"));
         fs::remove(image("other"));
     }
-    expect_error(run({"--oci", where + ":2"}), "wanted one image tagged 2, got 0; it has the tags docker.io/library/a:1");
+    expect_error(run({"--oci", where + ":2"}),
+                 "wanted one image tagged 2, got 0; it has the tags docker.io/library/a:1");
     // The plain one is meant, where there are variants of it, too.
     std::ofstream(layout_ / "index.json")
-        << "{\"manifests\": [" << platform(arm, R"("os": "linux", "architecture": "riscv64", "variant": "v3")") << ", "
+        << "{\"manifests\": ["
+        << platform(arm, R"("os": "linux", "architecture": "riscv64", "variant": "v3")") << ", "
         << platform(riscv, R"("os": "linux", "architecture": "riscv64")") << ", "
         << platform(arm, R"("os": "windows", "architecture": "riscv64")") << "]}";
     for (const std::string wanted : {"linux/riscv64", "linux/riscv64/v3"}) {
@@ -840,8 +873,8 @@ TEST_F(Containers, ForSeveralPlatformsUnderLongNames)
         EXPECT_EQ(ImageReader(image("other")).find("riscv").has_value(), wanted == "linux/riscv64");
     }
     std::ofstream(layout_ / "index.json")
-        << "{\"manifests\": [" << platform(arm, R"("os": "linux", "architecture": "arm", "variant": "v7")") << ", "
-        << platform(riscv, R"("os": "linux", "architecture": "arm")") << "]}";
+        << "{\"manifests\": [" << platform(arm, R"("os": "linux", "architecture": "arm", "variant": "v7")")
+        << ", " << platform(riscv, R"("os": "linux", "architecture": "arm")") << "]}";
 #if defined(__x86_64__) || defined(__aarch64__)
     std::ofstream(root() / "index.json") << std::ifstream(layout_ / "index.json").rdbuf();
     std::ofstream(layout_ / "index.json")
@@ -855,16 +888,19 @@ TEST_F(Containers, ForSeveralPlatformsUnderLongNames)
         EXPECT_EQ(ImageReader(image("other")).find("riscv").has_value(), wanted == "linux/arm");
     }
     std::ofstream(layout_ / "index.json")
-        << "{\"manifests\": [" << platform(riscv, R"("os": "linux", "architecture": "arm64", "variant": "v9")") << ", "
+        << "{\"manifests\": ["
+        << platform(riscv, R"("os": "linux", "architecture": "arm64", "variant": "v9")") << ", "
         << platform(arm, R"("os": "linux", "architecture": "arm64", "variant": "v8")") << "]}";
     ASSERT_EQ(run({"--oci", where, "--platform", "linux/arm64"}).status, 0);
     EXPECT_TRUE(ImageReader(image("other")).find("arm"));
     std::ofstream(layout_ / "index.json")
-        << "{\"manifests\": [" << platform(arm, R"("os": "linux", "architecture": "riscv64", "variant": "v3")") << ", "
+        << "{\"manifests\": ["
+        << platform(arm, R"("os": "linux", "architecture": "riscv64", "variant": "v3")") << ", "
         << platform(riscv, R"("os": "linux", "architecture": "riscv64")") << ", "
         << platform(arm, R"("os": "windows", "architecture": "riscv64")") << "]}";
     fs::remove(image("other"));
-    expect_error(run({"--oci", where, "--platform", "riscv64"}), "wanted one image for riscv64, got 3; it has images for "
+    expect_error(run({"--oci", where, "--platform", "riscv64"}),
+                 "wanted one image for riscv64, got 3; it has images for "
                  "linux/riscv64/v3, linux/riscv64, windows/riscv64: choose by --platform");
     EXPECT_EQ(run({source(), "--platform", "arm64"}).status, 2);
     EXPECT_EQ(run({"--oci", where, "--layers", "--uuid", std::string(32, '7')}).status, 2);
@@ -873,10 +909,12 @@ TEST_F(Containers, ForSeveralPlatformsUnderLongNames)
 // As docker save writes an index beside its own manifest.json.
 TEST_F(Containers, NamesOfDocker)
 {
-    const auto named = [&](const std::string& name) {
+    const auto named = [&](const std::string &name) {
         add_file(name, "x");
-        return "{\"digest\": \"sha256:" + add_blob_of(add_layer(layout_)) + "\", \"annotations\": {\"io.containerd.image.name\": "
-               "\"docker.io/library/" + name + ":12\", \"org.opencontainers.image.ref.name\": \"12\"}}";
+        return "{\"digest\": \"sha256:" + add_blob_of(add_layer(layout_)) +
+               "\", \"annotations\": {\"io.containerd.image.name\": "
+               "\"docker.io/library/" +
+               name + ":12\", \"org.opencontainers.image.ref.name\": \"12\"}}";
     };
     const std::string manifests = named("one") + ", " + named("other");
     std::ofstream(layout_ / "index.json") << "{\"manifests\": [" << manifests << "]}";
@@ -889,27 +927,33 @@ TEST_F(Containers, NamesOfDocker)
     }
     fs::remove(image("other"));
     for (const std::string name : {"12", "ne:12", "one"}) {
-        expect_error(run({"--oci", layout_.string() + ":" + name}), "wanted one image tagged " + name + ", got ");
-        expect_error(run({"--oci", layout_.string() + ":" + name}), "it has the tags docker.io/library/one:12, docker.io/library/other:12");
+        expect_error(run({"--oci", layout_.string() + ":" + name}),
+                     "wanted one image tagged " + name + ", got ");
+        expect_error(run({"--oci", layout_.string() + ":" + name}),
+                     "it has the tags docker.io/library/one:12, docker.io/library/other:12");
     }
     // The whole name counts before what others end with.
-    const auto whole = [&](const std::string& name, const std::string& content) {
+    const auto whole = [&](const std::string &name, const std::string &content) {
         add_file(content, "x");
         const std::string layer = add_layer(layout_);
-        return std::pair("{\"digest\": \"sha256:" + add_blob_of(layer) + "\", \"annotations\": "
-                             "{\"org.opencontainers.image.ref.name\": \"" + name + "\"}}",
+        return std::pair("{\"digest\": \"sha256:" + add_blob_of(layer) +
+                             "\", \"annotations\": "
+                             "{\"org.opencontainers.image.ref.name\": \"" +
+                             name + "\"}}",
                          "{\"RepoTags\": [\"" + name + "\"], \"Layers\": [\"blobs/sha256/" + layer + "\"]}");
     };
     const auto here = whole("app:1", "here");
     const auto there = whole("localhost:5000/app:1", "there");
-    std::ofstream(layout_ / "index.json") << "{\"manifests\": [" << there.first << ", " << here.first << ", " << manifests << "]}";
+    std::ofstream(layout_ / "index.json")
+        << "{\"manifests\": [" << there.first << ", " << here.first << ", " << manifests << "]}";
     for (const bool of_docker : {false, true}) {
         for (const std::string name : {"app:1", "localhost:5000/app:1"}) {
             ASSERT_EQ(run({"--oci", layout_.string() + ":" + name}).status, 0) << name;
             EXPECT_EQ(ImageReader(image("other")).find("here").has_value(), name == "app:1");
         }
         fs::remove(image("other"));
-        expect_error(run({"--oci", layout_}), of_docker ? "wanted one image, got 2" : "wanted one image, got 4");
+        expect_error(run({"--oci", layout_}),
+                     of_docker ? "wanted one image, got 2" : "wanted one image, got 4");
         fs::remove(layout_ / "index.json");
         std::ofstream(layout_ / "manifest.json") << "[" << there.second << ", " << here.second << "]";
     }
@@ -920,34 +964,39 @@ TEST_F(Containers, ForAPlatformThatOnlyTheConfigurationNames)
 {
     add_file("file", "x");
     const std::string layer = add_layer(layout_);
-    const std::string config = add_blob(layout_, R"({"os": "linux", "architecture": "arm64", "variant": "v8"})");
-    const std::string manifest =
-        add_blob(layout_, "{\"config\": " + descriptor(config) + ", \"layers\": [" + descriptor(layer) + "]}");
+    const std::string config =
+        add_blob(layout_, R"({"os": "linux", "architecture": "arm64", "variant": "v8"})");
+    const std::string manifest = add_blob(layout_, "{\"config\": " + descriptor(config) + ", \"layers\": [" +
+                                                       descriptor(layer) + "]}");
     const std::string bare = add_blob_of(layer);
-    const auto write_index_of = [&](const std::string& one) {
+    const auto write_index_of = [&](const std::string &one) {
         std::ofstream(layout_ / "index.json") << "{\"manifests\": [" << descriptor(one) << "]}";
     };
     const auto expect_only_arm = [&] {
         EXPECT_EQ(run({"--oci", layout_}).status, 0);
         EXPECT_EQ(run({"--oci", layout_, "--platform", "linux/arm64"}).status, 0);
         fs::remove(image("other"));
-        expect_error(run({"--oci", layout_, "--platform", "riscv64"}), "wanted an image for riscv64, got one for linux/arm64/v8");
+        expect_error(run({"--oci", layout_, "--platform", "riscv64"}),
+                     "wanted an image for riscv64, got one for linux/arm64/v8");
     };
     write_index_of(manifest);
     expect_only_arm();
     write_index_of(bare);
-    expect_error(run({"--oci", layout_, "--platform", "arm64"}), "wanted an image for arm64, got one for no platform");
+    expect_error(run({"--oci", layout_, "--platform", "arm64"}),
+                 "wanted an image for arm64, got one for no platform");
     fs::remove(layout_ / "index.json");
     std::ofstream(layout_ / "manifest.json") << "[{\"Config\": \"blobs/sha256/" << config
                                              << "\", \"Layers\": [\"blobs/sha256/" << layer << "\"]}]";
     ASSERT_EQ(run({"--oci", layout_, "--platform", "riscv64"}).status, 1);
     // Without a variant, arm64 is v8.
     const std::string plain = add_blob(layout_, R"({"os": "linux", "architecture": "arm64"})");
-    write_index_of(add_blob(layout_, "{\"config\": " + descriptor(plain) + ", \"layers\": [" + descriptor(layer) + "]}"));
+    write_index_of(add_blob(layout_, "{\"config\": " + descriptor(plain) + ", \"layers\": [" +
+                                         descriptor(layer) + "]}"));
     for (const std::string wanted : {"arm64", "arm64/v8", "linux/arm64/v8", "linux"})
         EXPECT_EQ(run({"--oci", layout_, "--platform", wanted}).status, 0) << wanted;
     fs::remove(image("other"));
-    expect_error(run({"--oci", layout_, "--platform", "arm64/v9"}), "wanted an image for arm64/v9, got one for linux/arm64");
+    expect_error(run({"--oci", layout_, "--platform", "arm64/v9"}),
+                 "wanted an image for arm64/v9, got one for linux/arm64");
 }
 
 TEST_F(Containers, AnImageForEachLayer)
@@ -965,7 +1014,8 @@ TEST_F(Containers, AnImageForEachLayer)
     EXPECT_EQ(attr_of(middle, "tree").mode & S_IFMT, unsigned{S_IFCHR});
     const auto xattrs = middle.xattrs(attr_of(middle, "opaque").node);
     ASSERT_EQ(xattrs.size(), 1u);
-    EXPECT_EQ(join_xattr_name(xattrs[0].index, xattrs[0].name) + "=" + xattrs[0].value, "trusted.overlay.opaque=y");
+    EXPECT_EQ(join_xattr_name(xattrs[0].index, xattrs[0].name) + "=" + xattrs[0].value,
+              "trusted.overlay.opaque=y");
     EXPECT_FALSE(middle.find("opaque/.wh..wh..opq"));
     const ImageReader highest(root() / "other.3");
     EXPECT_EQ(content_of(highest, "tree/new"), "n");
@@ -984,7 +1034,7 @@ TEST_F(Containers, LayersOverOthers)
     add_file("lost/sub/old", "o");
     add_file("usr/lib/a", "a");
     fs::create_symlink("usr/lib", source() / "lib");
-    for (const char* name : {"etc", "both", "lost", "lost/sub", "usr/lib"}) {
+    for (const char *name : {"etc", "both", "lost", "lost/sub", "usr/lib"}) {
         ASSERT_EQ(chmod((source() / name).c_str(), 0701), 0);
         set_mtime(name, 1234, 5);
     }
@@ -992,12 +1042,25 @@ TEST_F(Containers, LayersOverOthers)
     set_mtime(".", 4321, 0);
     first_ = add_layer(layout_);
 
-    second_ = add_layer_of({
-        {"etc/b", "b"}, {"gone", "now a file"}, {"gone/.wh.x", ""}, {"both/.wh..wh..opq", ""},
-        {"new", "n"}, {".wh.new", ""}, {"dir/f", "f"}, {".wh.dir", ""}, {".wh.lost", ""},
-        {"lib/sub/f", "s"}, {"lib/.wh.a", ""}, {"both/.wh.old", ""}, {"both/sub/.wh.old", ""}, {"fresh/f", "f"},
-        {"fresh/.wh.x", ""}, {"nowhere/.wh.x", ""}, {"lost/sub/.wh..wh..opq", ""},
-        {"never/.wh..wh..opq", ""}, {"both/deep/.wh..wh..opq", ""}});
+    second_ = add_layer_of({{"etc/b", "b"},
+                            {"gone", "now a file"},
+                            {"gone/.wh.x", ""},
+                            {"both/.wh..wh..opq", ""},
+                            {"new", "n"},
+                            {".wh.new", ""},
+                            {"dir/f", "f"},
+                            {".wh.dir", ""},
+                            {".wh.lost", ""},
+                            {"lib/sub/f", "s"},
+                            {"lib/.wh.a", ""},
+                            {"both/.wh.old", ""},
+                            {"both/sub/.wh.old", ""},
+                            {"fresh/f", "f"},
+                            {"fresh/.wh.x", ""},
+                            {"nowhere/.wh.x", ""},
+                            {"lost/sub/.wh..wh..opq", ""},
+                            {"never/.wh..wh..opq", ""},
+                            {"both/deep/.wh..wh..opq", ""}});
     add_file("lost/sub/new", "n");
     ASSERT_EQ(shell("cd " + source().string() + " && tar -cf ../layer.tar lost/sub/new"), "");
     third_ = shell("sha256sum " + (root() / "layer.tar").string()).substr(0, 64);
@@ -1007,11 +1070,11 @@ TEST_F(Containers, LayersOverOthers)
     const ToolResult result = run({"--layers", "--oci", layout_});
     ASSERT_EQ(result.status, 0) << result.err;
     const ImageReader reader(root() / "other.2");
-    const auto is_opaque = [&](const char* path) {
+    const auto is_opaque = [&](const char *path) {
         const auto xattrs = reader.xattrs(attr_of(reader, path).node);
         return xattrs.size() == 1 && xattrs[0].name == "overlay.opaque";
     };
-    for (const char* name : {"etc", "both", "usr/lib"}) {
+    for (const char *name : {"etc", "both", "usr/lib"}) {
         const daxfs_attr attr = attr_of(reader, name);
         EXPECT_EQ(attr.mode, S_IFDIR | 0701u) << name;
         EXPECT_EQ(attr.mtime_sec, 1234) << name;
@@ -1031,7 +1094,7 @@ TEST_F(Containers, LayersOverOthers)
     EXPECT_EQ(content_of(reader, "usr/lib/sub/f"), "s");
     EXPECT_EQ(attr_of(reader, "usr/lib/a").mode, unsigned{S_IFCHR});
     // Where nothing shows through, overlayfs would show the whiteout itself.
-    for (const char* path : {"both/old", "both/sub", "fresh/x", "nowhere", "never", "both/deep"})
+    for (const char *path : {"both/old", "both/sub", "fresh/x", "nowhere", "never", "both/deep"})
         EXPECT_FALSE(reader.find(path)) << path;
     EXPECT_TRUE(reader.find("fresh/f"));
     // Made anew over the whiteout: it looks like nothing below.
@@ -1053,13 +1116,13 @@ TEST_F(Containers, WhiteoutsBelowWhatIsHidden)
     add_file("a/s/z", "z");
     ASSERT_EQ(chmod((source() / "a").c_str(), 0701), 0);
     first_ = add_layer(layout_);
-    const auto second = [&](const std::vector<std::pair<std::string, std::string>>& files) {
+    const auto second = [&](const std::vector<std::pair<std::string, std::string>> &files) {
         write_index({first_, add_layer_of(files)});
         const ToolResult result = run({"--layers", "--oci", layout_});
         EXPECT_EQ(result.status, 0) << result.err;
         return ImageReader(root() / "other.2");
     };
-    const auto is_opaque = [](const ImageReader& reader, const char* path) {
+    const auto is_opaque = [](const ImageReader &reader, const char *path) {
         return reader.xattrs(attr_of(reader, path).node).size() == 1;
     };
     for (const bool opaque_first : {true, false}) {
@@ -1069,7 +1132,7 @@ TEST_F(Containers, WhiteoutsBelowWhatIsHidden)
         EXPECT_FALSE(reader.find("a/s"));
         EXPECT_EQ(attr_of(reader, "a").mode, S_IFDIR | 0701u) << "it is still the lower layer's";
     }
-    for (const char* slashes : {"a/", "./a//"}) {
+    for (const char *slashes : {"a/", "./a//"}) {
         const ImageReader reader = second({{"a/s/.wh.z", ""}, {slashes + std::string(".wh.s"), ""}});
         EXPECT_EQ(attr_of(reader, "a/s").mode, unsigned{S_IFCHR});
     }
@@ -1102,7 +1165,7 @@ TEST_F(Containers, WhatUnionFilesystemsKeepForThemselves)
     EXPECT_EQ(content_of(reader, "kept/file"), "f");
     EXPECT_EQ(reader.image().inode_count, 3u);
     fs::remove(image("other"));
-    for (const char* name : {"a/.wh.", "a/.wh..", "a/.wh..."}) {
+    for (const char *name : {"a/.wh.", "a/.wh..", "a/.wh..."}) {
         write_index({add_layer_of({{name, ""}})});
         expect_error(run({"--oci", layout_}), std::string("wanted a whiteout of a name, got /") + name);
     }
@@ -1111,7 +1174,7 @@ TEST_F(Containers, WhatUnionFilesystemsKeepForThemselves)
 TEST_F(Containers, WhiteoutsAreNotExcludedByTheirNames)
 {
     three_layers();
-    for (const char* glob : {".*", ".wh.*", "*"}) {
+    for (const char *glob : {".*", ".wh.*", "*"}) {
         ASSERT_EQ(run({"--oci", layout_, "-x", glob}).status, 0);
         EXPECT_FALSE(ImageReader(image("other")).find("etc/removed")) << glob;
     }
@@ -1127,10 +1190,10 @@ TEST_F(Containers, LayersAreMadeAllOrNone)
     EXPECT_TRUE(result.err.starts_with("mkdaxfs: layer 3: ")) << result.err;
     EXPECT_EQ(read_file(root() / "other.1"), "what was there");
     std::set<std::string> left;
-    for (const auto& entry : fs::directory_iterator(root()))
+    for (const auto &entry : fs::directory_iterator(root()))
         left.insert(entry.path().filename());
     EXPECT_FALSE(left.contains("other.2"));
-    for (const auto& name : left)
+    for (const auto &name : left)
         EXPECT_FALSE(name.starts_with(".other")) << name;
 }
 
@@ -1138,31 +1201,37 @@ TEST_F(Containers, LayersOfDockerSave)
 {
     three_layers();
     fs::remove(layout_ / "index.json");
-    std::ofstream(layout_ / "manifest.json")
-        << "[{\"RepoTags\": [\"name:v1\"], \"Layers\": [\"blobs/sha256/" << first_ << "\", \"link/layer.tar\", "
-        << "\"blobs/sha256/" << third_ << "\"]}]";
+    std::ofstream(layout_ / "manifest.json") << "[{\"RepoTags\": [\"name:v1\"], \"Layers\": [\"blobs/sha256/"
+                                             << first_ << "\", \"link/layer.tar\", "
+                                             << "\"blobs/sha256/" << third_ << "\"]}]";
     fs::create_directory(layout_ / "link");
     fs::create_symlink("../blobs/sha256/" + second_, layout_ / "link/layer.tar");
     ASSERT_EQ(shell("tar -C " + layout_.string() + " -cf " + (root() / "save.tar").string() +
-                    " manifest.json link blobs"), "");
-    for (const std::string& where : {layout_.string(), (root() / "save.tar").string() + ":v1"}) {
+                    " manifest.json link blobs"),
+              "");
+    for (const std::string &where : {layout_.string(), (root() / "save.tar").string() + ":v1"}) {
         const ToolResult result = run({"--oci", where});
         ASSERT_EQ(result.status, 0) << result.err;
         expect_three_layers();
     }
     // What is in the layers is compared with what the configuration says of it, compressed or not.
-    const auto diff_id = [&](const std::string& layer) {
-        return "\"sha256:" + shell("gzip -dc <" + (layout_ / "blobs/sha256" / layer).string() + " | sha256sum").substr(0, 64) + "\"";
+    const auto diff_id = [&](const std::string &layer) {
+        return "\"sha256:" +
+               shell("gzip -dc <" + (layout_ / "blobs/sha256" / layer).string() + " | sha256sum")
+                   .substr(0, 64) +
+               "\"";
     };
-    const auto run_with = [&](const std::string& ids) {
+    const auto run_with = [&](const std::string &ids) {
         std::ofstream(layout_ / "config.json") << "{\"rootfs\": {\"diff_ids\": [" << ids << "]}}";
         std::ofstream(layout_ / "manifest.json")
-            << "[{\"Config\": \"config.json\", \"Layers\": [\"blobs/sha256/" << first_ << "\", \"link/layer.tar\"]}]";
+            << "[{\"Config\": \"config.json\", \"Layers\": [\"blobs/sha256/" << first_
+            << "\", \"link/layer.tar\"]}]";
         fs::remove(image("other"));
         return run({"--oci", layout_});
     };
     EXPECT_EQ(run_with(diff_id(first_) + ", " + diff_id(second_)).status, 0);
-    expect_error(run_with(diff_id(first_) + ", " + diff_id(third_)), "link/layer.tar: wanted the SHA-256 " + diff_id(third_).substr(8, 64));
+    expect_error(run_with(diff_id(first_) + ", " + diff_id(third_)),
+                 "link/layer.tar: wanted the SHA-256 " + diff_id(third_).substr(8, 64));
     expect_error(run_with(diff_id(first_)), "config.json: wanted 2 diff_ids, one for each layer, got 1");
     std::ofstream(layout_ / "manifest.json") << "[{\"Layers\": [\"../secret.tar\"]}]";
     fs::remove(image("other"));
@@ -1202,8 +1271,9 @@ TEST_F(Containers, DamagedImages)
     expect_error(run({"--oci", layout_}), "wanted a sha256 digest");
     std::ofstream(layout_ / "index.json") << "[1, 2";
     expect_error(run({"--oci", layout_}), "wanted JSON");
-    const auto manifest = [&](const std::string& text) {
-        std::ofstream(layout_ / "index.json") << "{\"manifests\": [" << descriptor(add_blob(layout_, text)) << "]}";
+    const auto manifest = [&](const std::string &text) {
+        std::ofstream(layout_ / "index.json")
+            << "{\"manifests\": [" << descriptor(add_blob(layout_, text)) << "]}";
     };
     manifest(R"({"layers": {"a": 1}})");
     expect_error(run({"--oci", layout_}), "wanted a list as layers, got something else");
@@ -1217,7 +1287,9 @@ TEST_F(Containers, DamagedImages)
     fs::remove(layout_ / "index.json");
     for (const std::string image : {R"([{"Layers": "layer.tar"}])", R"([{"Layer": []}])"}) {
         std::ofstream(layout_ / "manifest.json") << image;
-        expect_error(run({"--oci", layout_}), image.find("Layers") != image.npos ? "wanted a list as Layers" : "wanted an image with Layers");
+        expect_error(run({"--oci", layout_}), image.find("Layers") != image.npos
+                                                  ? "wanted a list as Layers"
+                                                  : "wanted an image with Layers");
     }
     fs::remove(layout_ / "manifest.json");
     expect_error(run({"--oci", layout_}), "neither is there");
@@ -1255,6 +1327,6 @@ TEST_F(Containers, MadeBySkopeo)
     }
 }
 
-}  // namespace
+} // namespace
 
-}  // namespace daxfs::test
+} // namespace daxfs::test

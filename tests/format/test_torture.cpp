@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Trees that broke other tools. Most come from text, since few filesystems hold them all.
+#include <cstring>
+#include <sstream>
+
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include <cstring>
-#include <sstream>
 
 #include <fmt/core.h>
 
@@ -22,7 +22,7 @@ namespace {
 
 class Torture : public TreeTest {
 protected:
-    void make_from_text(const std::string& text) const
+    void make_from_text(const std::string &text) const
     {
         std::istringstream in("daxfs-text 1\n" + text);
         std::ostringstream out;
@@ -30,9 +30,9 @@ protected:
         ASSERT_EQ(mkdaxfs_main({image(), "--text", "-"}, in, out, err), 0) << err.str();
     }
 
-    void expect_clean(const ImageReader& reader) const
+    void expect_clean(const ImageReader &reader) const
     {
-        check_image(reader, [](const Problem& problem) { ADD_FAILURE() << problem.text; }, {2, nullptr});
+        check_image(reader, [](const Problem &problem) { ADD_FAILURE() << problem.text; }, {2, nullptr});
     }
 };
 
@@ -47,7 +47,7 @@ TEST_F(Torture, MillionFiles)
     const ImageReader reader(image());
     EXPECT_EQ(reader.image().inode_count, 1001001u);
     EXPECT_EQ(attr_of(reader, "d999/file999999").uid, 999999u);
-    expect_clean(reader);  // how long that takes: ./run-bench image-build
+    expect_clean(reader); // how long that takes: ./run-bench image-build
 }
 
 TEST_F(Torture, HundredThousandEntriesAndAsManyDirectories)
@@ -83,8 +83,9 @@ TEST_F(Torture, Xattrs)
     const ImageReader reader(image());
     const auto xattrs = reader.xattrs(attr_of(reader, "file").node);
     ASSERT_EQ(xattrs.size(), 255u);
-    for (const Xattr& xattr : xattrs)
-        EXPECT_EQ(xattr.value, std::string(4096, static_cast<char>('a' + std::stoi(xattr.name.substr(1)) % 26)));
+    for (const Xattr &xattr : xattrs)
+        EXPECT_EQ(xattr.value,
+                  std::string(4096, static_cast<char>('a' + std::stoi(xattr.name.substr(1)) % 26)));
     EXPECT_EQ(reader.xattrs(attr_of(reader, "largest").node)[0].value.size(), 65536u);
     expect_clean(reader);
 }
@@ -111,7 +112,8 @@ TEST_F(Torture, TebibyteOfHoles)
     const daxfs_map map = reader.map(attr.node, size / 2);
     EXPECT_EQ(std::memcmp(reader.bytes(map.off, 6).data(), "middle", 6), 0);
     expect_clean(reader);
-    EXPECT_EQ(extract_image(reader, root() / "out", [](const std::string& text) { ADD_FAILURE() << text; }), 0u);
+    EXPECT_EQ(extract_image(reader, root() / "out", [](const std::string &text) { ADD_FAILURE() << text; }),
+              0u);
     struct stat st = {};
     ASSERT_EQ(stat((root() / "out/huge").c_str(), &st), 0);
     EXPECT_EQ(st.st_size, size);
@@ -129,6 +131,6 @@ TEST_F(Torture, DeepestTree)
     expect_clean(reader);
 }
 
-}  // namespace
+} // namespace
 
-}  // namespace daxfs::test
+} // namespace daxfs::test

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tree_fixture.hpp"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <cstring>
 #include <fstream>
 #include <random>
 #include <sstream>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "dump.hpp"
 #include "mkdaxfs.hpp"
@@ -23,7 +23,7 @@ void TreeTest::SetUp()
     unsetenv("SOURCE_DATE_EPOCH");
 }
 
-fs::path TreeTest::add_file(const std::string& path, std::string_view content) const
+fs::path TreeTest::add_file(const std::string &path, std::string_view content) const
 {
     const fs::path full = source() / path;
     fs::create_directories(full.parent_path());
@@ -31,7 +31,7 @@ fs::path TreeTest::add_file(const std::string& path, std::string_view content) c
     return full;
 }
 
-void TreeTest::set_mtime(const std::string& path, std::int64_t sec, long nsec) const
+void TreeTest::set_mtime(const std::string &path, std::int64_t sec, long nsec) const
 {
     const timespec times[2] = {{0, UTIME_OMIT}, {sec, nsec}};
     ASSERT_EQ(utimensat(AT_FDCWD, (source() / path).c_str(), times, AT_SYMLINK_NOFOLLOW), 0);
@@ -67,19 +67,19 @@ std::string noise(std::size_t bytes, std::uint64_t seed)
 {
     std::mt19937_64 random(seed);
     std::string text(bytes, '\0');
-    for (char& c : text)
+    for (char &c : text)
         c = static_cast<char>(random() >> 56);
     return text;
 }
 
-std::string read_file(const fs::path& path)
+std::string read_file(const fs::path &path)
 {
     std::ostringstream content;
     content << std::ifstream(path, std::ios::binary).rdbuf();
     return content.str();
 }
 
-void mend_checksums(std::string& image)
+void mend_checksums(std::string &image)
 {
     daxfs_super super;
     std::memcpy(&super, image.data(), sizeof(super));
@@ -90,7 +90,7 @@ void mend_checksums(std::string& image)
     std::memcpy(image.data(), &super, sizeof(super));
 }
 
-std::string content_of(const ImageReader& reader, std::string_view path)
+std::string content_of(const ImageReader &reader, std::string_view path)
 {
     std::string content;
     reader.for_each_piece(attr_of(reader, path).node,
@@ -101,7 +101,7 @@ std::string content_of(const ImageReader& reader, std::string_view path)
     return content;
 }
 
-daxfs_attr attr_of(const ImageReader& reader, std::string_view path)
+daxfs_attr attr_of(const ImageReader &reader, std::string_view path)
 {
     const auto ino = reader.find(path);
     if (ino)
@@ -110,4 +110,4 @@ daxfs_attr attr_of(const ImageReader& reader, std::string_view path)
     return reader.inode(DAXFS_ROOT_INO);
 }
 
-}  // namespace daxfs::test
+} // namespace daxfs::test

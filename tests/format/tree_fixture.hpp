@@ -2,16 +2,16 @@
 // A temporary folder with a source tree, and images made of it.
 #pragma once
 
-#include <gtest/gtest.h>
-
 #include <cstdint>
 #include <filesystem>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "image_reader.hpp"
+#include <gtest/gtest.h>
+
 #include "../temp_folder.hpp"
+#include "image_reader.hpp"
 
 namespace daxfs::test {
 
@@ -27,11 +27,11 @@ protected:
 
     std::filesystem::path source() const { return root() / "source"; }
     std::filesystem::path image(std::string_view name = "image") const { return root() / name; }
-    const std::filesystem::path& root() const { return root_.path(); }
+    const std::filesystem::path &root() const { return root_.path(); }
 
     // A file in the source tree; its directories are made where missing.
-    std::filesystem::path add_file(const std::string& path, std::string_view content) const;
-    void set_mtime(const std::string& path, std::int64_t sec, long nsec) const;
+    std::filesystem::path add_file(const std::string &path, std::string_view content) const;
+    void set_mtime(const std::string &path, std::int64_t sec, long nsec) const;
 
     // Run mkdaxfs with these options on image(name) and the source.
     ToolResult mkdaxfs(std::vector<std::string> options = {}, std::string_view name = "image") const;
@@ -47,12 +47,12 @@ private:
 
 // Bytes that look random, the same for the same seed.
 std::string noise(std::size_t bytes, std::uint64_t seed);
-std::string read_file(const std::filesystem::path& path);
+std::string read_file(const std::filesystem::path &path);
 // The checksums of an image whose bytes were changed are right again.
-void mend_checksums(std::string& image);
+void mend_checksums(std::string &image);
 // All of a regular file in an image.
-std::string content_of(const ImageReader& reader, std::string_view path);
+std::string content_of(const ImageReader &reader, std::string_view path);
 // Attributes of what path names; a test failure when it is not there.
-daxfs_attr attr_of(const ImageReader& reader, std::string_view path);
+daxfs_attr attr_of(const ImageReader &reader, std::string_view path);
 
-}  // namespace daxfs::test
+} // namespace daxfs::test

@@ -14,8 +14,8 @@ class OneFile : public BlobStore {
 public:
     OneFile(std::string name, std::span<const std::uint8_t> data) : name_(std::move(name)), data_(data) {}
 
-    bool has(const std::string& path) override { return path == name_; }
-    ReadBytes open(const std::string&) override
+    bool has(const std::string &path) override { return path == name_; }
+    ReadBytes open(const std::string &) override
     {
         return [this, at = std::size_t{0}](std::span<std::byte> to) mutable {
             const std::size_t piece = std::min(to.size(), data_.size() - at);
@@ -30,17 +30,17 @@ private:
     std::span<const std::uint8_t> data_;
 };
 
-}  // namespace
+} // namespace
 
 void fuzz_one(std::span<const std::uint8_t> data)
 {
     if (data.empty())
         return;
-    for (const char* tag : {"", "v1"}) {
+    for (const char *tag : {"", "v1"}) {
         OneFile blobs(data[0] % 2 ? "index.json" : "manifest.json", data.subspan(1));
         try {
             oci_layers(blobs, "input", tag, "");
-        } catch (const std::runtime_error&) {
+        } catch (const std::runtime_error &) {
         }
     }
 }

@@ -25,16 +25,16 @@ void fuzz_one(std::span<const std::uint8_t> data)
     std::memcpy(image.data(), &super, sizeof(super));
     super.crc = daxfs_crc32c(0, image.data(), DAXFS_SUPER_SIZE);
     std::memcpy(image.data(), &super, sizeof(super));
-    const auto quietly = [](const auto& step) {
+    const auto quietly = [](const auto &step) {
         try {
             step();
-        } catch (const ImageError&) {
+        } catch (const ImageError &) {
         }
     };
     quietly([&] {
         const ImageReader reader(image);
-        check_image(reader, [](const Problem&) {});
-        quietly([&] { image_layout(reader, [](const std::string&, std::uint64_t, std::uint64_t) {}); });
+        check_image(reader, [](const Problem &) {});
+        quietly([&] { image_layout(reader, [](const std::string &, std::uint64_t, std::uint64_t) {}); });
         quietly([&] {
             std::ostringstream out;
             dump_text(reader, out);

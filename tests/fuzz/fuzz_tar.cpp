@@ -29,7 +29,7 @@ void fuzz_one(std::span<const std::uint8_t> data)
     try {
         builder.begin_layer();
         read_archive(read, "input", {builder, spool, filter, workers, Whiteouts::apply});
-    } catch (const std::runtime_error&) {
+    } catch (const std::runtime_error &) {
     }
     builder.finish()->finish(workers);
 
@@ -44,7 +44,7 @@ void fuzz_one(std::span<const std::uint8_t> data)
     try {
         read_archive(read, "input", {layer, spool, filter, workers, Whiteouts::overlay});
         layer.adopt_parents(below);
-    } catch (const std::runtime_error&) {
+    } catch (const std::runtime_error &) {
     }
     layer.finish()->finish(workers);
     below.finish()->finish(workers);

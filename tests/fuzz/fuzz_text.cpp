@@ -14,6 +14,6 @@ void fuzz_one(std::span<const std::uint8_t> data)
     TextSource source(in, "input", PathFilter());
     try {
         source.scan(workers)->finish(workers);
-    } catch (const std::runtime_error&) {
+    } catch (const std::runtime_error &) {
     }
 }

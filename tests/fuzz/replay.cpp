@@ -7,15 +7,15 @@
 
 #include "fuzz.hpp"
 
-int main(int argc, char** argv)
+int main(int argc, char **argv)
 {
     int files = 0;
     for (int i = 1; i < argc; ++i) {
-        for (const auto& entry : std::filesystem::directory_iterator(argv[i])) {
+        for (const auto &entry : std::filesystem::directory_iterator(argv[i])) {
             std::ifstream in(entry.path(), std::ios::binary);
             std::vector<char> bytes{std::istreambuf_iterator<char>(in), {}};
             const auto run = [&] {
-                fuzz_one({reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()});
+                fuzz_one({reinterpret_cast<const std::uint8_t *>(bytes.data()), bytes.size()});
             };
             run();
             const std::size_t step = bytes.size() / 64 + 1;

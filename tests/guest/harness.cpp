@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "harness.hpp"
 
-#include <gtest/gtest.h>
-
 #include <algorithm>
 #include <cstdlib>
 #include <iostream>
 #include <stdexcept>
+
+#include <gtest/gtest.h>
 
 #include "driver.hpp"
 #include "percent.hpp"
@@ -22,7 +22,8 @@ namespace {
 
 constexpr std::uint64_t huge_page = 2U << 20;
 
-Bench make_bench() {
+Bench make_bench()
+{
     Bench bench;
     const auto paths = daxbench::own_paths();
     bench.source = paths.source;
@@ -44,7 +45,8 @@ Bench make_bench() {
                     {"hwpoison_inject", {"hwpoison_inject"}},
                     {"nfs", {"nfsd", "nfsv4"}}};
     // Of 7.3: a device-dax that filesystems share.
-    if (daxbench::read_file(bench.kernel.modules_dir / "modules.dep").find("/fsdev_dax.ko") != std::string::npos)
+    if (daxbench::read_file(bench.kernel.modules_dir / "modules.dep").find("/fsdev_dax.ko") !=
+        std::string::npos)
         spec.modules["fsdev_dax"] = {"dax_hmem", "device_dax", "fsdev_dax"};
     spec.programs = {{"bin/probe", bench.build / "tests/guest/guest-probe"},
                      {"bin/region-probe", bench.build / "tests/guest/region-probe"},
@@ -57,23 +59,27 @@ Bench make_bench() {
 
 } // namespace
 
-const Bench &bench() {
+const Bench &bench()
+{
     static const Bench made = make_bench();
     return made;
 }
 
-void pad_image(const fs::path &image) {
+void pad_image(const fs::path &image)
+{
     const auto size = fs::file_size(image);
     fs::resize_file(image, (size + huge_page - 1) / huge_page * huge_page);
 }
 
-void make_image(const fs::path &tree, const fs::path &image) {
-    daxbench::run_checked({(bench().build / "mkdaxfs/mkdaxfs").string(), "--quiet", image.string(),
-                           tree.string()});
+void make_image(const fs::path &tree, const fs::path &image)
+{
+    daxbench::run_checked(
+        {(bench().build / "mkdaxfs/mkdaxfs").string(), "--quiet", image.string(), tree.string()});
     pad_image(image);
 }
 
-daxbench::Guest boot(const fs::path &image, const fs::path &dir, const BootOptions &options) {
+daxbench::Guest boot(const fs::path &image, const fs::path &dir, const BootOptions &options)
+{
     daxbench::GuestConfig config;
     config.name = "test";
     config.kernel = bench().kernel;
@@ -98,21 +104,23 @@ daxbench::Guest boot(const fs::path &image, const fs::path &dir, const BootOptio
     return guest;
 }
 
-json mount(daxbench::Guest &guest, const std::string &options) {
+json mount(daxbench::Guest &guest, const std::string &options)
+{
     return guest.call("mount",
-                      {{"type", "daxfs"}, {"source", "pmem"}, {"options", options},
-                       {"target", target}},
+                      {{"type", "daxfs"}, {"source", "pmem"}, {"options", options}, {"target", target}},
                       Seconds(30));
 }
 
-json run(daxbench::Guest &guest, const std::vector<std::string> &argv, const std::string &root) {
+json run(daxbench::Guest &guest, const std::vector<std::string> &argv, const std::string &root)
+{
     json args = {{"argv", argv}, {"timeout_s", 60 * bench().patience}};
     if (!root.empty())
         args["chroot"] = root;
     return guest.call("exec", args, Seconds(90));
 }
 
-Ran run_plain(daxbench::Guest &guest, const std::vector<std::string> &argv) {
+Ran run_plain(daxbench::Guest &guest, const std::vector<std::string> &argv)
+{
     std::vector<std::string> coded;
     for (const auto &word : argv)
         coded.push_back(daxfs::percent_encode(word));
@@ -120,11 +128,13 @@ Ran run_plain(daxbench::Guest &guest, const std::vector<std::string> &argv) {
     return {out.at("status"), decoded(out.at("stdout")), decoded(out.at("stderr"))};
 }
 
-std::string decoded(const json &text) {
+std::string decoded(const json &text)
+{
     return daxfs::percent_decode(text.get<std::string>()).value();
 }
 
-std::uint64_t shared_memory_start(daxbench::Guest &guest) {
+std::uint64_t shared_memory_start(daxbench::Guest &guest)
+{
     // Line 3 of the resource file of the ivshmem device (1af4:1110) is BAR 2: start end flags.
     const auto out = run(guest, {"/bin/busybox", "sh", "-c",
                                  "for d in /sys/bus/pci/devices/*; do [ \"$(cat $d/device)\" = "
@@ -132,7 +142,8 @@ std::uint64_t shared_memory_start(daxbench::Guest &guest) {
     return std::stoull(out.at("stdout").get<std::string>(), nullptr, 16);
 }
 
-void expect_clean_log(daxbench::Guest &guest) {
+void expect_clean_log(daxbench::Guest &guest)
+{
     const auto lines = guest.call("dmesg", json::object(), Seconds(30)).at("lines");
     const auto complaint = daxbench::kernel_complaint(lines);
     if (complaint.empty())
@@ -149,12 +160,13 @@ void expect_clean_log(daxbench::Guest &guest) {
     ADD_FAILURE() << complaint << "\n" << report;
 }
 
-void progress(const std::string &line) {
+void progress(const std::string &line)
+{
     std::cerr << line << '\n';
 }
 
-void GuestTest::boot(const std::string &medium, std::vector<std::string> modules,
-                     const std::string &cmdline) {
+void GuestTest::boot(const std::string &medium, std::vector<std::string> modules, const std::string &cmdline)
+{
     BootOptions options;
     options.medium = medium;
     options.modules = std::move(modules);
@@ -163,28 +175,31 @@ void GuestTest::boot(const std::string &medium, std::vector<std::string> modules
     guest_.emplace(daxtest::boot(image_, dir_.path() / "logs", options));
 }
 
-Ran GuestTest::mount(const std::string &options, const std::string &source,
-                     const std::string &where) {
+Ran GuestTest::mount(const std::string &options, const std::string &source, const std::string &where)
+{
     sh("mkdir -p " + where);
     return run({"/usr/bin/mount", "-t", "daxfs", "-o", options, source, where});
 }
 
-void GuestTest::unmount(const std::string &where) {
+void GuestTest::unmount(const std::string &where)
+{
     guest_->call("umount", {{"target", where}}, Seconds(30));
 }
 
-json GuestTest::manifest(const std::string &mode, const std::string &where) {
+json GuestTest::manifest(const std::string &mode, const std::string &where)
+{
     return guest_->call("manifest", {{"target", where}, {"mode", mode}}, Seconds(120)).at("lines");
 }
 
-void GuestTest::expect_refusal(const Ran &ran, const std::string &what, const std::string &why,
-                               int status) {
+void GuestTest::expect_refusal(const Ran &ran, const std::string &what, const std::string &why, int status)
+{
     EXPECT_EQ(ran.status, status) << what << ": " << ran.err;
     EXPECT_TRUE(contains(ran.err, why)) << what << ": " << ran.err;
     EXPECT_EQ(std::ranges::count(ran.err, '\n'), 1) << ran.err;
 }
 
-void GuestTest::finish() {
+void GuestTest::finish()
+{
     expect_clean_log(*guest_);
     guest_->shutdown();
 }

@@ -66,7 +66,8 @@ struct Ran {
 Ran run_plain(daxbench::Guest &guest, const std::vector<std::string> &argv);
 /// Of what the agent sends percent-coded.
 std::string decoded(const json &text);
-inline bool contains(const std::string &text, const std::string &part) {
+inline bool contains(const std::string &text, const std::string &part)
+{
     return text.find(part) != std::string::npos;
 }
 /// Physical address of the shared memory device's memory in a guest with the medium "ivshmem".
@@ -83,8 +84,7 @@ void progress(const std::string &line);
 /// image, and tools_ where there is something to mount at /tools.
 class GuestTest : public testing::Test {
 protected:
-    void boot(const std::string &medium, std::vector<std::string> modules,
-              const std::string &cmdline = "");
+    void boot(const std::string &medium, std::vector<std::string> modules, const std::string &cmdline = "");
     Ran run(const std::vector<std::string> &argv) { return run_plain(*guest_, argv); }
     Ran sh(const std::string &script) { return run({"/bin/busybox", "sh", "-c", script}); }
     /// util-linux's mount, which calls mount.daxfs.
@@ -93,8 +93,7 @@ protected:
     void unmount(const std::string &where = target);
     json manifest(const std::string &mode, const std::string &where = target);
     /// That `what` was refused, with this status and, as the user reads it, one line that says why.
-    static void expect_refusal(const Ran &ran, const std::string &what, const std::string &why,
-                               int status);
+    static void expect_refusal(const Ran &ran, const std::string &what, const std::string &why, int status);
     /// The kernel's log is clean, and the guest ends.
     void finish();
 

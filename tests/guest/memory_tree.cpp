@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "memory_tree.hpp"
 
-#include <sys/stat.h>
-
 #include <algorithm>
 #include <cstring>
 #include <stdexcept>
+
+#include <sys/stat.h>
 
 #include "build_image.hpp"
 #include "harness.hpp"
@@ -15,11 +15,8 @@ namespace daxtest {
 namespace {
 
 class MemoryContent : public daxfs::FileContent {
-  public:
-    explicit MemoryContent(std::map<std::uint64_t, std::string> pieces)
-        : pieces_(std::move(pieces))
-    {
-    }
+public:
+    explicit MemoryContent(std::map<std::uint64_t, std::string> pieces) : pieces_(std::move(pieces)) {}
 
     void read(std::uint64_t offset, std::span<std::byte> to) override
     {
@@ -42,12 +39,12 @@ class MemoryContent : public daxfs::FileContent {
 
     void check_unchanged() override {}
 
-  private:
+private:
     std::map<std::uint64_t, std::string> pieces_;
 };
 
 class MemorySource : public daxfs::TreeSource {
-  public:
+public:
     explicit MemorySource(MemoryTree files) : files_(std::move(files)) {}
 
     std::unique_ptr<daxfs::Tree> scan(const daxfs::Workers &) override
@@ -59,13 +56,12 @@ class MemorySource : public daxfs::TreeSource {
         return tree;
     }
 
-    std::unique_ptr<daxfs::FileContent> open(const daxfs::Tree &,
-                                             daxfs::NodeId node) const override
+    std::unique_ptr<daxfs::FileContent> open(const daxfs::Tree &, daxfs::NodeId node) const override
     {
         return std::make_unique<MemoryContent>(pieces_of(*by_node_[node]));
     }
 
-  private:
+private:
     static std::map<std::uint64_t, std::string> pieces_of(const MemoryFile &file)
     {
         auto pieces = file.pieces;

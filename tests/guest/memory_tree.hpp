@@ -15,16 +15,16 @@
 namespace daxtest {
 
 struct MemoryFile {
-    std::uint32_t mode = 0100644;  // with the type
-    std::string content = {};      // of a regular file, or a symlink's target
+    std::uint32_t mode = 0100644; // with the type
+    std::string content = {};     // of a regular file, or a symlink's target
     std::uint32_t uid = 0;
     std::uint32_t gid = 0;
-    std::vector<std::pair<std::string, std::string>> xattrs = {};  // full names
+    std::vector<std::pair<std::string, std::string>> xattrs = {}; // full names
     std::uint32_t major = 0;
     std::uint32_t minor = 0;
     /// More of a regular file at further offsets; what lies between reads as 0.
     std::map<std::uint64_t, std::string> pieces = {};
-    std::uint64_t size = 0;  // 0: up to the last byte given
+    std::uint64_t size = 0; // 0: up to the last byte given
 };
 
 /// By path without a leading slash; "" is the root. Folders that are missing are made.

@@ -2,14 +2,14 @@
 // What the checks that run inside a guest share. The tree is test_features.cpp's.
 #pragma once
 
-#include <gtest/gtest.h>
-
-#include <sys/types.h>
-
 #include <cerrno>
 #include <cstring>
 #include <functional>
 #include <string>
+
+#include <sys/types.h>
+
+#include <gtest/gtest.h>
 
 #include "io.hpp"
 
@@ -19,17 +19,17 @@ inline const std::string root = "/mnt/x";
 
 /// Asserts that a system call did not fail, and says why it did.
 #define ASSERT_OK(call) ASSERT_GE((call), 0) << #call << ": " << strerror(errno)
-#define EXPECT_ERRNO(call, error)                                                                  \
-    do {                                                                                           \
-        errno = 0;                                                                                 \
-        EXPECT_LT((call), 0) << #call;                                                             \
-        EXPECT_EQ(errno, error) << #call << ": " << strerror(errno);                               \
+#define EXPECT_ERRNO(call, error)                                                                            \
+    do {                                                                                                     \
+        errno = 0;                                                                                           \
+        EXPECT_LT((call), 0) << #call;                                                                       \
+        EXPECT_EQ(errno, error) << #call << ": " << strerror(errno);                                         \
     } while (0)
 
 daxbench::UniqueFd open_read(const std::string &path);
 /// Mapping of a whole file, unmapped at the end.
 class Mapping {
-  public:
+public:
     Mapping(const std::string &path, int protection, int flags);
     ~Mapping();
     Mapping(const Mapping &) = delete;
@@ -39,7 +39,7 @@ class Mapping {
     std::size_t size() const { return size_; }
     std::size_t pages() const { return (size_ + 4095) / 4096; }
 
-  private:
+private:
     char *data_ = nullptr;
     std::size_t size_ = 0;
 };

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Reads and faults allocate nothing but page tables: what the kernel's own kmem tracepoints say.
-#include "probe.hpp"
+#include <fstream>
+#include <sstream>
+#include <vector>
 
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -8,9 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <fstream>
-#include <sstream>
-#include <vector>
+#include "probe.hpp"
 
 namespace probe {
 
@@ -42,7 +42,7 @@ std::size_t page_tables()
 }
 
 class Tracer {
-  public:
+public:
     Tracer()
     {
         mount("tracefs", tracing.c_str(), "tracefs", 0, nullptr);
@@ -50,8 +50,8 @@ class Tracer {
         write_file("set_event_pid", std::to_string(getpid()));
         write_file("events/kmem/mm_page_alloc/enable", "1");
         // The _node ones are events of their own in 6.1 only.
-        for (const std::string name : {"kmalloc", "kmem_cache_alloc", "kmalloc_node",
-                                       "kmem_cache_alloc_node"})
+        for (const std::string name :
+             {"kmalloc", "kmem_cache_alloc", "kmalloc_node", "kmem_cache_alloc_node"})
             if (access((tracing + "/events/kmem/" + name).c_str(), F_OK) == 0)
                 write_file("events/kmem/" + name + "/enable", "1");
         switch_ = daxbench::open_file(tracing + "/tracing_on", O_WRONLY);
@@ -77,7 +77,7 @@ class Tracer {
         return seen;
     }
 
-  private:
+private:
     static void write_file(const std::string &name, const std::string &text)
     {
         const auto fd = daxbench::open_file(tracing + "/" + name, O_WRONLY | O_TRUNC);
@@ -140,8 +140,7 @@ TEST_P(Allocations, NoneByReads)
     Tracer tracer;
     const auto random = tracer.count([&] {
         for (std::size_t i = 0; i < 1000; ++i)
-            if (pread(fd.get(), buffer.data(), page,
-                      static_cast<off_t>(i * 7919 % pages * page)) != 4096)
+            if (pread(fd.get(), buffer.data(), page, static_cast<off_t>(i * 7919 % pages * page)) != 4096)
                 std::abort();
     });
     EXPECT_EQ(random.objects + random.pages, 0U) << random.trace;
@@ -199,8 +198,7 @@ TEST(AllocationsOfThePageCache, AreCounted)
     EXPECT_GE(written.pages, 100U);
     EXPECT_GT(written.objects, 0U); // nodes of the page cache's tree
     const UniqueFd mapped = empty_file(100);
-    auto *map = static_cast<char *>(
-        mmap(nullptr, 100 * page, PROT_READ, MAP_SHARED, mapped.get(), 0));
+    auto *map = static_cast<char *>(mmap(nullptr, 100 * page, PROT_READ, MAP_SHARED, mapped.get(), 0));
     ASSERT_NE(map, MAP_FAILED);
     const auto touched = tracer.count([&] { touch(map, 100); });
     EXPECT_GE(touched.pages, 100U + touched.page_tables);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a container's root needs: attributes, ACLs, OverlayFS above it, mapped owners.
-#include "probe.hpp"
+#include <fstream>
+#include <set>
 
 #include <fcntl.h>
 #include <linux/capability.h>
@@ -13,8 +14,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#include <fstream>
-#include <set>
+#include "probe.hpp"
 
 namespace probe {
 
@@ -45,8 +45,7 @@ std::set<std::string> xattrs_of(const std::string &path)
 int errno_as(uid_t uid, gid_t gid, const std::function<int()> &body)
 {
     const int status = in_child([&] {
-        if (syscall(SYS_setgroups, 0, nullptr) || setresgid(gid, gid, gid) ||
-            setresuid(uid, uid, uid))
+        if (syscall(SYS_setgroups, 0, nullptr) || setresgid(gid, gid, gid) || setresuid(uid, uid, uid))
             return 255;
         return body() < 0 ? errno : 0;
     });
@@ -74,7 +73,7 @@ void write_text(const std::string &path, const std::string &text)
 
 /// An overlay, unmounted at the end.
 class Overlay {
-  public:
+public:
     explicit Overlay(const std::string &options)
     {
         mkdir("/tmp/merged", 0755);
@@ -95,8 +94,8 @@ TEST(Attributes, OfEveryNamespace)
     EXPECT_EQ(xattr_of(path, "trusted.name"), "trusted value");
     EXPECT_EQ(xattr_of(path, "security.name"), "security value");
     EXPECT_EQ(xattr_of(path, "user.none"), strerror(ENODATA));
-    EXPECT_EQ(xattrs_of(path), (std::set<std::string>{"user.name", "user.empty", "user.large",
-                                                      "trusted.name", "security.name"}));
+    EXPECT_EQ(xattrs_of(path), (std::set<std::string>{"user.name", "user.empty", "user.large", "trusted.name",
+                                                      "security.name"}));
     char small[3];
     EXPECT_ERRNO(getxattr(path.c_str(), "user.name", small, sizeof small), ERANGE);
     EXPECT_ERRNO(listxattr(path.c_str(), small, sizeof small), ERANGE);
@@ -107,14 +106,16 @@ TEST(Attributes, OfEveryNamespace)
 TEST(Attributes, TrustedOnesAreHiddenFromUsers)
 {
     const auto path = root + "/attributes";
-    EXPECT_EQ(errno_as(1000, 1000, [&] {
-        const auto names = xattrs_of(path);
-        errno = names.contains("trusted.name") ? E2BIG : 0;
-        return names.size() == 4 && !errno ? 0 : -1;
-    }), 0);
-    EXPECT_EQ(errno_as(1000, 1000, [&] {
-        return static_cast<int>(getxattr(path.c_str(), "trusted.name", nullptr, 0));
-    }), ENODATA);
+    EXPECT_EQ(errno_as(1000, 1000,
+                       [&] {
+                           const auto names = xattrs_of(path);
+                           errno = names.contains("trusted.name") ? E2BIG : 0;
+                           return names.size() == 4 && !errno ? 0 : -1;
+                       }),
+              0);
+    EXPECT_EQ(errno_as(1000, 1000,
+                       [&] { return static_cast<int>(getxattr(path.c_str(), "trusted.name", nullptr, 0)); }),
+              ENODATA);
 }
 
 TEST(Attributes, AclsGrantAndDeny)
@@ -130,8 +131,7 @@ TEST(Attributes, AclsGrantAndDeny)
     EXPECT_EQ(xattr_of(path, "system.posix_acl_default"), strerror(ENODATA));
     EXPECT_EQ(xattr_of(root + "/file", "system.posix_acl_access"), strerror(ENODATA));
     const auto dir = root + "/acl-dir";
-    EXPECT_EQ(xattrs_of(dir),
-              (std::set<std::string>{"system.posix_acl_access", "system.posix_acl_default"}));
+    EXPECT_EQ(xattrs_of(dir), (std::set<std::string>{"system.posix_acl_access", "system.posix_acl_default"}));
     EXPECT_EQ(xattr_of(dir, "system.posix_acl_default").size(), 4U + 4 * 8);
     EXPECT_EQ(errno_as(1000, 1000, [&] { return open_and_close(dir + "/inside"); }), 0);
     EXPECT_EQ(errno_as(1001, 1001, [&] { return open_and_close(dir + "/inside"); }), EACCES);
@@ -142,10 +142,13 @@ TEST(Attributes, FileCapabilitiesWork)
     // cap_net_raw,cap_net_bind_service=ep on a program that prints its own.
     int ends[2];
     ASSERT_OK(pipe(ends));
-    EXPECT_EQ(errno_as(1000, 1000, [&] {
-        dup2(ends[1], 1);
-        return execl((root + "/with-capabilities").c_str(), "probe", "capabilities", nullptr);
-    }), 0);
+    EXPECT_EQ(errno_as(1000, 1000,
+                       [&] {
+                           dup2(ends[1], 1);
+                           return execl((root + "/with-capabilities").c_str(), "probe", "capabilities",
+                                        nullptr);
+                       }),
+              0);
     char text[200] = {};
     ASSERT_GT(read(ends[0], text, sizeof text - 1), 0);
     EXPECT_STREQ(text, "CapEff:\t0000000000002400\n");
@@ -166,14 +169,13 @@ TEST(Overlays, FollowWhatTheLayersSay)
     EXPECT_EQ(content_of(merged + "/moved/inside"), "moved along");
     struct stat st;
     ASSERT_OK(stat((merged + "/meta").c_str(), &st));
-    EXPECT_EQ(st.st_mode & 07777, 0600U);           // from the top
+    EXPECT_EQ(st.st_mode & 07777, 0600U);                  // from the top
     EXPECT_EQ(content_of(merged + "/meta"), "data below"); // from the bottom
 }
 
 TEST(Overlays, FollowUserAttributes)
 {
-    const Overlay overlay("lowerdir=" + root + "/layers/user:" + root +
-                          "/layers/bottom,userxattr");
+    const Overlay overlay("lowerdir=" + root + "/layers/user:" + root + "/layers/bottom,userxattr");
     EXPECT_ERRNO(access("/tmp/merged/opaque/old", F_OK), ENOENT);
     EXPECT_EQ(content_of("/tmp/merged/opaque/new"), "new");
     EXPECT_EQ(content_of("/tmp/merged/both/bottom"), "bottom");
@@ -184,7 +186,8 @@ TEST(Overlays, WriteToTheUpperLayer)
     for (const char *dir : {"/tmp/upper", "/tmp/work"})
         mkdir(dir, 0755);
     {
-        const Overlay overlay("lowerdir=" + root + ",upperdir=/tmp/upper,workdir=/tmp/work,"
+        const Overlay overlay("lowerdir=" + root +
+                              ",upperdir=/tmp/upper,workdir=/tmp/work,"
                               "redirect_dir=on,metacopy=on,index=on,nfs_export=off");
         write_text("/tmp/merged/file", "changed");
         EXPECT_EQ(content_of("/tmp/merged/file"), "changed");
@@ -201,7 +204,8 @@ TEST(Overlays, WriteToTheUpperLayer)
     ASSERT_OK(stat("/tmp/upper/pages", &st));
     EXPECT_EQ(st.st_blocks, 0) << "data was copied up for a change of mode";
     // The same layers once more, with what was changed.
-    const Overlay again("lowerdir=" + root + ",upperdir=/tmp/upper,workdir=/tmp/work,"
+    const Overlay again("lowerdir=" + root +
+                        ",upperdir=/tmp/upper,workdir=/tmp/work,"
                         "redirect_dir=on,metacopy=on,index=on");
     EXPECT_EQ(content_of("/tmp/merged/file"), "changed");
     EXPECT_EQ(content_of("/tmp/merged/shallow/er/file"), "deep");
@@ -242,8 +246,8 @@ UniqueFd user_namespace(const std::string &map)
 TEST(Overlays, NoneIsNeededForMappedOwners)
 {
     const UniqueFd space = user_namespace("1000 5000 10\n");
-    const UniqueFd tree(static_cast<int>(
-        syscall(SYS_open_tree, AT_FDCWD, root.c_str(), OPEN_TREE_CLONE | O_CLOEXEC)));
+    const UniqueFd tree(
+        static_cast<int>(syscall(SYS_open_tree, AT_FDCWD, root.c_str(), OPEN_TREE_CLONE | O_CLOEXEC)));
     ASSERT_TRUE(tree) << strerror(errno);
     mount_attr attr = {};
     attr.attr_set = MOUNT_ATTR_IDMAP;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Files and directories as system calls show them.
-#include "probe.hpp"
+#include <map>
+#include <set>
+#include <vector>
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -17,9 +19,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include <map>
-#include <set>
-#include <vector>
+#include "probe.hpp"
 
 namespace probe {
 
@@ -94,9 +94,9 @@ TEST(Files, StatfsTellsTrueCounts)
 
 TEST(Files, DirectoryEntriesTellTheType)
 {
-    const std::map<std::string, unsigned char> want = {
-        {"chr", DT_CHR}, {"blk", DT_BLK}, {"fifo", DT_FIFO}, {"sock", DT_SOCK},
-        {"dir", DT_DIR}, {"lnk", DT_LNK}, {"reg", DT_REG}};
+    const std::map<std::string, unsigned char> want = {{"chr", DT_CHR},   {"blk", DT_BLK}, {"fifo", DT_FIFO},
+                                                       {"sock", DT_SOCK}, {"dir", DT_DIR}, {"lnk", DT_LNK},
+                                                       {"reg", DT_REG}};
     std::map<std::string, unsigned char> got;
     DIR *dir = opendir((root + "/types").c_str());
     ASSERT_NE(dir, nullptr);
@@ -217,19 +217,16 @@ TEST(Files, AreReadByIoUring)
     ASSERT_TRUE(ring) << strerror(errno);
     ASSERT_TRUE(params.features & IORING_FEAT_SINGLE_MMAP);
     const auto map = [&](std::size_t size, off_t what) {
-        return static_cast<char *>(mmap(nullptr, size, PROT_READ | PROT_WRITE,
-                                        MAP_SHARED | MAP_POPULATE, ring.get(), what));
+        return static_cast<char *>(
+            mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, ring.get(), what));
     };
     char *rings = map(std::max<std::size_t>(params.sq_off.array + params.sq_entries * 4,
-                                            params.cq_off.cqes +
-                                                params.cq_entries * sizeof(io_uring_cqe)),
+                                            params.cq_off.cqes + params.cq_entries * sizeof(io_uring_cqe)),
                       IORING_OFF_SQ_RING);
-    auto *entries = reinterpret_cast<io_uring_sqe *>(
-        map(params.sq_entries * sizeof(io_uring_sqe), IORING_OFF_SQES));
+    auto *entries =
+        reinterpret_cast<io_uring_sqe *>(map(params.sq_entries * sizeof(io_uring_sqe), IORING_OFF_SQES));
     ASSERT_NE(rings, MAP_FAILED);
-    const auto word = [&](unsigned offset) {
-        return reinterpret_cast<volatile unsigned *>(rings + offset);
-    };
+    const auto word = [&](unsigned offset) { return reinterpret_cast<volatile unsigned *>(rings + offset); };
     unsigned tail = 0;
     const UniqueFd fd = open_read(root + "/pages");
     const auto submit = [&](const io_uring_sqe &entry) {
@@ -274,14 +271,13 @@ TEST(Files, AreWatchedByFanotify)
 {
     struct statfs stat_of;
     ASSERT_OK(statfs(root.c_str(), &stat_of));
-    const UniqueFd by_handle(
-        fanotify_init(FAN_CLASS_NOTIF | FAN_REPORT_FID | FAN_NONBLOCK, O_RDONLY));
+    const UniqueFd by_handle(fanotify_init(FAN_CLASS_NOTIF | FAN_REPORT_FID | FAN_NONBLOCK, O_RDONLY));
     const UniqueFd by_file(fanotify_init(FAN_CLASS_NOTIF | FAN_NONBLOCK, O_RDONLY));
     ASSERT_TRUE(by_handle && by_file) << strerror(errno);
-    ASSERT_OK(fanotify_mark(by_handle.get(), FAN_MARK_ADD | FAN_MARK_FILESYSTEM, FAN_OPEN,
-                            AT_FDCWD, root.c_str()));
-    ASSERT_OK(fanotify_mark(by_file.get(), FAN_MARK_ADD | FAN_MARK_MOUNT, FAN_ACCESS, AT_FDCWD,
-                            root.c_str()));
+    ASSERT_OK(
+        fanotify_mark(by_handle.get(), FAN_MARK_ADD | FAN_MARK_FILESYSTEM, FAN_OPEN, AT_FDCWD, root.c_str()));
+    ASSERT_OK(
+        fanotify_mark(by_file.get(), FAN_MARK_ADD | FAN_MARK_MOUNT, FAN_ACCESS, AT_FDCWD, root.c_str()));
     const UniqueFd fd = open_read(root + "/file");
     EXPECT_EQ(read_at(fd.get(), 7, 0), "content");
 
@@ -292,8 +288,7 @@ TEST(Files, AreWatchedByFanotify)
     EXPECT_TRUE(event->mask & FAN_OPEN);
     EXPECT_EQ(std::memcmp(&about->fsid, &stat_of.f_fsid, sizeof about->fsid), 0);
     const UniqueFd again(open_by_handle_at(
-        fd.get(), reinterpret_cast<file_handle *>(const_cast<unsigned char *>(about->handle)),
-        O_RDONLY));
+        fd.get(), reinterpret_cast<file_handle *>(const_cast<unsigned char *>(about->handle)), O_RDONLY));
     ASSERT_TRUE(again) << strerror(errno);
     EXPECT_EQ(read_at(again.get(), 7, 0), "content");
 
@@ -358,8 +353,7 @@ TEST(Handles, SurviveARemount)
     ASSERT_OK(stat(root.c_str(), &want));
     EXPECT_EQ(up.st_ino, want.st_ino);
     char path[256] = {};
-    ASSERT_OK(readlink(("/proc/self/fd/" + std::to_string(opened_dir.get())).c_str(), path,
-                       sizeof path - 1));
+    ASSERT_OK(readlink(("/proc/self/fd/" + std::to_string(opened_dir.get())).c_str(), path, sizeof path - 1));
     EXPECT_EQ(path, root + "/deep/er/est");
     EXPECT_TRUE(open_handle(top, O_RDONLY | O_DIRECTORY));
 }
@@ -432,9 +426,7 @@ TEST(Tracepoints, TellOfMountsLookupsAndFaults)
     }
     daxbench::write_file(tracing + "/events/daxfs/enable", "0");
     const auto trace = daxbench::read_file(tracing + "/trace");
-    const auto has = [&](const std::string &part) {
-        return trace.find(part) != std::string::npos;
-    };
+    const auto has = [&](const std::string &part) { return trace.find(part) != std::string::npos; };
     EXPECT_TRUE(has("daxfs_mount: dev ")) << trace;
     EXPECT_TRUE(has("name no such file error -2")) << trace;
     EXPECT_TRUE(has(" pages 512 order 9")) << trace;

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Jobs for images that lie: one access and its errno, and everything at once for a while.
-#include "probe.hpp"
+#include <algorithm>
+#include <cstdio>
+#include <memory>
+#include <vector>
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -13,11 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <cstdio>
-#include <memory>
-#include <vector>
-
+#include "probe.hpp"
 #include "probe_jobs.hpp"
 
 namespace probe {
@@ -153,11 +152,10 @@ void churn_walk(const std::string &path, int depth, Count &count)
              {"stat", "readlink", "list-attributes", "get-attribute", "acl", "read", "touch"}) {
             struct stat st;
             // Nothing but files and links: a FIFO would wait, a device is another's.
-            if (lstat(child.c_str(), &st) < 0 || (!S_ISREG(st.st_mode) && !S_ISLNK(st.st_mode) &&
-                                                  !S_ISDIR(st.st_mode)))
+            if (lstat(child.c_str(), &st) < 0 ||
+                (!S_ISREG(st.st_mode) && !S_ISLNK(st.st_mode) && !S_ISDIR(st.st_mode)))
                 break;
-            if ((what == std::string("read") || what == std::string("touch")) &&
-                !S_ISREG(st.st_mode))
+            if ((what == std::string("read") || what == std::string("touch")) && !S_ISREG(st.st_mode))
                 continue;
             ++(one_access(what, child) ? count.fails : count.works);
         }
@@ -177,8 +175,8 @@ int access_job(const std::vector<std::string> &words)
         if (one_access(what, root + "/" + words.at(path++)))
             return 1;
     }
-    const int error = what == "open-handle" ? open_handle(words.at(path))
-                                            : one_access(what, root + "/" + words.at(path));
+    const int error =
+        what == "open-handle" ? open_handle(words.at(path)) : one_access(what, root + "/" + words.at(path));
     std::string good;
     try {
         good = daxbench::read_file(root + "/good");

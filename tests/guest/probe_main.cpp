@@ -2,7 +2,9 @@
 // The program that runs inside the guests: GoogleTests, and small jobs they start it for.
 #include "probe.hpp"
 
-#include "probe_jobs.hpp"
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
 
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -10,9 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <cstdio>
-#include <cstdlib>
-#include <fstream>
+#include "probe_jobs.hpp"
 
 namespace probe {
 
@@ -57,8 +57,7 @@ std::uint64_t frame_at(const void *address)
     const UniqueFd fd = open_read("/proc/self/pagemap");
     std::uint64_t entry = 0;
     const auto page = reinterpret_cast<std::uintptr_t>(address) / 4096;
-    if (pread(fd.get(), &entry, sizeof entry, static_cast<off_t>(page * sizeof entry)) !=
-        sizeof entry)
+    if (pread(fd.get(), &entry, sizeof entry, static_cast<off_t>(page * sizeof entry)) != sizeof entry)
         daxbench::throw_errno("cannot read pagemap");
     return entry >> 63 ? entry & ((std::uint64_t{1} << 55) - 1) : 0;
 }

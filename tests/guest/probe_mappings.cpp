@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Mappings: what a process can do with memory that is the image itself.
-#include "probe.hpp"
+#include <fstream>
+#include <set>
+#include <vector>
 
 #include <fcntl.h>
 #include <linux/futex.h>
@@ -15,9 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <fstream>
-#include <set>
-#include <vector>
+#include "probe.hpp"
 
 namespace probe {
 
@@ -26,7 +26,7 @@ using daxbench::UniqueFd;
 namespace {
 
 constexpr std::size_t page = 4096;
-const std::string pages = root + "/pages"; // 5 MiB, each page begins with its number
+const std::string pages = root + "/pages";       // 5 MiB, each page begins with its number
 const std::string small = root + "/small-pages"; // the same with 100 pages, packed to 4 KiB
 
 void expect_pages(const Mapping &map)
@@ -62,8 +62,7 @@ TEST_P(Mappings, ShowTheFile)
     }
     // Not where the window begins, and with an odd length.
     const UniqueFd fd = open_read(GetParam());
-    auto *part = static_cast<char *>(
-        mmap(nullptr, 3 * page, PROT_READ, MAP_PRIVATE, fd.get(), 7 * page));
+    auto *part = static_cast<char *>(mmap(nullptr, 3 * page, PROT_READ, MAP_PRIVATE, fd.get(), 7 * page));
     ASSERT_NE(part, MAP_FAILED);
     EXPECT_EQ(page_number(part + 2 * page), 9U);
     EXPECT_EQ(page_number(part), 7U);
@@ -121,15 +120,16 @@ TEST_P(Mappings, SurviveAFork)
 TEST_P(Mappings, AreMovedAndResized)
 {
     const UniqueFd fd = open_read(GetParam());
-    auto *map = static_cast<char *>(
-        mmap(nullptr, 20 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd.get(), 0));
+    auto *map =
+        static_cast<char *>(mmap(nullptr, 20 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd.get(), 0));
     ASSERT_NE(map, MAP_FAILED);
     map[3 * page + 50] = 'm';
     (void)page_number(map + 10 * page);
-    auto *there = static_cast<char *>(mmap(nullptr, 100 * page, PROT_NONE,
-                                           MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)) + 13 * page;
-    auto *moved = static_cast<char *>(
-        mremap(map, 20 * page, 60 * page, MREMAP_MAYMOVE | MREMAP_FIXED, there));
+    auto *there =
+        static_cast<char *>(mmap(nullptr, 100 * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)) +
+        13 * page;
+    auto *moved =
+        static_cast<char *>(mremap(map, 20 * page, 60 * page, MREMAP_MAYMOVE | MREMAP_FIXED, there));
     ASSERT_EQ(moved, there) << strerror(errno);
     EXPECT_EQ(moved[3 * page + 50], 'm');
     for (std::uint32_t i = 0; i < 60; ++i)
@@ -147,8 +147,8 @@ TEST_P(Mappings, AreMovedWhole)
     constexpr std::size_t huge = 512 * page;
     const Mapping map(GetParam(), PROT_READ, MAP_SHARED);
     const std::size_t length = map.pages() * page;
-    auto *space = static_cast<char *>(mmap(nullptr, 2 * length + 4 * huge, PROT_NONE,
-                                           MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+    auto *space = static_cast<char *>(
+        mmap(nullptr, 2 * length + 4 * huge, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
     ASSERT_NE(space, MAP_FAILED);
     auto *aligned = space + (huge - reinterpret_cast<std::uintptr_t>(space) % huge) % huge;
     const UniqueFd fd = open_read(GetParam());
@@ -168,8 +168,7 @@ TEST_P(Mappings, AreMovedWhole)
     // whatever file they are.
     ASSERT_OK(madvise(here, 10 * page, MADV_RANDOM));
     errno = 0;
-    void *moved = mremap(here, length, length, MREMAP_MAYMOVE | MREMAP_FIXED, aligned + length +
-                                                                                2 * huge);
+    void *moved = mremap(here, length, length, MREMAP_MAYMOVE | MREMAP_FIXED, aligned + length + 2 * huge);
     EXPECT_TRUE(moved != MAP_FAILED || errno == EFAULT) << strerror(errno);
     munmap(space, 2 * length + 4 * huge);
 }
@@ -235,13 +234,12 @@ TEST_P(Mappings, EndWithTheFile)
 {
     const Mapping map(GetParam(), PROT_READ, MAP_SHARED);
     const UniqueFd fd = open_read(GetParam());
-    auto *more = static_cast<char *>(
-        mmap(nullptr, map.size() + 4 * page, PROT_READ, MAP_SHARED, fd.get(), 0));
+    auto *more =
+        static_cast<char *>(mmap(nullptr, map.size() + 4 * page, PROT_READ, MAP_SHARED, fd.get(), 0));
     ASSERT_NE(more, MAP_FAILED);
     const auto last = static_cast<std::uint32_t>(map.pages() - 1);
     EXPECT_EQ(page_number(more + last * page), last);
-    const int status =
-        in_child([&] { return static_cast<int>(page_number(more + (last + 1) * page)); });
+    const int status = in_child([&] { return static_cast<int>(page_number(more + (last + 1) * page)); });
     EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGBUS) << status;
     munmap(more, map.size() + 4 * page);
 }
@@ -315,8 +313,7 @@ TEST_P(Mappings, AreWrittenByTheDebuggerOfWhoTouchedThem)
             if (std::memcmp(got + at, &word, sizeof word) != 0)
                 _exit(3);
             if (std::memcmp(got, want, at) != 0 ||
-                std::memcmp(got + at + sizeof word, want + at + sizeof word,
-                            page - at - sizeof word) != 0)
+                std::memcmp(got + at + sizeof word, want + at + sizeof word, page - at - sizeof word) != 0)
                 _exit(4);
         }
         _exit(page_number(mine.at(touched + 1)) == touched + 1 ? 0 : 5);
@@ -342,7 +339,8 @@ TEST_P(Mappings, AreRightAfterNobodyCouldReadThem)
         const UniqueFd memory = daxbench::open_file("/proc/self/mem", O_RDONLY);
         std::uint32_t first = 1;
         ASSERT_EQ(pread(memory.get(), &first, sizeof first,
-                        static_cast<off_t>(reinterpret_cast<std::uintptr_t>(map.at(0)))), 4)
+                        static_cast<off_t>(reinterpret_cast<std::uintptr_t>(map.at(0)))),
+                  4)
             << strerror(errno);
         EXPECT_EQ(first, 0U);
         ASSERT_OK(mprotect(map.data(), map.size(), PROT_READ));
@@ -359,8 +357,7 @@ TEST_P(Mappings, AreWrittenToADiskDirectly)
     ASSERT_OK(number);
     const UniqueFd backing(memfd_create("disk", 0));
     ASSERT_OK(ftruncate(backing.get(), length));
-    const UniqueFd disk = daxbench::open_file("/dev/loop" + std::to_string(number),
-                                              O_RDWR | O_DIRECT);
+    const UniqueFd disk = daxbench::open_file("/dev/loop" + std::to_string(number), O_RDWR | O_DIRECT);
     ASSERT_OK(ioctl(disk.get(), LOOP_SET_FD, backing.get()));
     for (const int flags : {MAP_SHARED, MAP_PRIVATE}) {
         const Mapping map(GetParam(), PROT_READ, flags);
@@ -395,8 +392,7 @@ TEST(Programs, RunAndAreBusy)
     std::string image;
     for (int i = 0; i < 200 && image != program; ++i) {
         char path[256] = {};
-        (void)!readlink(("/proc/" + std::to_string(child) + "/exe").c_str(), path,
-                        sizeof path - 1);
+        (void)!readlink(("/proc/" + std::to_string(child) + "/exe").c_str(), path, sizeof path - 1);
         image = path;
         usleep(10000);
     }

@@ -1,6 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // Runs in a guest: what a process sees of memory that goes away or fails below a mount.
-#include <gtest/gtest.h>
+#include "region_probe.hpp"
+
+#include <cerrno>
+#include <csetjmp>
+#include <csignal>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <set>
+#include <string>
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -13,16 +22,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <cerrno>
-#include <csetjmp>
-#include <csignal>
-#include <cstring>
-#include <filesystem>
-#include <fstream>
-#include <set>
-#include <string>
+#include <gtest/gtest.h>
 
-#include "region_probe.hpp"
 #include "unique_fd.hpp"
 
 namespace fs = std::filesystem;

@@ -1,7 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // Runs in a guest: processes that do at random to mappings of files what a process can do to them, and
 // verify every byte; meanwhile caches are dropped, pages fail, and at the end the memory goes.
-#include <gtest/gtest.h>
+#include <array>
+#include <atomic>
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+#include <fstream>
+#include <functional>
+#include <new>
+#include <random>
+#include <vector>
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -14,16 +23,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <array>
-#include <atomic>
-#include <cerrno>
-#include <chrono>
-#include <cstring>
-#include <fstream>
-#include <functional>
-#include <new>
-#include <random>
-#include <vector>
+#include <gtest/gtest.h>
 
 #include "region_probe.hpp"
 #include "stress_files.hpp"
@@ -74,7 +74,10 @@ private:
     using Operation = void (Stressor::*)();
     static const std::vector<Operation> operations;
 
-    std::size_t below(std::size_t limit) { return std::uniform_int_distribution<std::size_t>(0, limit - 1)(random_); }
+    std::size_t below(std::size_t limit)
+    {
+        return std::uniform_int_distribution<std::size_t>(0, limit - 1)(random_);
+    }
     bool toss() { return below(2) == 0; }
     std::size_t pages() const { return length_ / page; }
     std::size_t any_page() { return below(pages()) * page; }
@@ -152,10 +155,24 @@ private:
 
     void advise()
     {
-        constexpr std::array advices = {
-            MADV_NORMAL, MADV_RANDOM, MADV_SEQUENTIAL, MADV_WILLNEED, MADV_COLD, MADV_PAGEOUT, MADV_MERGEABLE,
-            MADV_UNMERGEABLE, MADV_HUGEPAGE, MADV_NOHUGEPAGE, MADV_DONTFORK, MADV_DOFORK, MADV_DONTDUMP,
-            MADV_POPULATE_READ, MADV_POPULATE_WRITE, MADV_DONTNEED, 24 /* DONTNEED_LOCKED */, 25 /* COLLAPSE */};
+        constexpr std::array advices = {MADV_NORMAL,
+                                        MADV_RANDOM,
+                                        MADV_SEQUENTIAL,
+                                        MADV_WILLNEED,
+                                        MADV_COLD,
+                                        MADV_PAGEOUT,
+                                        MADV_MERGEABLE,
+                                        MADV_UNMERGEABLE,
+                                        MADV_HUGEPAGE,
+                                        MADV_NOHUGEPAGE,
+                                        MADV_DONTFORK,
+                                        MADV_DOFORK,
+                                        MADV_DONTDUMP,
+                                        MADV_POPULATE_READ,
+                                        MADV_POPULATE_WRITE,
+                                        MADV_DONTNEED,
+                                        24 /* DONTNEED_LOCKED */,
+                                        25 /* COLLAPSE */};
         const auto from = any_page();
         const auto length = (below((length_ - from) / page) + 1) * page;
         madvise(at_ + from, length, advices[below(advices.size())]);
@@ -175,7 +192,8 @@ private:
         void *to = mmap(nullptr, length_ + huge, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         if (to == MAP_FAILED)
             end(refused, "mmap of nothing");
-        void *moved = mremap(at_, length_, length_, MREMAP_MAYMOVE | MREMAP_FIXED, static_cast<char *>(to) + page);
+        void *moved =
+            mremap(at_, length_, length_, MREMAP_MAYMOVE | MREMAP_FIXED, static_cast<char *>(to) + page);
         const bool done = moved != MAP_FAILED;
         if (!done && errno != EFAULT) // advice on a part has made two mappings of it
             end(refused, "mremap");
@@ -240,8 +258,8 @@ private:
 
     void look_from_outside()
     {
-        static constexpr std::array paths = {"/proc/self/smaps", "/proc/self/numa_maps", "/proc/self/smaps_rollup",
-                                             "/proc/self/pagemap"};
+        static constexpr std::array paths = {"/proc/self/smaps", "/proc/self/numa_maps",
+                                             "/proc/self/smaps_rollup", "/proc/self/pagemap"};
         const UniqueFd file(open(paths[below(paths.size())], O_RDONLY));
         std::array<char, 2 * page> text;
         // pagemap: of this mapping only.
@@ -261,7 +279,8 @@ private:
         std::array<int, 16> nodes{}, status{};
         for (auto &at : where)
             at = at_ + any_page();
-        syscall(SYS_move_pages, 0, where.size(), where.data(), toss() ? nodes.data() : nullptr, status.data(), 2);
+        syscall(SYS_move_pages, 0, where.size(), where.data(), toss() ? nodes.data() : nullptr, status.data(),
+                2);
         const unsigned long mask = 1;
         syscall(SYS_mbind, at_, length_, 2 /* BIND */, &mask, 8UL, 2U /* MOVE */);
     }

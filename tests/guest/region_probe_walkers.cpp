@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Runs in a guest: who walks page tables, who keeps a page, who holds an inode without a name, and
 // who waits inside a read.
-#include <gtest/gtest.h>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <iterator>
+#include <thread>
 
 #include <fcntl.h>
 #include <linux/userfaultfd.h>
@@ -15,12 +20,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <array>
-#include <cerrno>
-#include <cstring>
-#include <fstream>
-#include <iterator>
-#include <thread>
+#include <gtest/gtest.h>
 
 #include "region_probe.hpp"
 #include "unique_fd.hpp"
@@ -35,8 +35,8 @@ constexpr std::uint64_t wp_unpopulated = 1U << 13;
 constexpr std::uint64_t wp_async = 1U << 15;
 
 struct ProcmapQuery { // linux/fs.h of 6.11
-    std::uint64_t size, query_flags, query_addr, vma_start, vma_end, vma_flags, vma_page_size,
-        vma_offset, inode;
+    std::uint64_t size, query_flags, query_addr, vma_start, vma_end, vma_flags, vma_page_size, vma_offset,
+        inode;
     std::uint32_t dev_major, dev_minor, vma_name_size, build_id_size;
     std::uint64_t vma_name_addr, build_id_addr;
 };
@@ -76,8 +76,8 @@ void read_all(const std::string &path)
 /// Everyone who can be made to walk the page tables of this mapping, by its owner.
 void be_walked(char *mapping)
 {
-    for (const int advice : {MADV_COLD, MADV_PAGEOUT, MADV_MERGEABLE, MADV_WILLNEED, MADV_POPULATE_READ,
-                             25 /* MADV_COLLAPSE */})
+    for (const int advice :
+         {MADV_COLD, MADV_PAGEOUT, MADV_MERGEABLE, MADV_WILLNEED, MADV_POPULATE_READ, 25 /* MADV_COLLAPSE */})
         madvise(mapping, mapped, advice);
     std::array<unsigned char, mapped / page> resident{};
     EXPECT_EQ(mincore(mapping, mapped, resident.data()), 0);

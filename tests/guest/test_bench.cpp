@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // The bench as its user meets it: the program itself is run, with real guests.
-#include "harness.hpp"
-
-#include "cache.hpp"
-
-#include <gtest/gtest.h>
+#include <fstream>
 
 #include <signal.h>
 
-#include <fstream>
+#include <gtest/gtest.h>
+
+#include "cache.hpp"
+#include "harness.hpp"
 
 namespace {
 
@@ -19,18 +18,21 @@ using daxbench::Seconds;
 using daxtest::bench;
 using daxtest::json;
 
-daxbench::Argv command(std::vector<std::string> words) {
+daxbench::Argv command(std::vector<std::string> words)
+{
     words.insert(words.begin(), (bench().build / "bench/host/daxbench").string());
     return words;
 }
 
-CommandResult run_bench(const std::vector<std::string> &words) {
+CommandResult run_bench(const std::vector<std::string> &words)
+{
     CommandOptions options;
     options.timeout = Seconds(600);
     return daxbench::run_command(command(words), options);
 }
 
-json results_of(const fs::path &results) {
+json results_of(const fs::path &results)
+{
     json found;
     for (const auto &entry : fs::directory_iterator(results))
         if (entry.is_directory() && !entry.is_symlink())
@@ -38,7 +40,8 @@ json results_of(const fs::path &results) {
     return found;
 }
 
-fs::path only_run(const fs::path &results) {
+fs::path only_run(const fs::path &results)
+{
     for (const auto &entry : fs::directory_iterator(results))
         if (entry.is_directory() && !entry.is_symlink())
             return entry.path();
@@ -46,7 +49,8 @@ fs::path only_run(const fs::path &results) {
 }
 
 /// Processes whose command line has `text` in it.
-std::vector<std::string> processes_with(const std::string &text) {
+std::vector<std::string> processes_with(const std::string &text)
+{
     std::vector<std::string> found;
     for (const auto &entry : fs::directory_iterator("/proc")) {
         std::ifstream file(entry.path() / "cmdline");
@@ -57,12 +61,12 @@ std::vector<std::string> processes_with(const std::string &text) {
     return found;
 }
 
-TEST(Bench, InstructionCountsRepeat) {
+TEST(Bench, InstructionCountsRepeat)
+{
     daxbench::TempDir dir;
     for (const std::string run : {"first", "second"}) {
-        const auto result =
-            run_bench({"erofs-vs-daxfs", "--profile", "smoke", "--accel", "tcg", "--only",
-                       "latency/rootfs/daxfs/*", "--results", (dir.path() / run).string()});
+        const auto result = run_bench({"erofs-vs-daxfs", "--profile", "smoke", "--accel", "tcg", "--only",
+                                       "latency/rootfs/daxfs/*", "--results", (dir.path() / run).string()});
         ASSERT_EQ(result.status, 0) << result.out << result.err;
         const auto results = results_of(dir.path() / run);
         EXPECT_EQ(results.at("run").at("status"), "complete");
@@ -72,13 +76,14 @@ TEST(Bench, InstructionCountsRepeat) {
     options.timeout = Seconds(60);
     const auto compared = daxbench::run_command(
         {"/usr/bin/python3", (bench().source / "analysis/compare.py").string(),
-         only_run(dir.path() / "first").string(), only_run(dir.path() / "second").string(),
-         "--tolerance", "0.0001", "--unit", "instructions"},
+         only_run(dir.path() / "first").string(), only_run(dir.path() / "second").string(), "--tolerance",
+         "0.0001", "--unit", "instructions"},
         options);
     EXPECT_EQ(compared.status, 0) << compared.out << compared.err;
 }
 
-TEST(Bench, WithoutAUsableKvmSaysSo) {
+TEST(Bench, WithoutAUsableKvmSaysSo)
+{
     const auto kvm = run_bench({"erofs-vs-daxfs", "--profile", "smoke", "--accel", "kvm", "--only",
                                 "rss/*/daxfs/*", "--results", "/nonexistent/results"});
     if (kvm.err.find("kvm") == std::string::npos && kvm.err.find("KVM") == std::string::npos)
@@ -86,24 +91,22 @@ TEST(Bench, WithoutAUsableKvmSaysSo) {
     EXPECT_EQ(kvm.status, 1) << kvm.out << kvm.err;
 
     daxbench::TempDir dir;
-    const auto automatic =
-        run_bench({"erofs-vs-daxfs", "--profile", "smoke", "--accel", "auto", "--only",
-                   "rss/*/daxfs/*", "--results", dir.path().string()});
+    const auto automatic = run_bench({"erofs-vs-daxfs", "--profile", "smoke", "--accel", "auto", "--only",
+                                      "rss/*/daxfs/*", "--results", dir.path().string()});
     ASSERT_EQ(automatic.status, 0) << automatic.out << automatic.err;
     const auto environment = results_of(dir.path()).at("environment");
     EXPECT_EQ(environment.at("accelerator"), "tcg");
-    EXPECT_NE(environment.at("accelerator_reason").get<std::string>().find("kvm"),
-              std::string::npos)
+    EXPECT_NE(environment.at("accelerator_reason").get<std::string>().find("kvm"), std::string::npos)
         << environment.at("accelerator_reason");
 }
 
-TEST(Bench, InterruptedLeavesNothingBehind) {
+TEST(Bench, InterruptedLeavesNothingBehind)
+{
     daxbench::TempDir dir;
     const auto results = dir.path() / "results";
-    auto child = daxbench::Child::start(
-        command({"erofs-vs-daxfs", "--profile", "smoke", "--only", "latency/rootfs/*",
-                 "--results", results.string()}),
-        {});
+    auto child = daxbench::Child::start(command({"erofs-vs-daxfs", "--profile", "smoke", "--only",
+                                                 "latency/rootfs/*", "--results", results.string()}),
+                                        {});
     // Until a guest of this run is up: its logs lie in the run's own folder.
     bool guest_runs = false;
     for (int i = 0; i < 600 && child.running() && !guest_runs; ++i) {
@@ -119,7 +122,8 @@ TEST(Bench, InterruptedLeavesNothingBehind) {
     EXPECT_FALSE(fs::exists(results / "latest"));
 }
 
-TEST(Bench, ADaxCellOnADeviceWithoutDaxFails) {
+TEST(Bench, ADaxCellOnADeviceWithoutDaxFails)
+{
     daxbench::TempDir dir;
     const auto workloads = dir.path() / "workloads";
     fs::copy(bench().source / "workloads", workloads, fs::copy_options::recursive);
@@ -131,21 +135,20 @@ TEST(Bench, ADaxCellOnADeviceWithoutDaxFails) {
     daxbench::write_file(declaration, text);
 
     const auto results_dir = dir.path() / "results";
-    const auto run = run_bench({"erofs-vs-daxfs", "--profile", "smoke", "--workloads",
-                                workloads.string(), "--only", "rss/rootfs/erofs-dax/*", "--results",
-                                results_dir.string()});
+    const auto run = run_bench({"erofs-vs-daxfs", "--profile", "smoke", "--workloads", workloads.string(),
+                                "--only", "rss/rootfs/erofs-dax/*", "--results", results_dir.string()});
     EXPECT_EQ(run.status, 1) << run.out << run.err;
     const auto results = results_of(results_dir);
     const auto &cell = results.at("cells").at(0);
     EXPECT_EQ(cell.at("status"), "failed");
-    EXPECT_NE(cell.at("error").get<std::string>().find("STATX_ATTR_DAX is not set"),
-              std::string::npos)
+    EXPECT_NE(cell.at("error").get<std::string>().find("STATX_ATTR_DAX is not set"), std::string::npos)
         << cell.dump();
     for (const auto &measurement : results.at("measurements"))
         EXPECT_NE(measurement.at("filesystem"), "erofs-dax") << measurement.dump();
 }
 
-TEST(Bench, UsageErrorsHaveStatusTwo) {
+TEST(Bench, UsageErrorsHaveStatusTwo)
+{
     EXPECT_EQ(run_bench({"no-such-suite"}).status, 2);
     EXPECT_EQ(run_bench({"erofs-vs-daxfs", "--filesystems", "nofs"}).status, 2);
     EXPECT_EQ(run_bench({"erofs-vs-daxfs", "--nonsense"}).status, 2);

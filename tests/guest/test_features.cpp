@@ -1,17 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // What files, mappings and container roots need: checks of the probe inside one guest, on a tree with
 // something for each of them.
-#include "harness.hpp"
-#include "memory_tree.hpp"
-
-#include <gtest/gtest.h>
+#include <cstring>
 
 #include <linux/capability.h>
 #include <sys/stat.h>
 
-#include <cstring>
+#include <gtest/gtest.h>
 
 #include "cache.hpp"
+#include "harness.hpp"
+#include "memory_tree.hpp"
 #include "protocol.hpp"
 
 namespace {
@@ -96,23 +95,21 @@ MemoryTree feature_tree()
     tree["with-capabilities"] = {
         .mode = S_IFREG | 0755,
         .content = program,
-        .xattrs = {{"security.capability", capabilities(1U << CAP_NET_BIND_SERVICE |
-                                                        1U << CAP_NET_RAW)}}};
+        .xattrs = {{"security.capability", capabilities(1U << CAP_NET_BIND_SERVICE | 1U << CAP_NET_RAW)}}};
     tree["attributes"] = {.xattrs = {{"user.name", "value"},
                                      {"user.empty", ""},
                                      {"user.large", std::string(60000, 'l')},
                                      {"trusted.name", "trusted value"},
                                      {"security.name", "security value"}}};
-    const auto access = acl({{user_obj, 6}, {user, 4, 1000}, {group_obj, 4}, {group, 0, 2000},
-                             {mask, 4}, {other, 0}});
-    tree["acl"] = {.mode = S_IFREG | 0640, .content = "acl",
-                   .xattrs = {{"system.posix_acl_access", access}}};
+    const auto access =
+        acl({{user_obj, 6}, {user, 4, 1000}, {group_obj, 4}, {group, 0, 2000}, {mask, 4}, {other, 0}});
+    tree["acl"] = {.mode = S_IFREG | 0640, .content = "acl", .xattrs = {{"system.posix_acl_access", access}}};
     tree["acl-dir"] = {
         .mode = S_IFDIR | 0750,
-        .xattrs = {{"system.posix_acl_access", acl({{user_obj, 7}, {user, 5, 1000}, {group_obj, 5},
-                                                    {mask, 5}, {other, 0}})},
-                   {"system.posix_acl_default",
-                    acl({{user_obj, 7}, {group_obj, 5}, {mask, 5}, {other, 0}})}}};
+        .xattrs = {
+            {"system.posix_acl_access",
+             acl({{user_obj, 7}, {user, 5, 1000}, {group_obj, 5}, {mask, 5}, {other, 0}})},
+            {"system.posix_acl_default", acl({{user_obj, 7}, {group_obj, 5}, {mask, 5}, {other, 0}})}}};
     tree["acl-dir/inside"] = {.content = "inside"};
 
     tree["layers/bottom/both/bottom"] = {.content = "bottom"};
@@ -139,7 +136,7 @@ MemoryTree feature_tree()
 
 /// Each test is the probe's suite of the same name; one guest for all.
 class Features : public testing::Test {
-  protected:
+protected:
     static void SetUpTestSuite()
     {
         dir_ = new daxbench::TempDir;
@@ -160,8 +157,8 @@ class Features : public testing::Test {
 
     static void check(const std::string &suite)
     {
-        const auto result = daxtest::run(*guest_, {"/bin/probe", "--gtest_color=no",
-                                                   "--gtest_brief=1", "--gtest_filter=" + suite});
+        const auto result = daxtest::run(
+            *guest_, {"/bin/probe", "--gtest_color=no", "--gtest_brief=1", "--gtest_filter=" + suite});
         const auto out = daxbench::percent_decode(result.at("stdout").get<std::string>());
         EXPECT_EQ(result.at("status"), 0)
             << out << daxbench::percent_decode(result.at("stderr").get<std::string>());
@@ -174,14 +171,38 @@ class Features : public testing::Test {
     static inline std::string hash_;
 };
 
-TEST_F(Features, Files) { check("Files.*"); }
-TEST_F(Features, Handles) { check("Handles.*"); }
-TEST_F(Features, Attributes) { check("Attributes.*"); }
-TEST_F(Features, Overlays) { check("Overlays.*"); }
-TEST_F(Features, MappingsOfAlignedFiles) { check("Aligned/Mappings.*"); }
-TEST_F(Features, MappingsOfPackedFiles) { check("Packed/Mappings.*"); }
-TEST_F(Features, Tracepoints) { check("Tracepoints.*"); }
-TEST_F(Features, Programs) { check("Programs.*"); }
+TEST_F(Features, Files)
+{
+    check("Files.*");
+}
+TEST_F(Features, Handles)
+{
+    check("Handles.*");
+}
+TEST_F(Features, Attributes)
+{
+    check("Attributes.*");
+}
+TEST_F(Features, Overlays)
+{
+    check("Overlays.*");
+}
+TEST_F(Features, MappingsOfAlignedFiles)
+{
+    check("Aligned/Mappings.*");
+}
+TEST_F(Features, MappingsOfPackedFiles)
+{
+    check("Packed/Mappings.*");
+}
+TEST_F(Features, Tracepoints)
+{
+    check("Tracepoints.*");
+}
+TEST_F(Features, Programs)
+{
+    check("Programs.*");
+}
 TEST_F(Features, Allocations)
 {
     if (daxtest::bench().patience > 1)

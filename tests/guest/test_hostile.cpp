@@ -1,16 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Images that lie. The host changes bytes of the image under a running guest, as another kernel could:
 // once for each field between two mounts, and at random while the guest is at work.
-#include "harness.hpp"
-#include "memory_tree.hpp"
-
-#include <gtest/gtest.h>
-
-#include <fcntl.h>
-#include <linux/fs.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <atomic>
 #include <cerrno>
 #include <cstring>
@@ -19,11 +9,19 @@
 #include <random>
 #include <thread>
 
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <fmt/format.h>
+#include <gtest/gtest.h>
 
 #include "driver.hpp"
+#include "harness.hpp"
 #include "image_reader.hpp"
 #include "io.hpp"
+#include "memory_tree.hpp"
 #include "protocol.hpp"
 
 namespace {
@@ -38,10 +36,10 @@ constexpr std::uint64_t huge = std::uint64_t{1} << 62;
 
 /// The image's file, which is the guest's memory: changes show at once, restore() takes them back.
 class SharedImage {
-  public:
+public:
     explicit SharedImage(const fs::path &path)
-        : fd_(daxbench::open_file(path.string(), O_RDWR)),
-          good_(daxbench::read_file(path.string())), reader_(path.string())
+        : fd_(daxbench::open_file(path.string(), O_RDWR)), good_(daxbench::read_file(path.string())),
+          reader_(path.string())
     {
     }
 
@@ -100,7 +98,7 @@ class SharedImage {
     }
     const daxfs_image &image() const { return reader_.image(); }
 
-  private:
+private:
     template <typename T> static std::string as_bytes(T value)
     {
         return {reinterpret_cast<const char *>(&value), sizeof value};
@@ -121,22 +119,22 @@ class SharedImage {
 struct Lie {
     std::string name;
     std::function<void(SharedImage &)> tell;
-    std::string access;      // of the probe: "stat PATH", "list PATH", …
-    int error = EUCLEAN;     // errno of the access; 0 where it is harmless
-    std::string message;     // in the kernel's log, with EUCLEAN: what follows "bad "
-    std::string inode = {};  // the message's; default: the access's path
-    bool validates = false;  // -o validate takes it: nothing a file system is harmed by
+    std::string access;     // of the probe: "stat PATH", "list PATH", …
+    int error = EUCLEAN;    // errno of the access; 0 where it is harmless
+    std::string message;    // in the kernel's log, with EUCLEAN: what follows "bad "
+    std::string inode = {}; // the message's; default: the access's path
+    bool validates = false; // -o validate takes it: nothing a file system is harmed by
 };
 
-#define FIELD(path, member, type, value)                                                           \
+#define FIELD(path, member, type, value)                                                                     \
     [](SharedImage &image) { image.set<type>(image.inode(path, offsetof(daxfs_inode, member)), value); }
-#define ENTRY(path, member, type, value)                                                           \
+#define ENTRY(path, member, type, value)                                                                     \
     [](SharedImage &image) { image.set<type>(image.entry(path, offsetof(daxfs_dirent, member)), value); }
-#define EXTENT(index, member, value)                                                               \
-    [](SharedImage &image) {                                                                       \
-        image.set<std::uint64_t>(image.extent("sparse", index, offsetof(daxfs_extent, member)), value);  \
+#define EXTENT(index, member, value)                                                                         \
+    [](SharedImage &image) {                                                                                 \
+        image.set<std::uint64_t>(image.extent("sparse", index, offsetof(daxfs_extent, member)), value);      \
     }
-#define XATTR(path, offset, type, value)                                                           \
+#define XATTR(path, offset, type, value)                                                                     \
     [](SharedImage &image) { image.set<type>(image.xattrs(path) + (offset), value); }
 
 using std::uint16_t;
@@ -163,64 +161,92 @@ std::vector<Lie> lies()
         // Directories.
         {"directory beyond its range", FIELD("dir", data, uint64_t, huge), "stat dir", EUCLEAN, "data"},
         {"directory that wraps", FIELD("dir", data, uint64_t, ~0ULL - 7), "stat dir", EUCLEAN, "data"},
-        {"directory not aligned", [](SharedImage &image) {
+        {"directory not aligned",
+         [](SharedImage &image) {
              image.set(image.inode("dir", offsetof(daxfs_inode, data)), image.node("dir").data + 4);
-         }, "stat dir", EUCLEAN, "data"},
+         },
+         "stat dir", EUCLEAN, "data"},
         {"directory of 4 bytes", FIELD("dir", size, uint64_t, 4), "stat dir", EUCLEAN, "data"},
         {"directory too large", FIELD("dir", size, uint64_t, 1ULL << 32), "stat dir", EUCLEAN, "data"},
-        {"more entries than the record says", FIELD("dir", count, uint32_t, 1000), "stat dir", EUCLEAN, "count"},
-        {"more entries than fit", [](SharedImage &image) {
+        {"more entries than the record says", FIELD("dir", count, uint32_t, 1000), "stat dir", EUCLEAN,
+         "count"},
+        {"more entries than fit",
+         [](SharedImage &image) {
              image.set(image.node("dir").data, 0xffffffffU); // first, while the reader finds it
              image.set(image.inode("dir", offsetof(daxfs_inode, count)), 0xffffffffU);
-         }, "stat dir", EUCLEAN, "size"},
-        {"bucket bits beyond the limit", [](SharedImage &image) {
-             image.set(image.node("dir").data + 4, 33U);
-         }, "stat dir", EUCLEAN, "bucket_bits"},
-        {"bucket bits beyond the record", [](SharedImage &image) {
-             image.set(image.node("dir").data + 4, 28U);
-         }, "stat dir", EUCLEAN, "size"},
+         },
+         "stat dir", EUCLEAN, "size"},
+        {"bucket bits beyond the limit",
+         [](SharedImage &image) { image.set(image.node("dir").data + 4, 33U); }, "stat dir", EUCLEAN,
+         "bucket_bits"},
+        {"bucket bits beyond the record",
+         [](SharedImage &image) { image.set(image.node("dir").data + 4, 28U); }, "stat dir", EUCLEAN, "size"},
         {"no parent", FIELD("dir/sub", parent, uint32_t, 0), "stat dir/sub", EUCLEAN, "parent"},
-        {"parent beyond the inodes", FIELD("dir/sub", parent, uint32_t, 0xffffffff), "stat dir/sub", EUCLEAN, "parent"},
+        {"parent beyond the inodes", FIELD("dir/sub", parent, uint32_t, 0xffffffff), "stat dir/sub", EUCLEAN,
+         "parent"},
         {"another parent", FIELD("dir/sub", parent, uint32_t, 1), "stat dir/sub", EUCLEAN, "parent"},
-        {"loop to the root", ENTRY("dir/sub/inner", ino, uint32_t, 1), "stat dir/sub/inner", EUCLEAN, "parent", ""},
-        {"loop to itself", [](SharedImage &image) {
+        {"loop to the root", ENTRY("dir/sub/inner", ino, uint32_t, 1), "stat dir/sub/inner", EUCLEAN,
+         "parent", ""},
+        {"loop to itself",
+         [](SharedImage &image) {
              image.set(image.entry("dir/sub/inner", offsetof(daxfs_dirent, ino)), image.ino("dir/sub"));
-         }, "stat dir/sub/inner", EUCLEAN, "parent", "dir/sub"},
-        {"loop to what is above", [](SharedImage &image) {
+         },
+         "stat dir/sub/inner", EUCLEAN, "parent", "dir/sub"},
+        {"loop to what is above",
+         [](SharedImage &image) {
              image.set(image.entry("dir/sub/inner", offsetof(daxfs_dirent, ino)), image.ino("dir"));
-         }, "stat dir/sub/inner", EUCLEAN, "parent", "dir"},
-        {"loop that its parent confirms", [](SharedImage &image) {
+         },
+         "stat dir/sub/inner", EUCLEAN, "parent", "dir"},
+        {"loop that its parent confirms",
+         [](SharedImage &image) {
              image.set(image.entry("dir/sub/inner", offsetof(daxfs_dirent, ino)), image.ino("dir"));
              image.set(image.inode("dir", offsetof(daxfs_inode, parent)), image.ino("dir/sub"));
-         }, "stat dir/sub/inner", EUCLEAN, "parent", "dir"},
-        {"directory with two parents", [](SharedImage &image) {
+         },
+         "stat dir/sub/inner", EUCLEAN, "parent", "dir"},
+        {"directory with two parents",
+         [](SharedImage &image) {
              image.set(image.entry("twins/b", offsetof(daxfs_dirent, ino)), image.ino("dir/sub"));
-         }, "stat twins/b", EUCLEAN, "parent", "dir/sub"},
-        {"directory with two names", [](SharedImage &image) {
+         },
+         "stat twins/b", EUCLEAN, "parent", "dir/sub"},
+        {"directory with two names",
+         [](SharedImage &image) {
              image.set(image.entry("twins/b", offsetof(daxfs_dirent, ino)), image.ino("twins/a"));
-         }, "stat-both twins/a twins/b", EUCLEAN, "second name in parent", "twins/a"},
+         },
+         "stat-both twins/a twins/b", EUCLEAN, "second name in parent", "twins/a"},
         // Their entries.
-        {"entry without an inode", ENTRY("dir/one", ino, uint32_t, 0), "stat dir/one", EUCLEAN, "dirent.ino", dir},
-        {"entry beyond the inodes", ENTRY("dir/one", ino, uint32_t, 0xfffffffe), "list dir", EUCLEAN, "dirent.ino"},
-        {"name beyond the record", ENTRY("dir/one", name, uint32_t, 0xfffffff0), "list dir", EUCLEAN, "dirent.name"},
+        {"entry without an inode", ENTRY("dir/one", ino, uint32_t, 0), "stat dir/one", EUCLEAN, "dirent.ino",
+         dir},
+        {"entry beyond the inodes", ENTRY("dir/one", ino, uint32_t, 0xfffffffe), "list dir", EUCLEAN,
+         "dirent.ino"},
+        {"name beyond the record", ENTRY("dir/one", name, uint32_t, 0xfffffff0), "list dir", EUCLEAN,
+         "dirent.name"},
         {"name of no bytes", ENTRY("dir/one", name_len, uint8_t, 0), "list dir", EUCLEAN, "dirent.name"},
-        {"name that passes the record's end", [](SharedImage &image) {
+        {"name that passes the record's end",
+         [](SharedImage &image) {
              image.set(image.entry("dir/one", offsetof(daxfs_dirent, name)),
                        static_cast<uint32_t>(image.node("dir").size - 1));
-         }, "list dir", EUCLEAN, "dirent.name"},
-        {"name with a slash", [](SharedImage &image) { image.set(image.name_of("dir/one") + 1, '/'); }, "list dir", EUCLEAN, "dirent.name"},
-        {"name with a NUL", [](SharedImage &image) { image.set(image.name_of("dir/one") + 1, '\0'); }, "list dir", EUCLEAN, "dirent.name"},
-        {"name that is ..", [](SharedImage &image) { image.write(image.name_of("dir/up"), ".."); }, "list dir", EUCLEAN, "dirent.name"},
-        {"buckets backwards", [](SharedImage &image) {
+         },
+         "list dir", EUCLEAN, "dirent.name"},
+        {"name with a slash", [](SharedImage &image) { image.set(image.name_of("dir/one") + 1, '/'); },
+         "list dir", EUCLEAN, "dirent.name"},
+        {"name with a NUL", [](SharedImage &image) { image.set(image.name_of("dir/one") + 1, '\0'); },
+         "list dir", EUCLEAN, "dirent.name"},
+        {"name that is ..", [](SharedImage &image) { image.write(image.name_of("dir/up"), ".."); },
+         "list dir", EUCLEAN, "dirent.name"},
+        {"buckets backwards",
+         [](SharedImage &image) {
              for (uint32_t i = 0; i < 64; i += 2)
                  image.set(image.bucket("many", i), 200U);
              for (uint32_t i = 1; i < 64; i += 2)
                  image.set(image.bucket("many", i), 100U);
-         }, "stat many/f7", EUCLEAN, "bucket", "many"},
-        {"buckets beyond the entries", [](SharedImage &image) {
+         },
+         "stat many/f7", EUCLEAN, "bucket", "many"},
+        {"buckets beyond the entries",
+         [](SharedImage &image) {
              for (uint32_t i = 0; i < 64; ++i)
                  image.set(image.bucket("many", i), i * 0x1000000U);
-         }, "stat many/f7", EUCLEAN, "bucket", "many"},
+         },
+         "stat many/f7", EUCLEAN, "bucket", "many"},
         // A lookup goes by the hash; who lies there may hide names and harms no one else.
         {"wrong hash", ENTRY("dir/one", hash, uint32_t, 0), "list dir", 0, ""},
         {"wrong type of an entry", ENTRY("dir/one", type, uint8_t, 4), "list dir", 0, ""},
@@ -229,32 +255,49 @@ std::vector<Lie> lies()
         {"target too long", FIELD("link", size, uint64_t, 4096), "readlink link", EUCLEAN, "size"},
         {"target without end", FIELD("link", size, uint64_t, ~0ULL), "readlink link", EUCLEAN, "size"},
         {"target beyond its range", FIELD("link", data, uint64_t, huge), "readlink link", EUCLEAN, "data"},
-        {"target with a NUL", [](SharedImage &image) { image.set(image.node("link").data, '\0'); }, "readlink link", EUCLEAN, "symlink"},
+        {"target with a NUL", [](SharedImage &image) { image.set(image.node("link").data, '\0'); },
+         "readlink link", EUCLEAN, "symlink"},
         // Files with holes.
         {"extents beyond their range", FIELD("sparse", data, uint64_t, huge), "stat sparse", EUCLEAN, "data"},
-        {"more extents than there are", FIELD("sparse", count, uint32_t, 0xffffffff), "stat sparse", EUCLEAN, "data"},
-        {"blocks beyond the data", [](SharedImage &image) { image.set<uint64_t>(image.node("sparse").data, huge); }, "stat sparse", EUCLEAN, "blocks"},
+        {"more extents than there are", FIELD("sparse", count, uint32_t, 0xffffffff), "stat sparse", EUCLEAN,
+         "data"},
+        {"blocks beyond the data",
+         [](SharedImage &image) { image.set<uint64_t>(image.node("sparse").data, huge); }, "stat sparse",
+         EUCLEAN, "blocks"},
         {"extent beyond the data", EXTENT(0, off, huge), "read sparse", EUCLEAN, "extent"},
         {"extent that wraps", EXTENT(0, off, ~0ULL - 4095), "read sparse", EUCLEAN, "extent"},
         {"extent in the metadata", EXTENT(0, off, 4096), "read sparse", EUCLEAN, "extent"},
         {"extent not aligned", EXTENT(0, file_off, 1), "read sparse", EUCLEAN, "extent"},
         {"extent longer than the data", EXTENT(0, len, huge), "read sparse", EUCLEAN, "extent"},
-        {"extent longer than the data, mapped", EXTENT(0, len, huge), "touch sparse", EFAULT, "extent", "sparse"},
-        {"extents that overlap", [](SharedImage &image) {
+        {"extent longer than the data, mapped", EXTENT(0, len, huge), "touch sparse", EFAULT, "extent",
+         "sparse"},
+        {"extents that overlap",
+         [](SharedImage &image) {
              image.set<uint64_t>(image.extent("sparse", 1, offsetof(daxfs_extent, file_off)), 0);
-         }, "read sparse", 0, ""},
+         },
+         "read sparse", 0, ""},
         // Extended attributes.
-        {"attributes beyond their range", FIELD("attributes", xattr, uint32_t, 0xffffffff), "list-attributes attributes", EUCLEAN, "xattr"},
-        {"attributes of no size", XATTR("attributes", 0, uint32_t, 0), "list-attributes attributes", EUCLEAN, "xattr.size"},
-        {"attributes beyond the range", XATTR("attributes", 0, uint32_t, 0xfffffff8), "list-attributes attributes", EUCLEAN, "xattr.size"},
-        {"attributes without number", XATTR("attributes", 4, uint32_t, 0xffffffff), "list-attributes attributes", EUCLEAN, "xattr.count"},
-        {"attribute of no namespace", XATTR("attributes", 8, uint8_t, 0), "list-attributes attributes", EUCLEAN, "xattr.index"},
-        {"attribute of an unknown one", XATTR("attributes", 8, uint8_t, 6), "list-attributes attributes", EUCLEAN, "xattr.index"},
-        {"attribute too large", XATTR("attributes", 12, uint32_t, 65537), "get-attribute attributes", EUCLEAN, "xattr.value_len"},
-        {"attribute beyond its set", XATTR("attributes", 12, uint32_t, 65536), "get-attribute attributes", EUCLEAN, "xattr.size"},
-        {"attribute name with a NUL", XATTR("attributes", 17, uint8_t, 0), "list-attributes attributes", EUCLEAN, "xattr.name"},
+        {"attributes beyond their range", FIELD("attributes", xattr, uint32_t, 0xffffffff),
+         "list-attributes attributes", EUCLEAN, "xattr"},
+        {"attributes of no size", XATTR("attributes", 0, uint32_t, 0), "list-attributes attributes", EUCLEAN,
+         "xattr.size"},
+        {"attributes beyond the range", XATTR("attributes", 0, uint32_t, 0xfffffff8),
+         "list-attributes attributes", EUCLEAN, "xattr.size"},
+        {"attributes without number", XATTR("attributes", 4, uint32_t, 0xffffffff),
+         "list-attributes attributes", EUCLEAN, "xattr.count"},
+        {"attribute of no namespace", XATTR("attributes", 8, uint8_t, 0), "list-attributes attributes",
+         EUCLEAN, "xattr.index"},
+        {"attribute of an unknown one", XATTR("attributes", 8, uint8_t, 6), "list-attributes attributes",
+         EUCLEAN, "xattr.index"},
+        {"attribute too large", XATTR("attributes", 12, uint32_t, 65537), "get-attribute attributes", EUCLEAN,
+         "xattr.value_len"},
+        {"attribute beyond its set", XATTR("attributes", 12, uint32_t, 65536), "get-attribute attributes",
+         EUCLEAN, "xattr.size"},
+        {"attribute name with a NUL", XATTR("attributes", 17, uint8_t, 0), "list-attributes attributes",
+         EUCLEAN, "xattr.name"},
         {"ACL of another version", XATTR("acl", 16, uint32_t, 77), "acl acl", EUCLEAN, "xattr.acl", "", true},
-        {"ACL with an unknown tag", XATTR("acl", 20, uint16_t, 0x8000), "acl acl", EUCLEAN, "xattr.acl", "", true},
+        {"ACL with an unknown tag", XATTR("acl", 20, uint16_t, 0x8000), "acl acl", EUCLEAN, "xattr.acl", "",
+         true},
         {"ACL out of order", XATTR("acl", 20, uint16_t, 0x20), "acl acl", EUCLEAN, "xattr.acl", "", true},
         // What only a look at everything finds.
         {"wrong link count", FIELD("dir", nlink, uint32_t, 7), "stat dir", 0, ""},
@@ -286,13 +329,12 @@ MemoryTree hostile_tree()
         } entry = {tag, 4, 0xffffffff};
         acl.append(reinterpret_cast<const char *>(&entry), sizeof entry);
     }
-    tree["acl"] = {.mode = S_IFREG | 0444, .content = "acl",
-                   .xattrs = {{"system.posix_acl_access", acl}}};
+    tree["acl"] = {.mode = S_IFREG | 0444, .content = "acl", .xattrs = {{"system.posix_acl_access", acl}}};
     return tree;
 }
 
 class Hostile : public testing::Test {
-  protected:
+protected:
     void SetUp() override
     {
         daxtest::make_image(hostile_tree(), path_);
@@ -365,8 +407,7 @@ TEST_F(Hostile, EveryFieldThatLies)
             at = end + 1;
         }
         const auto result = daxtest::run(guest, argv);
-        EXPECT_EQ(result.at("stdout"),
-                  lie.error ? fmt::format("{}%20untouched", lie.error) : "0%20untouched")
+        EXPECT_EQ(result.at("stdout"), lie.error ? fmt::format("{}%20untouched", lie.error) : "0%20untouched")
             << strerror(lie.error);
         const auto log = log_of(guest);
         const auto message = fmt::format("inode {}: bad {} 0x", inode, lie.message);
@@ -387,7 +428,10 @@ TEST_F(Hostile, EveryFieldThatLies)
     }
     ASSERT_EQ(mount_error(guest, "ro,validate"), "");
     EXPECT_NE(daxtest::run(guest, {"/bin/busybox", "grep", target, "/proc/mounts"})
-                  .at("stdout").get<std::string>().find("validate"), std::string::npos);
+                  .at("stdout")
+                  .get<std::string>()
+                  .find("validate"),
+              std::string::npos);
     log_of(guest);
     guest.shutdown();
 }
@@ -402,10 +446,11 @@ TEST_F(Hostile, AHandleInALoop)
     auto guest = boot();
     daxtest::mount(guest);
     for (const auto ino : {sub, inner}) {
-        const auto out = daxtest::run(guest, {"/bin/probe", "access", "open-handle",
-                                              std::to_string(ino)}).at("stdout");
+        const auto out =
+            daxtest::run(guest, {"/bin/probe", "access", "open-handle", std::to_string(ino)}).at("stdout");
         EXPECT_TRUE(out == fmt::format("{}%20untouched", ESTALE) ||
-                    out == fmt::format("{}%20untouched", ELOOP)) << out;
+                    out == fmt::format("{}%20untouched", ELOOP))
+            << out;
     }
     log_of(guest);
     guest.call("umount", {{"target", target}}, Seconds(30));
@@ -451,8 +496,8 @@ TEST_F(Hostile, ADirectoryWithTwoNames)
     image_->set(image_->entry("twins/b", offsetof(daxfs_dirent, ino)), image_->ino("twins/a"));
     auto guest = boot();
     ASSERT_EQ(mount_error(guest, "ro"), "");
-    const auto out = daxtest::run(guest, {"/bin/busybox", "sh", "-c",
-                                          "cd /mnt/x/twins/a && stat ../b; echo $?"});
+    const auto out =
+        daxtest::run(guest, {"/bin/busybox", "sh", "-c", "cd /mnt/x/twins/a && stat ../b; echo $?"});
     EXPECT_NE(out.at("stdout").get<std::string>().find("1"), std::string::npos) << out.dump();
     log_of(guest);
     guest.call("umount", {{"target", target}}, Seconds(30));
@@ -464,10 +509,10 @@ TEST_F(Hostile, OneMessageManyTimes)
     image_->set(image_->inode("file", offsetof(daxfs_inode, nlink)), 0U);
     auto guest = boot();
     daxtest::mount(guest);
-    const auto took = daxtest::run(
-        guest, {"/bin/busybox", "sh", "-c",
-                "a=$(cut -d. -f1 /proc/uptime); for i in $(seq 300); do stat /mnt/x/file; done "
-                "2>/dev/null; echo $(($(cut -d. -f1 /proc/uptime) - a))"});
+    const auto took =
+        daxtest::run(guest, {"/bin/busybox", "sh", "-c",
+                             "a=$(cut -d. -f1 /proc/uptime); for i in $(seq 300); do stat /mnt/x/file; done "
+                             "2>/dev/null; echo $(($(cut -d. -f1 /proc/uptime) - a))"});
     const auto seconds = std::stoul(took.at("stdout").get<std::string>());
     const auto said = count_of(log_of(guest), "bad nlink");
     EXPECT_GE(said, 1U);
@@ -509,8 +554,7 @@ TEST_F(Hostile, AnotherKernelWritesMeanwhile)
     image_->restore();
     guest.call("umount", {{"target", target}}, Seconds(30));
     ASSERT_EQ(mount_error(guest, "ro,validate"), "");
-    EXPECT_EQ(daxtest::run(guest, {"/bin/probe", "access", "stat", "file"}).at("stdout"),
-              "0%20untouched");
+    EXPECT_EQ(daxtest::run(guest, {"/bin/probe", "access", "stat", "file"}).at("stdout"), "0%20untouched");
     log_of(guest);
     guest.shutdown();
 }

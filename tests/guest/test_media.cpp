@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Where the memory comes from: a physical range, and a pmem device whose DAX is off.
-#include "harness.hpp"
+#include <fstream>
 
 #include <gtest/gtest.h>
 
-#include <fstream>
-
 #include "driver.hpp"
+#include "harness.hpp"
 #include "image.hpp"
 
 namespace {
@@ -19,7 +18,8 @@ using daxtest::target;
 
 class Media : public testing::Test {
 protected:
-    void SetUp() override {
+    void SetUp() override
+    {
         fs::create_directories(dir_.path() / "tree");
         std::ofstream(dir_.path() / "tree/file") << "content\n";
         std::ofstream(dir_.path() / "tree/big") << std::string(3 << 20, 'b');
@@ -28,7 +28,8 @@ protected:
         fs::resize_file(image_, 16 << 20);
     }
 
-    daxbench::Guest boot(const std::string &medium, std::vector<std::string> modules) {
+    daxbench::Guest boot(const std::string &medium, std::vector<std::string> modules)
+    {
         daxtest::BootOptions options;
         options.medium = medium;
         options.modules = std::move(modules);
@@ -36,10 +37,10 @@ protected:
     }
 
     /// Mounts by busybox in the guest; status and what it printed.
-    static json busybox_mount(daxbench::Guest &guest, const std::string &options) {
+    static json busybox_mount(daxbench::Guest &guest, const std::string &options)
+    {
         daxtest::run(guest, {"/bin/busybox", "mkdir", "-p", target});
-        return daxtest::run(
-            guest, {"/bin/busybox", "mount", "-t", "daxfs", "-o", options, "none", target});
+        return daxtest::run(guest, {"/bin/busybox", "mount", "-t", "daxfs", "-o", options, "none", target});
     }
 
     daxbench::TempDir dir_;
@@ -47,31 +48,34 @@ protected:
 };
 
 /// "phys=…,size=…" of the shared memory device's BAR in the guest.
-std::string shared_memory_options(daxbench::Guest &guest) {
+std::string shared_memory_options(daxbench::Guest &guest)
+{
     char line[80];
-    std::snprintf(line, sizeof line, "ro,phys=0x%lx,size=16M",
-                  daxtest::shared_memory_start(guest));
+    std::snprintf(line, sizeof line, "ro,phys=0x%lx,size=16M", daxtest::shared_memory_start(guest));
     return line;
 }
 
-TEST_F(Media, MountsAPhysicalRange) {
+TEST_F(Media, MountsAPhysicalRange)
+{
     auto guest = boot("ivshmem", {"daxfs"});
     const auto options = shared_memory_options(guest);
     const auto mounted = busybox_mount(guest, options);
     ASSERT_EQ(mounted.at("status"), 0) << mounted.dump();
-    EXPECT_EQ(daxtest::run(guest, {"/bin/busybox", "cat", std::string(target) + "/file"})
-                  .at("stdout"),
+    EXPECT_EQ(daxtest::run(guest, {"/bin/busybox", "cat", std::string(target) + "/file"}).at("stdout"),
               "content%0A");
     for (const std::string mode : {"read", "mmap-shared", "mmap-private"})
-        EXPECT_EQ(guest.call("manifest", {{"target", target}, {"mode", mode}}, Seconds(60))
-                      .at("lines").size(), 3U) << mode;
+        EXPECT_EQ(
+            guest.call("manifest", {{"target", target}, {"mode", mode}}, Seconds(60)).at("lines").size(), 3U)
+            << mode;
 
     // The same range once more is the same super block; the range shows in mountinfo.
     daxtest::run(guest, {"/bin/busybox", "mkdir", "-p", "/mnt/second"});
-    EXPECT_EQ(daxtest::run(guest, {"/bin/busybox", "mount", "-t", "daxfs", "-o", options, "none",
-                                   "/mnt/second"}).at("status"), 0);
-    EXPECT_TRUE(contains(daxtest::run(guest, {"/bin/busybox", "grep", "daxfs", "/proc/mounts"})
-                             .at("stdout"), "phys=0x"));
+    EXPECT_EQ(
+        daxtest::run(guest, {"/bin/busybox", "mount", "-t", "daxfs", "-o", options, "none", "/mnt/second"})
+            .at("status"),
+        0);
+    EXPECT_TRUE(contains(daxtest::run(guest, {"/bin/busybox", "grep", "daxfs", "/proc/mounts"}).at("stdout"),
+                         "phys=0x"));
     guest.call("umount", {{"target", "/mnt/second"}}, Seconds(30));
     guest.call("umount", {{"target", target}}, Seconds(30));
     EXPECT_EQ(daxtest::run(guest, {"/bin/busybox", "grep", "daxfs", "/proc/iomem"}).at("status"), 1)
@@ -80,7 +84,8 @@ TEST_F(Media, MountsAPhysicalRange) {
     guest.shutdown();
 }
 
-TEST_F(Media, RefusesPhysicalRangesThatCannotBe) {
+TEST_F(Media, RefusesPhysicalRangesThatCannotBe)
+{
     auto guest = boot("ivshmem", {"daxfs"});
     const auto refused = [&](const std::string &options, const std::string &why) {
         EXPECT_NE(busybox_mount(guest, options).at("status"), 0) << options;
@@ -95,19 +100,26 @@ TEST_F(Media, RefusesPhysicalRangesThatCannotBe) {
     guest.shutdown();
 }
 
-TEST_F(Media, ADaxFilesystemOnADeviceWithoutDaxIsNotPublished) {
+TEST_F(Media, ADaxFilesystemOnADeviceWithoutDaxIsNotPublished)
+{
     const auto erofs = dir_.path() / "erofs";
-    daxbench::run_checked({"mkfs.erofs", "-Enoinline_data", "--quiet", erofs.string(),
-                           (dir_.path() / "tree").string()});
+    daxbench::run_checked(
+        {"mkfs.erofs", "-Enoinline_data", "--quiet", erofs.string(), (dir_.path() / "tree").string()});
     daxtest::pad_image(erofs);
     image_ = erofs;
     auto guest = boot("nvdimm-nodax", {"erofs"});
     std::string error;
     try {
-        guest.call("mount", {{"type", "erofs"}, {"source", "pmem"}, {"options", "ro,dax=always"},
-                             {"target", target}}, Seconds(30));
-        guest.call("prove", {{"target", target}, {"type", "erofs"}, {"options", {"dax=always"}},
-                             {"dax", true}, {"page_cache", false}}, Seconds(60));
+        guest.call("mount",
+                   {{"type", "erofs"}, {"source", "pmem"}, {"options", "ro,dax=always"}, {"target", target}},
+                   Seconds(30));
+        guest.call("prove",
+                   {{"target", target},
+                    {"type", "erofs"},
+                    {"options", {"dax=always"}},
+                    {"dax", true},
+                    {"page_cache", false}},
+                   Seconds(60));
     } catch (const std::exception &caught) {
         error = caught.what();
     }
@@ -115,7 +127,8 @@ TEST_F(Media, ADaxFilesystemOnADeviceWithoutDaxIsNotPublished) {
     guest.shutdown();
 }
 
-TEST_F(Media, DaxfsRefusesADeviceWithoutDax) {
+TEST_F(Media, DaxfsRefusesADeviceWithoutDax)
+{
     auto guest = boot("nvdimm-nodax", {"daxfs"});
     std::string error;
     try {

@@ -1,17 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // A mount exported by the kernel's NFS server to the client of the same guest. There is no daemon:
 // the test writes into the server's caches what mountd would answer.
-#include "harness.hpp"
-
-#include <gtest/gtest.h>
+#include <fstream>
 
 #include <sys/stat.h>
 #include <sys/xattr.h>
 
-#include <fstream>
-
 #include <fmt/ranges.h>
+#include <gtest/gtest.h>
 
+#include "harness.hpp"
 #include "manifest.hpp"
 
 namespace {
@@ -63,7 +61,8 @@ constexpr unsigned no_subtree_check = 0x2400; ///< NFSEXP_FSID | NFSEXP_NOSUBTRE
 constexpr unsigned subtree_check = 0x2000;    ///< handles name a parent, too
 
 /// "       0\n       1\n…": a line of 8 bytes for each number.
-std::string numbers(int count) {
+std::string numbers(int count)
+{
     std::string text;
     for (int i = 0; i < count; ++i)
         text += fmt::format("{:7}\n", i);
@@ -72,7 +71,8 @@ std::string numbers(int count) {
 
 class Nfs : public daxtest::GuestTest {
 protected:
-    void SetUp() override {
+    void SetUp() override
+    {
         fs::create_directories(tree_ / "many");
         fs::create_directories(tree_ / "a/b/c");
         for (int i = 0; i < 2000; ++i)
@@ -89,13 +89,15 @@ protected:
     }
 
     /// Runs a script with the functions above; it prints nothing but what it is asked for.
-    std::string script(const std::string &text, unsigned flags = no_subtree_check) {
+    std::string script(const std::string &text, unsigned flags = no_subtree_check)
+    {
         const auto ran = sh(fmt::format("flags={}\n{}{}", flags, functions, text));
         EXPECT_EQ(ran.status, 0) << text << ran.err;
         return ran.out;
     }
 
-    void serve() {
+    void serve()
+    {
         boot("pmem", {"daxfs", "nfs"});
         daxtest::mount(*guest_);
         script("ifconfig lo 127.0.0.1 up; mkdir -p /var/lib/nfs/v4recovery\n"
@@ -103,20 +105,23 @@ protected:
     }
 
     /// With small requests, so that a folder is listed in many of them.
-    void mount_client() {
+    void mount_client()
+    {
         script("echo Y > $nfsd/v4_end_grace; mkdir -p /mnt/client\n"
                "/usr/bin/mount -i -t nfs4 -o vers=4.2,rsize=4096,"
                "addr=127.0.0.1,clientaddr=127.0.0.1 127.0.0.1:/ /mnt/client");
     }
 
     /// How many times the client sent it.
-    int requests(const std::string &operation) {
-        return std::stoi(script("sed -n 's/^\t *" + operation +
-                                ": \\([0-9]*\\) .*/\\1/p' /proc/self/mountstats"));
+    int requests(const std::string &operation)
+    {
+        return std::stoi(
+            script("sed -n 's/^\t *" + operation + ": \\([0-9]*\\) .*/\\1/p' /proc/self/mountstats"));
     }
 
     /// The manifest, without the attribute that NFS makes of a mode.
-    std::vector<std::string> lines() {
+    std::vector<std::string> lines()
+    {
         std::vector<std::string> all;
         for (const auto &line : manifest("read", client)) {
             auto entry = nlohmann::ordered_json::parse(line.get<std::string>());
@@ -135,7 +140,8 @@ protected:
     fs::path tree_ = dir_.path() / "tree";
 };
 
-TEST_F(Nfs, AnExportEqualsItsSourceAndIsReadOnly) {
+TEST_F(Nfs, AnExportEqualsItsSourceAndIsReadOnly)
+{
     serve();
     script("start");
     mount_client();
@@ -147,9 +153,9 @@ TEST_F(Nfs, AnExportEqualsItsSourceAndIsReadOnly) {
     EXPECT_GT(requests("READDIR"), 15) << "the folder of many was not listed in parts";
 
     EXPECT_TRUE(contains(script("grep nfs4 /proc/mounts"), " rw,"));
-    for (const std::string command : {"touch /mnt/client/new", "mkdir /mnt/client/new",
-                                      "echo x >> /mnt/client/numbers", "rm /mnt/client/fifo",
-                                      "chmod 600 /mnt/client/numbers"}) {
+    for (const std::string command :
+         {"touch /mnt/client/new", "mkdir /mnt/client/new", "echo x >> /mnt/client/numbers",
+          "rm /mnt/client/fifo", "chmod 600 /mnt/client/numbers"}) {
         const auto ran = sh(command);
         EXPECT_NE(ran.status, 0) << command;
         EXPECT_TRUE(contains(ran.err, "Read-only file system")) << command << ": " << ran.err;
@@ -160,7 +166,8 @@ TEST_F(Nfs, AnExportEqualsItsSourceAndIsReadOnly) {
 
 /// What a client holds on to, an open file and a folder it works in, is good after all that the
 /// server knew of it is gone.
-void Nfs::check_handles(unsigned flags) {
+void Nfs::check_handles(unsigned flags)
+{
     serve();
     // A delegation would keep files open in the server that the client has closed.
     script("echo 0 > /proc/sys/fs/leases-enable; start", flags);
@@ -202,13 +209,19 @@ cd /
 umount /mnt/client
 stop
 unmount
-)", flags);
-    EXPECT_TRUE(out == part(0) + part(1) + files + part(2) + files + files + files + part(0))
-        << out.size();
+)",
+                            flags);
+    EXPECT_TRUE(out == part(0) + part(1) + files + part(2) + files + files + files + part(0)) << out.size();
     finish();
 }
 
-TEST_F(Nfs, HandlesOutliveTheServer) { check_handles(no_subtree_check); }
-TEST_F(Nfs, HandlesThatNameAParentOutliveTheServer) { check_handles(subtree_check); }
+TEST_F(Nfs, HandlesOutliveTheServer)
+{
+    check_handles(no_subtree_check);
+}
+TEST_F(Nfs, HandlesThatNameAParentOutliveTheServer)
+{
+    check_handles(subtree_check);
+}
 
 } // namespace

@@ -1,17 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // Where the memory comes from, by mount(8) and mount.daxfs; and memory that goes away or fails.
-#include "harness.hpp"
-
-#include <gtest/gtest.h>
-
 #include <algorithm>
 #include <fstream>
 #include <map>
 #include <optional>
 
 #include <fmt/format.h>
+#include <gtest/gtest.h>
 
 #include "driver.hpp"
+#include "harness.hpp"
 #include "image.hpp"
 
 namespace {
@@ -25,7 +23,8 @@ using daxtest::target;
 
 class Regions : public daxtest::GuestTest {
 protected:
-    void SetUp() override {
+    void SetUp() override
+    {
         fs::create_directories(dir_.path() / "tree/sub");
         std::ofstream(dir_.path() / "tree/file") << "content\n";
         std::ofstream(dir_.path() / "tree/sub/other") << std::string(5000, 'o');
@@ -35,41 +34,45 @@ protected:
     }
 
     /// Runs one of region_probe.cpp's checks in the guest.
-    void probe(const std::string &name, const std::string &environment = "A=0") {
-        const auto ran = run({"/bin/busybox", "env", environment, "/bin/region-probe",
-                              "--gtest_filter=Region." + name});
+    void probe(const std::string &name, const std::string &environment = "A=0")
+    {
+        const auto ran =
+            run({"/bin/busybox", "env", environment, "/bin/region-probe", "--gtest_filter=Region." + name});
         EXPECT_EQ(ran.status, 0) << ran.out << ran.err;
         EXPECT_TRUE(contains(ran.out, "[  PASSED  ] 1 test")) << ran.out << ran.err;
     }
 
     /// Lines of the kernel's log, since boot, that hold this.
-    std::size_t logged(const std::string &text) {
+    std::size_t logged(const std::string &text)
+    {
         const auto news = guest_->call("dmesg", json::object(), Seconds(30)).at("lines");
         EXPECT_EQ(daxbench::kernel_complaint(news), "");
         for (const auto &line : news)
             log_.push_back(daxtest::decoded(line.at("text")));
-        return static_cast<std::size_t>(std::ranges::count_if(
-            log_, [&](const auto &line) { return contains(line, text); }));
+        return static_cast<std::size_t>(
+            std::ranges::count_if(log_, [&](const auto &line) { return contains(line, text); }));
     }
 
     /// Why a mount is refused, as the user reads it: one line.
     void refused(const std::string &options, const std::string &why, int status = 32,
-                 const std::string &source = "none") {
+                 const std::string &source = "none")
+    {
         expect_refusal(mount(options, source), options, why, status);
     }
 
     /// /tmp/image of the guest: the image, without what it lies on.
-    void copy_image() {
-        ASSERT_EQ(sh("dd if=$(ls /dev/pmem? | head -n 1) of=/tmp/image bs=1M").status, 0);
-    }
+    void copy_image() { ASSERT_EQ(sh("dd if=$(ls /dev/pmem? | head -n 1) of=/tmp/image bs=1M").status, 0); }
 
-    std::string buffers() {
+    std::string buffers()
+    {
         return sh("mount -t debugfs debugfs /sys/kernel/debug 2>/dev/null; "
-                  "tail -1 /sys/kernel/debug/dma_buf/bufinfo").out;
+                  "tail -1 /sys/kernel/debug/dma_buf/bufinfo")
+            .out;
     }
 
     /// 612 for a kernel 6.12.
-    static int release() {
+    static int release()
+    {
         const auto &text = daxtest::bench().kernel.release;
         const auto dot = text.find('.');
         return std::stoi(text.substr(0, dot)) * 100 + std::stoi(text.substr(dot + 1));
@@ -84,7 +87,8 @@ protected:
 };
 
 /// All bytes, in all ways of reading, are those of the same image on pmem; and no trace is left.
-void Regions::check_dma_buf(const std::string &options) {
+void Regions::check_dma_buf(const std::string &options)
+{
     copy_image();
     const auto at_boot = logged("daxfs: ");
     std::map<std::string, json> wanted;
@@ -112,26 +116,30 @@ void Regions::check_dma_buf(const std::string &options) {
     finish();
 }
 
-TEST_F(Regions, ADmaBufOfTheSystemHeap) {
+TEST_F(Regions, ADmaBufOfTheSystemHeap)
+{
     boot("pmem", {"daxfs"});
     if (!has("/dev/dma_heap/system"))
         GTEST_SKIP() << "this kernel has no dma-buf heaps: CONFIG_DMABUF_HEAPS is not set";
     check_dma_buf("dmabuf-heap=system");
 }
 
-TEST_F(Regions, ADmaBufOfAMemfd) {
+TEST_F(Regions, ADmaBufOfAMemfd)
+{
     boot("pmem", {"daxfs"});
     if (!has("/dev/udmabuf"))
         GTEST_SKIP() << "this kernel has no udmabuf: CONFIG_UDMABUF is not set";
     check_dma_buf("udmabuf");
 }
 
-TEST_F(Regions, ADmaBufOfADrmDevice) {
+TEST_F(Regions, ADmaBufOfADrmDevice)
+{
     boot("pmem", {"daxfs", "vgem"});
     check_dma_buf("dmabuf-drm=/dev/dri/card0");
 }
 
-TEST_F(Regions, ADmaBufMountedTwice) {
+TEST_F(Regions, ADmaBufMountedTwice)
+{
     boot("pmem", {"daxfs"});
     if (!has("/dev/udmabuf"))
         GTEST_SKIP() << "this kernel has no udmabuf: CONFIG_UDMABUF is not set";
@@ -141,7 +149,8 @@ TEST_F(Regions, ADmaBufMountedTwice) {
     finish();
 }
 
-TEST_F(Regions, RefusesWhatIsNoDmaBuf) {
+TEST_F(Regions, RefusesWhatIsNoDmaBuf)
+{
     boot("pmem", {"daxfs", "vgem"});
     copy_image();
     refused("dmabuf-heap=system", "image=FILE", 1);
@@ -157,8 +166,7 @@ TEST_F(Regions, RefusesWhatIsNoDmaBuf) {
     refused("nonsense=1", "Unknown parameter 'nonsense'");
     refused("ro", "blockdev");
     // Without mount.daxfs a descriptor cannot be given.
-    EXPECT_NE(run({"/bin/busybox", "mount", "-t", "daxfs", "-o", "dmabuf=0", "none", target}).status,
-              0);
+    EXPECT_NE(run({"/bin/busybox", "mount", "-t", "daxfs", "-o", "dmabuf=0", "none", target}).status, 0);
     EXPECT_EQ(logged("dmabuf= takes a file descriptor by fsconfig"), 1U);
     // What is in the buffer is no image: the buffer is gone with the refusal.
     ASSERT_EQ(sh("dd if=/dev/zero of=/tmp/zeros bs=1M count=1").status, 0);
@@ -167,7 +175,8 @@ TEST_F(Regions, RefusesWhatIsNoDmaBuf) {
     finish();
 }
 
-TEST_F(Regions, APhysicalRangeIsRefusedForEachReason) {
+TEST_F(Regions, APhysicalRangeIsRefusedForEachReason)
+{
     boot("ivshmem", {"daxfs"});
     const auto phys = daxtest::shared_memory_start(*guest_);
     const auto range = [&](std::uint64_t start, std::uint64_t size) {
@@ -183,8 +192,8 @@ TEST_F(Regions, APhysicalRangeIsRefusedForEachReason) {
     refused("phys=somewhere,size=4M", "phys=somewhere: wanted bytes");
     refused("phys=4G,size=4MB", "size=4MB: wanted bytes");
     refused("phys=0xfec00000,size=4K", "overlaps a claimed range"); // an I/O APIC
-    const auto user = sh("unshare -Urm /sbin/mount.daxfs none " + std::string(target) + " -o " +
-                         range(phys, size));
+    const auto user =
+        sh("unshare -Urm /sbin/mount.daxfs none " + std::string(target) + " -o " + range(phys, size));
     EXPECT_EQ(user.status, 32);
     EXPECT_TRUE(contains(user.err, "phys= needs CAP_SYS_ADMIN")) << user.err;
 
@@ -192,8 +201,8 @@ TEST_F(Regions, APhysicalRangeIsRefusedForEachReason) {
     ASSERT_EQ(mount(range(phys, size)).status, 0);
     EXPECT_EQ(mount(range(phys, size), "none", "/mnt/y").status, 0);
     EXPECT_EQ(sh("stat -c %d /mnt/x /mnt/y | uniq | wc -l").out, "1\n");
-    EXPECT_TRUE(contains(sh("grep daxfs /proc/mounts").out,
-                         fmt::format("phys={:#018x},size={}", phys, size)));
+    EXPECT_TRUE(
+        contains(sh("grep daxfs /proc/mounts").out, fmt::format("phys={:#018x},size={}", phys, size)));
     refused(range(phys, size / 2), "overlaps a claimed range");
     refused(range(phys + size / 2, size / 2), "overlaps a claimed range");
     EXPECT_TRUE(contains(sh("cat /proc/iomem").out, " : daxfs"));
@@ -210,7 +219,8 @@ TEST_F(Regions, APhysicalRangeIsRefusedForEachReason) {
     finish();
 }
 
-TEST_F(Regions, APmemDeviceHasPages) {
+TEST_F(Regions, APmemDeviceHasPages)
+{
     boot("pmem", {"daxfs"});
     daxtest::mount(*guest_);
     probe("HasPages");
@@ -220,7 +230,8 @@ TEST_F(Regions, APmemDeviceHasPages) {
     finish();
 }
 
-TEST_F(Regions, APhysicalRangeHasPages) {
+TEST_F(Regions, APhysicalRangeHasPages)
+{
     boot("ivshmem", {"daxfs"});
     const auto phys = daxtest::shared_memory_start(*guest_);
     const auto options = fmt::format("phys={:#x},size=16M", phys);
@@ -236,10 +247,11 @@ TEST_F(Regions, APhysicalRangeHasPages) {
 }
 
 // The kernel makes pages for whole 2 MiB only.
-TEST_F(Regions, APhysicalRangeThatIsNotAlignedHasNoPages) {
+TEST_F(Regions, APhysicalRangeThatIsNotAlignedHasNoPages)
+{
     fs::resize_file(image_, 16 << 20);
-    daxbench::run_checked({"dd", "if=" + image_.string(), "of=" + image_.string() + ".moved", "bs=4096", "seek=1",
-                           "count=4095", "status=none"});
+    daxbench::run_checked({"dd", "if=" + image_.string(), "of=" + image_.string() + ".moved", "bs=4096",
+                           "seek=1", "count=4095", "status=none"});
     fs::rename(image_.string() + ".moved", image_);
     boot("ivshmem", {"daxfs"});
     const auto phys = daxtest::shared_memory_start(*guest_) + 4096;
@@ -250,7 +262,8 @@ TEST_F(Regions, APhysicalRangeThatIsNotAlignedHasNoPages) {
     finish();
 }
 
-TEST_F(Regions, AreReadWhereUserfaultfdLeftMarks) {
+TEST_F(Regions, AreReadWhereUserfaultfdLeftMarks)
+{
     if (release() < 607)
         GTEST_SKIP() << "userfaultfd protects no file before 6.7";
     boot("pmem", {"daxfs"});
@@ -260,7 +273,8 @@ TEST_F(Regions, AreReadWhereUserfaultfdLeftMarks) {
     finish();
 }
 
-TEST_F(Regions, StayWhileAPipeHoldsAPage) {
+TEST_F(Regions, StayWhileAPipeHoldsAPage)
+{
     boot("pmem", {"daxfs"});
     daxtest::mount(*guest_);
     probe("IsNotUnmountedUnderAPipe");
@@ -270,7 +284,8 @@ TEST_F(Regions, StayWhileAPipeHoldsAPage) {
     finish();
 }
 
-TEST_F(Regions, GoAwayUnderAReaderThatWaits) {
+TEST_F(Regions, GoAwayUnderAReaderThatWaits)
+{
     boot("pmem", {"daxfs"});
     daxtest::mount(*guest_);
     probe("GoesAwayUnderAReaderThatWaits", "TAKE_AWAY=driver");
@@ -278,12 +293,14 @@ TEST_F(Regions, GoAwayUnderAReaderThatWaits) {
     finish();
 }
 
-TEST_F(Regions, KeepTheirOptions) {
+TEST_F(Regions, KeepTheirOptions)
+{
     boot("ivshmem", {"daxfs"});
     const auto options = fmt::format("phys={:#x},size=16M", daxtest::shared_memory_start(*guest_));
     ASSERT_EQ(mount(options).status, 0);
     EXPECT_EQ(run({"/usr/bin/mount", "-o", "remount,nodev", target}).status, 0);
-    for (const std::string changed : {"size=8M", "validate", "fault=iomap", "digest=00000000000000000000000000000000"})
+    for (const std::string changed :
+         {"size=8M", "validate", "fault=iomap", "digest=00000000000000000000000000000000"})
         expect_refusal(run({"/usr/bin/mount", "-o", "remount," + changed, target}), changed,
                        "cannot be changed", 32);
     // Its address is not for everyone.
@@ -294,7 +311,8 @@ TEST_F(Regions, KeepTheirOptions) {
     finish();
 }
 
-TEST_F(Regions, APmemDeviceThatIsHeldOrHasABadBlock) {
+TEST_F(Regions, APmemDeviceThatIsHeldOrHasABadBlock)
+{
     boot("pmem", {"daxfs"});
     sh("mkdir -p /mnt/x");
     probe("IsHeldByAnother");
@@ -308,7 +326,8 @@ TEST_F(Regions, APmemDeviceThatIsHeldOrHasABadBlock) {
     finish();
 }
 
-TEST_F(Regions, APmemDeviceAtTwoPlaces) {
+TEST_F(Regions, APmemDeviceAtTwoPlaces)
+{
     boot("pmem", {"daxfs"});
     ASSERT_EQ(mount("ro,noatime", "/dev/pmem0").status, 0);
     ASSERT_EQ(mount("ro,nosuid", "/dev/pmem0", "/mnt/y").status, 0);
@@ -321,8 +340,7 @@ TEST_F(Regions, APmemDeviceAtTwoPlaces) {
     // Its memory is claimed by its driver.
     const auto start = sh("sed -n 's/-.*namespace0.0.*//p' /proc/iomem | tr -d ' '").out;
     ASSERT_FALSE(start.empty()) << sh("cat /proc/iomem").out;
-    refused(fmt::format("phys=0x{},size=2M", start.substr(0, start.find('\n'))),
-            "overlaps a claimed range");
+    refused(fmt::format("phys=0x{},size=2M", start.substr(0, start.find('\n'))), "overlaps a claimed range");
     unmount();
     EXPECT_EQ(sh("cat /mnt/y/file").out, "content\n");
     unmount("/mnt/y");
@@ -330,11 +348,13 @@ TEST_F(Regions, APmemDeviceAtTwoPlaces) {
     finish();
 }
 
-TEST_F(Regions, UnloadingLeavesNothing) {
+TEST_F(Regions, UnloadingLeavesNothing)
+{
     boot("pmem", {});
     // What was allocated before is none of ours.
     const bool kmemleak = sh("mount -t debugfs debugfs /sys/kernel/debug; "
-                             "echo clear > /sys/kernel/debug/kmemleak").status == 0;
+                             "echo clear > /sys/kernel/debug/kmemleak")
+                              .status == 0;
     guest_->call("load", {{"modules", {"daxfs"}}}, Seconds(30));
     daxtest::mount(*guest_);
     manifest("mmap-shared");
@@ -349,7 +369,9 @@ TEST_F(Regions, UnloadingLeavesNothing) {
     EXPECT_NE(sh("grep daxfs /proc/slabinfo").status, 0);
     if (kmemleak) { // it tells of nothing younger than five seconds
         EXPECT_EQ(sh("sleep 6; for i in 1 2; do echo scan > /sys/kernel/debug/kmemleak; done; "
-                     "cat /sys/kernel/debug/kmemleak").out, "");
+                     "cat /sys/kernel/debug/kmemleak")
+                      .out,
+                  "");
     }
     // And it comes back.
     EXPECT_EQ(run({"/bin/busybox", "insmod", "/lib/modules/daxfs.ko"}).status, 0);
@@ -357,12 +379,12 @@ TEST_F(Regions, UnloadingLeavesNothing) {
     finish();
 }
 
-TEST_F(Regions, DeviceDaxByItsResource) {
+TEST_F(Regions, DeviceDaxByItsResource)
+{
     // 32 MiB of RAM become memory that the kernel leaves to device-dax.
     // The debug kernel's check of page tables takes every such page for one with a struct page; it
     // has none once device-dax has let go of it.
-    boot("pmem", {"daxfs", "device_dax"},
-         "memmap=32M%0x10000000-1+0xefffffff page_table_check=off");
+    boot("pmem", {"daxfs", "device_dax"}, "memmap=32M%0x10000000-1+0xefffffff page_table_check=off");
     copy_image();
     // Which number it has depends on the kernel.
     auto dax = sh("ls /sys/bus/dax/devices").out;
@@ -386,7 +408,8 @@ TEST_F(Regions, DeviceDaxByItsResource) {
     finish();
 }
 
-TEST_F(Regions, DeviceDaxThatFilesystemsShare) {
+TEST_F(Regions, DeviceDaxThatFilesystemsShare)
+{
     if (release() < 703)
         GTEST_SKIP() << "before 7.3 no driver shares a device-dax with filesystems";
     boot("pmem", {"daxfs", "fsdev_dax"}, "memmap=32M%0x10000000-1+0xefffffff");
@@ -422,7 +445,8 @@ TEST_F(Regions, DeviceDaxThatFilesystemsShare) {
 }
 
 /// The device goes away under a mount that is being used, and can be used again afterwards.
-void Regions::check_going_away(const std::string &way, const std::string &options) {
+void Regions::check_going_away(const std::string &way, const std::string &options)
+{
     boot("pmem", {"daxfs"});
     daxtest::mount(*guest_, options);
     probe("GoesAway", "TAKE_AWAY=" + way);
@@ -432,7 +456,8 @@ void Regions::check_going_away(const std::string &way, const std::string &option
     EXPECT_EQ(run({"/bin/busybox", "rmmod", "daxfs"}).status, 0);
 }
 
-TEST_F(Regions, GoAwayWithTheirNamespace) {
+TEST_F(Regions, GoAwayWithTheirNamespace)
+{
     check_going_away("namespace");
     EXPECT_EQ(run({"/bin/busybox", "insmod", "/lib/modules/daxfs.ko"}).status, 0);
     EXPECT_EQ(sh("echo namespace0.0 > /sys/bus/nd/drivers/nd_pmem/bind").status, 0);
@@ -441,22 +466,26 @@ TEST_F(Regions, GoAwayWithTheirNamespace) {
     finish();
 }
 
-TEST_F(Regions, GoAwayWithTheirDriver) {
+TEST_F(Regions, GoAwayWithTheirDriver)
+{
     check_going_away("driver");
     finish();
 }
 
-TEST_F(Regions, GoAwayWithTheirDevice) {
+TEST_F(Regions, GoAwayWithTheirDevice)
+{
     check_going_away("device");
     finish();
 }
 
-TEST_F(Regions, GoAwayWithWhatTheKernelRecorded) {
+TEST_F(Regions, GoAwayWithWhatTheKernelRecorded)
+{
     check_going_away("driver", "ro,fault=iomap");
     finish();
 }
 
-TEST_F(Regions, HaveAPageThatFails) {
+TEST_F(Regions, HaveAPageThatFails)
+{
     boot("pmem", {"daxfs", "hwpoison_inject"});
     sh("mount -t debugfs debugfs /sys/kernel/debug");
     if (!has("/sys/kernel/debug/hwpoison/corrupt-pfn"))

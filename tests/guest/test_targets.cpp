@@ -1,16 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // mkdaxfs in a guest, writing to memory: device-dax, a physical range, a dma-buf heap.
-#include "harness.hpp"
-
-#include <gtest/gtest.h>
-
 #include <algorithm>
 #include <fstream>
 #include <optional>
 
 #include <fmt/format.h>
+#include <gtest/gtest.h>
 
 #include "driver.hpp"
+#include "harness.hpp"
 #include "image.hpp"
 
 namespace {
@@ -26,7 +24,8 @@ using daxtest::target;
 /// and the same tree.
 class Targets : public daxtest::GuestTest {
 protected:
-    void SetUp() override {
+    void SetUp() override
+    {
         const auto tree = dir_.path() / "tools/tree";
         fs::create_directories(tree / "sub");
         std::ofstream(tree / "file") << "content\n";
@@ -55,34 +54,37 @@ protected:
         daxtest::make_image(dir_.path() / "tools", tools_);
     }
 
-    void boot(const std::string &medium, std::vector<std::string> modules,
-              const std::string &cmdline = "") {
+    void boot(const std::string &medium, std::vector<std::string> modules, const std::string &cmdline = "")
+    {
         GuestTest::boot(medium, std::move(modules), cmdline);
-        guest_->call("mount", {{"type", "daxfs"}, {"source", "tools"}, {"options", "ro"},
-                               {"target", "/tools"}}, Seconds(30));
+        guest_->call("mount",
+                     {{"type", "daxfs"}, {"source", "tools"}, {"options", "ro"}, {"target", "/tools"}},
+                     Seconds(30));
     }
 
-    Ran tool(const std::string &name, const std::string &arguments) {
-        return sh(fmt::format("TMPDIR=/tmp {} --library-path /tools/lib /tools/bin/{} {}", loader_,
-                              name, arguments));
+    Ran tool(const std::string &name, const std::string &arguments)
+    {
+        return sh(fmt::format("TMPDIR=/tmp {} --library-path /tools/lib /tools/bin/{} {}", loader_, name,
+                              arguments));
     }
     Ran mkdaxfs(const std::string &arguments) { return tool("mkdaxfs", arguments); }
-    void made(const std::string &arguments) {
+    void made(const std::string &arguments)
+    {
         const auto ran = mkdaxfs("-q " + arguments);
         EXPECT_EQ(ran.status, 0) << arguments << ": " << ran.err;
     }
-    void refused(const std::string &arguments, const std::string &why, int status = 1) {
+    void refused(const std::string &arguments, const std::string &why, int status = 1)
+    {
         expect_refusal(mkdaxfs(arguments), arguments, why, status);
     }
 
-    json manifest(const std::string &where = target) {
-        return GuestTest::manifest("mmap-shared", where);
-    }
+    json manifest(const std::string &where = target) { return GuestTest::manifest("mmap-shared", where); }
 
     std::string loader_;
 };
 
-TEST_F(Targets, DeviceDax) {
+TEST_F(Targets, DeviceDax)
+{
     boot("pmem", {"daxfs", "device_dax"}, "memmap=32M%0x10000000-1+0xefffffff");
     auto name = sh("ls /sys/bus/dax/devices").out;
     name.erase(std::min(name.find('\n'), name.size()));
@@ -99,8 +101,7 @@ TEST_F(Targets, DeviceDax) {
     made("/tmp/a/t/image /tmp/b");
     sh("umount /tmp/a/t && umount /tmp/b");
     made("--force -x '*' " + dax + " /dev"); // where its name is, but not the image
-    refused("--force --device " + dax + " /tools",
-            dax + " has 33554432 bytes, the image needs more");
+    refused("--force --device " + dax + " /tools", dax + " has 33554432 bytes, the image needs more");
     refused("--device /dev/null /tools/tree", "wanted a block device or /dev/daxX.Y, got /dev/null");
     refused("/dev/null /tools/tree", "no regular file, block device or device-dax");
     // What did not fit has left no image behind, and zeros where it began.
@@ -121,7 +122,8 @@ TEST_F(Targets, DeviceDax) {
     finish();
 }
 
-TEST_F(Targets, APhysicalRange) {
+TEST_F(Targets, APhysicalRange)
+{
     boot("ivshmem", {"daxfs"});
     const auto start = daxtest::shared_memory_start(*guest_);
     const auto range = fmt::format("{:#x},16M", start);
@@ -157,7 +159,8 @@ TEST_F(Targets, APhysicalRange) {
     finish();
 }
 
-TEST_F(Targets, ADmaBufHeap) {
+TEST_F(Targets, ADmaBufHeap)
+{
     boot("pmem", {"daxfs"});
     sh("mkdir -p /mnt/y; mount -t debugfs debugfs /sys/kernel/debug");
     refused("--heap system /tools/tree", "--mount", 2);
@@ -180,7 +183,8 @@ TEST_F(Targets, ADmaBufHeap) {
 }
 
 // The lines of docs/tools.md that make the list for --order; the program is mkdaxfs itself.
-TEST_F(Targets, AnOrderRecordedByTheTracepoint) {
+TEST_F(Targets, AnOrderRecordedByTheTracepoint)
+{
     boot("pmem", {"daxfs"});
     sh("mount -t tracefs tracefs /sys/kernel/tracing; "
        "echo 1 >/sys/kernel/tracing/events/daxfs/daxfs_fault/enable");

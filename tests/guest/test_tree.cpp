@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // A tree put into an image and read in a guest is the tree: metadata, and content by read(2) and
 // by both kinds of mmap(2).
-#include "harness.hpp"
-
-#include <gtest/gtest.h>
+#include <fstream>
+#include <random>
+#include <sstream>
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -12,14 +12,12 @@
 #include <unistd.h>
 
 #include <fmt/ranges.h>
-
-#include <fstream>
-#include <random>
-#include <sstream>
+#include <gtest/gtest.h>
 
 #include "../format/container_image.hpp"
 #include "cache.hpp"
 #include "dataset.hpp"
+#include "harness.hpp"
 #include "kernel.hpp"
 #include "manifest.hpp"
 #include "protocol.hpp"
@@ -32,7 +30,8 @@ using daxbench::Seconds;
 using daxtest::json;
 using daxtest::target;
 
-void write_bytes(const fs::path &path, std::uint64_t bytes, unsigned seed) {
+void write_bytes(const fs::path &path, std::uint64_t bytes, unsigned seed)
+{
     std::mt19937_64 random(seed);
     std::ofstream file(path, std::ios::binary);
     std::string block(4096, 0);
@@ -45,16 +44,17 @@ void write_bytes(const fs::path &path, std::uint64_t bytes, unsigned seed) {
     }
 }
 
-void set_mtime(const fs::path &path, std::int64_t seconds, long nanoseconds) {
+void set_mtime(const fs::path &path, std::int64_t seconds, long nanoseconds)
+{
     const timespec times[2] = {{seconds, nanoseconds}, {seconds, nanoseconds}};
     ASSERT_EQ(utimensat(AT_FDCWD, path.c_str(), times, AT_SYMLINK_NOFOLLOW), 0) << path;
 }
 
 /// One of everything a tree can hold.
-void make_tree(const fs::path &root) {
+void make_tree(const fs::path &root)
+{
     fs::create_directories(root / "many");
-    for (const auto size : {0, 1, 4095, 4096, 4097, 65536, (2 << 20) - 1, 2 << 20, (2 << 20) + 1,
-                            5 << 20})
+    for (const auto size : {0, 1, 4095, 4096, 4097, 65536, (2 << 20) - 1, 2 << 20, (2 << 20) + 1, 5 << 20})
         write_bytes(root / ("size-" + std::to_string(size)), static_cast<std::uint64_t>(size),
                     static_cast<unsigned>(size));
     for (int i = 0; i < 3000; ++i)
@@ -83,7 +83,8 @@ void make_tree(const fs::path &root) {
 }
 
 /// What only root can put into a tree.
-void make_root_tree(const fs::path &root) {
+void make_root_tree(const fs::path &root)
+{
     ASSERT_EQ(mknod((root / "null").c_str(), S_IFCHR | 0666, makedev(1, 3)), 0);
     ASSERT_EQ(mknod((root / "disk").c_str(), S_IFBLK | 0660, makedev(259, 1048575)), 0);
     ASSERT_EQ(mknod((root / "socket").c_str(), S_IFSOCK | 0600, 0), 0);
@@ -92,10 +93,10 @@ void make_root_tree(const fs::path &root) {
 }
 
 /// Compares the guest's manifest of the mount with the host's of the tree, line by line.
-void expect_equal_trees(daxbench::Guest &guest, const std::vector<std::string> &want) {
+void expect_equal_trees(daxbench::Guest &guest, const std::vector<std::string> &want)
+{
     for (const std::string mode : {"read", "mmap-shared", "mmap-private"}) {
-        const auto answer =
-            guest.call("manifest", {{"target", target}, {"mode", mode}}, Seconds(300));
+        const auto answer = guest.call("manifest", {{"target", target}, {"mode", mode}}, Seconds(300));
         const auto got = answer.at("lines").get<std::vector<std::string>>();
         const auto differences = daxbench::diff_manifests(want, got);
         ASSERT_TRUE(differences.empty()) << mode << ":\n" << fmt::format("{}", fmt::join(differences, "\n"));
@@ -103,7 +104,8 @@ void expect_equal_trees(daxbench::Guest &guest, const std::vector<std::string> &
     }
 }
 
-TEST(Tree, OfEveryKindEqualsItsSource) {
+TEST(Tree, OfEveryKindEqualsItsSource)
+{
     daxbench::TempDir dir;
     const auto tree = dir.path() / "tree";
     make_tree(tree);
@@ -120,7 +122,8 @@ TEST(Tree, OfEveryKindEqualsItsSource) {
     guest.shutdown();
 }
 
-TEST(Tree, InSeveralKernelsAtOnceEqualsItsSource) {
+TEST(Tree, InSeveralKernelsAtOnceEqualsItsSource)
+{
     daxbench::TempDir dir;
     const auto tree = dir.path() / "tree";
     make_tree(tree);
@@ -143,13 +146,14 @@ TEST(Tree, InSeveralKernelsAtOnceEqualsItsSource) {
     second.shutdown();
 }
 
-TEST(Tree, ByTheKernelsOwnDaxPathsEqualsItsSource) {
+TEST(Tree, ByTheKernelsOwnDaxPathsEqualsItsSource)
+{
     daxbench::TempDir dir;
     const auto tree = dir.path() / "tree";
     make_tree(tree);
     const auto image = dir.path() / "image";
-    daxbench::run_checked({(daxtest::bench().build / "mkdaxfs/mkdaxfs").string(), "--quiet",
-                           "--no-dedupe", image.string(), tree.string()});
+    daxbench::run_checked({(daxtest::bench().build / "mkdaxfs/mkdaxfs").string(), "--quiet", "--no-dedupe",
+                           image.string(), tree.string()});
     daxtest::pad_image(image);
 
     auto guest = daxtest::boot(image, dir.path() / "logs");
@@ -160,7 +164,8 @@ TEST(Tree, ByTheKernelsOwnDaxPathsEqualsItsSource) {
     guest.shutdown();
 }
 
-std::vector<std::string> lines_of(const fs::path &file) {
+std::vector<std::string> lines_of(const fs::path &file)
+{
     std::ifstream in(file);
     std::vector<std::string> lines;
     for (std::string line; std::getline(in, line);)
@@ -168,7 +173,8 @@ std::vector<std::string> lines_of(const fs::path &file) {
     return lines;
 }
 
-TEST(Tree, OfAContainerImageIsWhatUmociUnpacks) {
+TEST(Tree, OfAContainerImageIsWhatUmociUnpacks)
+{
     if (!daxbench::find_program("umoci"))
         GTEST_SKIP() << "umoci is not installed";
     daxbench::TempDir dir;
@@ -187,14 +193,19 @@ TEST(Tree, OfAContainerImageIsWhatUmociUnpacks) {
 }
 
 /// Each layer in a range of its own; overlayfs makes of them what mkdaxfs makes of the whole.
-TEST(Tree, OfLayersMergedByOverlayfsIsWhatUmociUnpacks) {
+TEST(Tree, OfLayersMergedByOverlayfsIsWhatUmociUnpacks)
+{
     if (!daxbench::find_program("umoci"))
         GTEST_SKIP() << "umoci is not installed";
     daxbench::TempDir dir;
     const auto made = daxfs::test::make_container_image(dir.path());
     const auto image = dir.path() / "image";
-    daxbench::Argv argv{(daxtest::bench().build / "mkdaxfs/mkdaxfs").string(), "--quiet", "--layers",
-                        image.string(), "--oci", made.layout + ":v3"};
+    daxbench::Argv argv{(daxtest::bench().build / "mkdaxfs/mkdaxfs").string(),
+                        "--quiet",
+                        "--layers",
+                        image.string(),
+                        "--oci",
+                        made.layout + ":v3"};
     argv.insert(argv.end(), made.owners.begin(), made.owners.end());
     daxbench::run_checked(argv);
     constexpr std::uint64_t place = 8 << 20;
@@ -208,7 +219,7 @@ TEST(Tree, OfLayersMergedByOverlayfsIsWhatUmociUnpacks) {
     }
     all.close();
     EXPECT_FALSE(fs::exists(image.string() + ".4"));
-    fs::resize_file(image, 4 * place);  // a power of two
+    fs::resize_file(image, 4 * place); // a power of two
 
     daxtest::BootOptions options;
     options.medium = "ivshmem";
@@ -221,7 +232,8 @@ TEST(Tree, OfLayersMergedByOverlayfsIsWhatUmociUnpacks) {
         const auto mounted = daxtest::run_plain(
             guest, {"/bin/busybox", "sh", "-c",
                     fmt::format("mkdir -p {0} {1} && mount -t daxfs -o ro,validate,phys={2:#x},size={3} "
-                                "none {0}", at, target, start + i * place, place)});
+                                "none {0}",
+                                at, target, start + i * place, place)});
         ASSERT_EQ(mounted.status, 0) << mounted.err;
         lower = at + (i == 0 ? "" : ":") + lower;
     }
@@ -234,11 +246,13 @@ TEST(Tree, OfLayersMergedByOverlayfsIsWhatUmociUnpacks) {
 }
 
 /// A disk with gdb and the libraries it needs: of Debian, unpacked and not installed.
-fs::path debugger_disk() {
+fs::path debugger_disk()
+{
     const std::string package = "gdb-minimal";
-    const auto listed = daxbench::run_checked(
-        {"apt-cache", "depends", "--recurse", "--no-recommends", "--no-suggests", "--no-conflicts",
-         "--no-breaks", "--no-replaces", "--no-enhances", package}).out;
+    const auto listed =
+        daxbench::run_checked({"apt-cache", "depends", "--recurse", "--no-recommends", "--no-suggests",
+                               "--no-conflicts", "--no-breaks", "--no-replaces", "--no-enhances", package})
+            .out;
     std::vector<std::string> packages;
     std::istringstream lines(listed);
     for (std::string line; std::getline(lines, line);)
@@ -248,8 +262,8 @@ fs::path debugger_disk() {
         daxbench::run_checked({"apt-cache", "show", "--no-all-versions", package}).out + listed);
     const auto dir = daxbench::Cache::entry("debugger", key, [&](const fs::path &aside) {
         daxbench::unpack_debian_packages(packages, aside / "root", [](const std::string &) {});
-        daxbench::run_checked({"mkfs.erofs", "--quiet", (aside / "disk").string(),
-                               (aside / "root").string()});
+        daxbench::run_checked(
+            {"mkfs.erofs", "--quiet", (aside / "disk").string(), (aside / "root").string()});
         daxtest::pad_image(aside / "disk");
         fs::remove_all(aside / "root");
     });
@@ -258,15 +272,16 @@ fs::path debugger_disk() {
 
 class RootFilesystem : public testing::Test {
 protected:
-    static void SetUpTestSuite() {
+    static void SetUpTestSuite()
+    {
         const auto catalogue = daxbench::load_catalogue(daxtest::bench().source / "workloads");
         dataset_ = new daxbench::Dataset(
             daxbench::ensure_dataset(catalogue.datasets.at("rootfs"), daxtest::progress));
         dir_ = new daxbench::TempDir;
         const auto image = dir_->path() / "image";
-        daxbench::run_checked(daxbench::dataset_command(
-            *dataset_, {(daxtest::bench().build / "mkdaxfs/mkdaxfs").string(), "--quiet",
-                        image.string(), dataset_->dir.string()}));
+        daxbench::run_checked(
+            daxbench::dataset_command(*dataset_, {(daxtest::bench().build / "mkdaxfs/mkdaxfs").string(),
+                                                  "--quiet", image.string(), dataset_->dir.string()}));
         daxtest::pad_image(image);
         hash_ = daxbench::xxh3_file(image);
         daxtest::BootOptions options;
@@ -276,7 +291,8 @@ protected:
         daxtest::mount(*guest_);
     }
 
-    static void TearDownTestSuite() {
+    static void TearDownTestSuite()
+    {
         delete guest_;
         delete dir_;
         delete dataset_;
@@ -285,14 +301,16 @@ protected:
     void TearDown() override { daxtest::expect_clean_log(*guest_); }
 
     /// Standard output of a program run in a chroot on the mount; must exit with 0.
-    static std::string output(const std::vector<std::string> &argv) {
+    static std::string output(const std::vector<std::string> &argv)
+    {
         const auto result = daxtest::run(*guest_, argv, target);
         EXPECT_EQ(result.at("status"), 0) << result.dump();
         return result.at("stdout");
     }
 
     /// Runs a shell command in the initramfs; must exit with 0.
-    static std::string shell(const std::string &command) {
+    static std::string shell(const std::string &command)
+    {
         const auto result = daxtest::run(*guest_, {"/bin/busybox", "sh", "-c", command});
         EXPECT_EQ(result.at("status"), 0) << command << ": " << result.dump();
         return result.at("stdout");
@@ -304,32 +322,34 @@ protected:
     static inline daxbench::Guest *guest_;
 };
 
-TEST_F(RootFilesystem, EqualsItsSource) {
+TEST_F(RootFilesystem, EqualsItsSource)
+{
     const auto want = lines_of(dataset_->manifest_path);
     ASSERT_GT(want.size(), 5000U);
     expect_equal_trees(*guest_, want);
 }
 
-TEST_F(RootFilesystem, RunsItsPrograms) {
+TEST_F(RootFilesystem, RunsItsPrograms)
+{
     EXPECT_EQ(output({"/bin/bash", "-c", "echo $((6*7))"}), "42%0A");
     EXPECT_EQ(output({"/usr/bin/perl", "-e", "use POSIX; print floor(42.5)"}), "42");
-    EXPECT_EQ(output({"/usr/bin/python3", "-c", "import json; print(json.dumps([42]))"}),
-              "[42]%0A");
+    EXPECT_EQ(output({"/usr/bin/python3", "-c", "import json; print(json.dumps([42]))"}), "[42]%0A");
     EXPECT_EQ(output({"/usr/bin/git", "--version"}).rfind("git%20version%20", 0), 0U);
 }
 
-TEST_F(RootFilesystem, KeepsNothingInThePageCache) {
+TEST_F(RootFilesystem, KeepsNothingInThePageCache)
+{
     guest_->call("drop_caches", json::object(), Seconds(60));
     const auto before = guest_->call("memory", json::object(), Seconds(30));
     guest_->call("manifest", {{"target", target}, {"mode", "read"}}, Seconds(300));
     guest_->call("manifest", {{"target", target}, {"mode", "mmap-shared"}}, Seconds(300));
     const auto after = guest_->call("memory", json::object(), Seconds(30));
     EXPECT_EQ(after.at("page_cache").get<std::int64_t>() + after.at("buffers").get<std::int64_t>(),
-              before.at("page_cache").get<std::int64_t>() +
-                  before.at("buffers").get<std::int64_t>());
+              before.at("page_cache").get<std::int64_t>() + before.at("buffers").get<std::int64_t>());
 }
 
-TEST_F(RootFilesystem, StartsAContainer) {
+TEST_F(RootFilesystem, StartsAContainer)
+{
     shell("mkdir -p /tmp/upper /tmp/work /mnt/merged && mount -t overlay -o "
           "lowerdir=/mnt/x,upperdir=/tmp/upper,workdir=/tmp/work overlay /mnt/merged");
     const std::string script =
@@ -344,10 +364,11 @@ TEST_F(RootFilesystem, StartsAContainer) {
         "open('/root/written', 'w').write('by python')\n"
         "open('/etc/hostname', 'w').write('container')\n"
         "print(count, *failed)\n";
-    const auto result = guest_->call("exec", {{"argv", {"/usr/bin/python3", "-c",
-                                                        daxbench::percent_encode(script)}},
-                                              {"chroot", "/mnt/merged"},
-                                              {"timeout_s", 240}}, Seconds(260));
+    const auto result = guest_->call("exec",
+                                     {{"argv", {"/usr/bin/python3", "-c", daxbench::percent_encode(script)}},
+                                      {"chroot", "/mnt/merged"},
+                                      {"timeout_s", 240}},
+                                     Seconds(260));
     ASSERT_EQ(result.at("status"), 0) << result.dump();
     const auto out = daxbench::percent_decode(result.at("stdout").get<std::string>());
     // Modules of other systems (nt, winreg) and of packages left out are not there.
@@ -358,30 +379,58 @@ TEST_F(RootFilesystem, StartsAContainer) {
     shell("umount /mnt/merged");
 }
 
-TEST_F(RootFilesystem, IsAsItWasAfterAllThat) {
+TEST_F(RootFilesystem, IsAsItWasAfterAllThat)
+{
     EXPECT_EQ(daxbench::xxh3_file(dir_->path() / "image"), hash_);
 }
 
-TEST_F(RootFilesystem, ShowsItsProgramsToADebugger) {
-    guest_->call("mount", {{"type", "erofs"}, {"source", "tools"}, {"options", "ro"},
-                           {"target", "/tools"}}, Seconds(30));
+TEST_F(RootFilesystem, ShowsItsProgramsToADebugger)
+{
+    guest_->call("mount", {{"type", "erofs"}, {"source", "tools"}, {"options", "ro"}, {"target", "/tools"}},
+                 Seconds(30));
     shell("mount --bind /tools /mnt/x/mnt && mount --bind /proc /mnt/x/proc");
     const std::string libraries = "/mnt/lib/x86_64-linux-gnu:/mnt/usr/lib/x86_64-linux-gnu";
-    const auto result = guest_->call(
-        "exec",
-        {{"argv", {"/mnt/lib64/ld-linux-x86-64.so.2", "--library-path", libraries,
-                   "/mnt/usr/bin/gdb", "-nx", "-batch",
-                   "-ex", "set%20startup-with-shell%20off",
-                   "-ex", "break%20parse_and_execute", "-ex", "run", "-ex", "backtrace",
-                   "-ex", "stepi", "-ex", "stepi", "-ex", "x/i%20$pc",
-                   "-ex", "break%20exit_shell", "-ex", "continue", "-ex", "step",
-                   "-ex", "delete", "-ex", "continue",
-                   "--args", "/bin/bash", "-c", "times"}},
-         {"chroot", target}, {"timeout_s", 200}}, Seconds(220));
+    const auto result = guest_->call("exec",
+                                     {{"argv",
+                                       {"/mnt/lib64/ld-linux-x86-64.so.2",
+                                        "--library-path",
+                                        libraries,
+                                        "/mnt/usr/bin/gdb",
+                                        "-nx",
+                                        "-batch",
+                                        "-ex",
+                                        "set%20startup-with-shell%20off",
+                                        "-ex",
+                                        "break%20parse_and_execute",
+                                        "-ex",
+                                        "run",
+                                        "-ex",
+                                        "backtrace",
+                                        "-ex",
+                                        "stepi",
+                                        "-ex",
+                                        "stepi",
+                                        "-ex",
+                                        "x/i%20$pc",
+                                        "-ex",
+                                        "break%20exit_shell",
+                                        "-ex",
+                                        "continue",
+                                        "-ex",
+                                        "step",
+                                        "-ex",
+                                        "delete",
+                                        "-ex",
+                                        "continue",
+                                        "--args",
+                                        "/bin/bash",
+                                        "-c",
+                                        "times"}},
+                                      {"chroot", target},
+                                      {"timeout_s", 200}},
+                                     Seconds(220));
     const auto out = daxbench::percent_decode(result.at("stdout").get<std::string>());
-    const auto has = [&](const std::string &part) {
-        return out.find(part) != std::string::npos;
-    };
+    const auto has = [&](const std::string &part) { return out.find(part) != std::string::npos; };
     EXPECT_TRUE(has("Breakpoint 1, ")) << out << result.dump();
     EXPECT_TRUE(has("#0  ") && has(" in parse_and_execute ()")) << out;
     EXPECT_TRUE(has("=> 0x")) << out;

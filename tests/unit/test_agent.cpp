@@ -1,10 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // The agent without a guest: its parsers, and its operations over a socket.
-#include "agent.hpp"
-
-#include <sys/socket.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
@@ -12,8 +7,13 @@
 #include <set>
 #include <thread>
 
+#include <sys/socket.h>
+#include <unistd.h>
+
 #include <gtest/gtest.h>
 
+#include "../temp_folder.hpp"
+#include "agent.hpp"
 #include "frames.hpp"
 #include "manifest.hpp"
 #include "mounts.hpp"
@@ -21,7 +21,6 @@
 #include "process.hpp"
 #include "seed.hpp"
 #include "selection.hpp"
-#include "../temp_folder.hpp"
 
 using namespace daxbench;
 namespace fs = std::filesystem;
@@ -30,7 +29,8 @@ namespace {
 
 class TreeTest : public testing::Test {
 protected:
-    TreeTest() {
+    TreeTest()
+    {
         fs::create_directories(tree / "dir/deep");
         put("dir/small", std::string(5000, 's'));
         put("dir/deep/tiny", "t");
@@ -39,7 +39,8 @@ protected:
         fs::create_hard_link(tree / "large", tree / "large-too");
         fs::create_symlink("large", tree / "link");
     }
-    void put(const std::string& name, const std::string& text) {
+    void put(const std::string &name, const std::string &text)
+    {
         std::ofstream(tree / name, std::ios::binary) << text;
     }
 
@@ -51,7 +52,8 @@ protected:
 // The host's side of a running agent.
 class Host {
 public:
-    Host() {
+    Host()
+    {
         int ends[2];
         if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
             throw_errno("socketpair");
@@ -63,7 +65,8 @@ public:
     }
     ~Host() { fd_.reset(); }
 
-    json receive() {
+    json receive()
+    {
         for (;;) {
             if (const auto line = framer_.next())
                 return parse_line(*line);
@@ -74,7 +77,8 @@ public:
             framer_.feed({buffer, static_cast<std::size_t>(got)});
         }
     }
-    json call(const std::string& op, const json& args) {
+    json call(const std::string &op, const json &args)
+    {
         write_all(fd_.get(), to_line({{"id", 7}, {"op", op}, {"args", args}}));
         for (;;) {
             json answer = receive();
@@ -89,19 +93,21 @@ private:
     LineFramer framer_;
 };
 
-std::vector<std::string> names(const std::vector<SelectedFile>& files, const fs::path& root) {
+std::vector<std::string> names(const std::vector<SelectedFile> &files, const fs::path &root)
+{
     std::vector<std::string> out;
-    for (const auto& file : files)
+    for (const auto &file : files)
         out.push_back(fs::path(file.path).lexically_relative(root));
     return out;
 }
 
-}  // namespace
+} // namespace
 
-TEST(Mountinfo, KeepsBothKindsOfOptions) {
-    const auto mounts = parse_mountinfo(
-        "22 1 0:20 / /proc rw,nosuid - proc proc rw\n"
-        "30 1 259:0 / /mnt/a\\040b ro,relatime shared:1 - erofs /dev/pmem0 ro,dax=always\n");
+TEST(Mountinfo, KeepsBothKindsOfOptions)
+{
+    const auto mounts =
+        parse_mountinfo("22 1 0:20 / /proc rw,nosuid - proc proc rw\n"
+                        "30 1 259:0 / /mnt/a\\040b ro,relatime shared:1 - erofs /dev/pmem0 ro,dax=always\n");
     ASSERT_EQ(mounts.size(), 2U);
     EXPECT_EQ(mounts[1].target, "/mnt/a b");
     EXPECT_EQ(mounts[1].type, "erofs");
@@ -109,7 +115,8 @@ TEST(Mountinfo, KeepsBothKindsOfOptions) {
     EXPECT_EQ(mounts[1].options, "ro,relatime,ro,dax=always");
 }
 
-TEST(KernelLog, ParsesARecordAndKnowsAlarms) {
+TEST(KernelLog, ParsesARecordAndKnowsAlarms)
+{
     const auto message = parse_kernel_message("12,339,5140900,-;daxfs: mounted\n DEVICE=b259:0\n");
     EXPECT_EQ(message.level, 4);
     EXPECT_EQ(message.text, "daxfs: mounted");
@@ -119,26 +126,27 @@ TEST(KernelLog, ParsesARecordAndKnowsAlarms) {
     EXPECT_TRUE(is_alarming({4, "BUG: KASAN: use-after-free in x"}));
 }
 
-TEST(Frames, FindsPersistentMemoryInIomem) {
+TEST(Frames, FindsPersistentMemoryInIomem)
+{
     const auto ranges = parse_pmem_ranges("00100000-5ffdffff : System RAM\n"
                                           "  01000000-01ffffff : Kernel code\n"
                                           "100000000-112ffffff : namespace0.0\n"
                                           "240000000-27fffffff : Persistent Memory\n");
-    EXPECT_EQ(ranges, (std::vector<PhysicalRange>{{0x100000000, 0x113000000},
-                                                  {0x240000000, 0x280000000}}));
+    EXPECT_EQ(ranges, (std::vector<PhysicalRange>{{0x100000000, 0x113000000}, {0x240000000, 0x280000000}}));
 }
 
-TEST(Permutation, IsOneAndAlwaysTheSame) {
+TEST(Permutation, IsOneAndAlwaysTheSame)
+{
     const auto order = permutation(1000, 1);
     EXPECT_EQ(order, permutation(1000, 1));
     EXPECT_NE(order, permutation(1000, 2));
     EXPECT_EQ(std::set<std::uint32_t>(order.begin(), order.end()).size(), 1000U);
-    EXPECT_EQ(order[0], 459U);  // figures of two versions compare only while this holds
+    EXPECT_EQ(order[0], 459U); // figures of two versions compare only while this holds
 }
 
-TEST_F(TreeTest, Selects) {
-    EXPECT_EQ(names(select_files(tree, {{"file", "large"}}), tree),
-              (std::vector<std::string>{"large"}));
+TEST_F(TreeTest, Selects)
+{
+    EXPECT_EQ(names(select_files(tree, {{"file", "large"}}), tree), (std::vector<std::string>{"large"}));
     EXPECT_EQ(names(select_files(tree, {{"file", "small"}}), tree),
               (std::vector<std::string>{"dir/deep/tiny", "dir/small"}));
     EXPECT_EQ(select_files(tree, {{"file", "all"}}).size(), 8U);
@@ -148,7 +156,8 @@ TEST_F(TreeTest, Selects) {
     EXPECT_THROW(select_files(tree, {{"file", "nowhere"}}), std::runtime_error);
 }
 
-TEST_F(TreeTest, SeedingCopiesEverything) {
+TEST_F(TreeTest, SeedingCopiesEverything)
+{
     const fs::path copy = root / "copy";
     fs::create_directory(copy);
     const SeedCount count = copy_tree(tree, copy);
@@ -157,7 +166,8 @@ TEST_F(TreeTest, SeedingCopiesEverything) {
     EXPECT_EQ(make_manifest(copy, {}), make_manifest(tree, {}));
 }
 
-TEST(Process, GivesStatusOutputAndDeadline) {
+TEST(Process, GivesStatusOutputAndDeadline)
+{
     const auto result = run_process({{"/bin/sh", "-c", "cat; echo oops >&2; exit 3"}, {}, "", "in"});
     EXPECT_EQ(result.status, 3);
     EXPECT_EQ(result.out, "in");
@@ -168,7 +178,8 @@ TEST(Process, GivesStatusOutputAndDeadline) {
     EXPECT_THROW(run_process({{"/no/such/program"}, {}, "", ""}), std::runtime_error);
 }
 
-TEST_F(TreeTest, ServesOverASocket) {
+TEST_F(TreeTest, ServesOverASocket)
+{
     Host host;
     const json hello = host.receive();
     EXPECT_EQ(hello.at("type"), "hello");
@@ -192,13 +203,18 @@ TEST_F(TreeTest, ServesOverASocket) {
     EXPECT_EQ(host.call("poweroff", json::object()).at("type"), "result");
 }
 
-TEST_F(TreeTest, BenchmarksGiveASampleForEachRepetition) {
+TEST_F(TreeTest, BenchmarksGiveASampleForEachRepetition)
+{
     Host host;
     host.receive();
-    const json workload = {{"id", "touch"},           {"engine", "benchmark"},
-                           {"op", "mmap-touch"},      {"pattern", "random"},
-                           {"variants", {"shared", "private"}}, {"cache", {"warm"}},
-                           {"per", "page"},           {"passes", 2},
+    const json workload = {{"id", "touch"},
+                           {"engine", "benchmark"},
+                           {"op", "mmap-touch"},
+                           {"pattern", "random"},
+                           {"variants", {"shared", "private"}},
+                           {"cache", {"warm"}},
+                           {"per", "page"},
+                           {"passes", 2},
                            {"repetitions", 2}};
     const json answer = host.call("run", {{"target", tree}, {"workload", workload}});
     ASSERT_EQ(answer.at("type"), "result") << answer;

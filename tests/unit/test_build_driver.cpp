@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 // The tools that make images: the order in which they are measured, what becomes of the figures, and the
 // program that counts.
-#include "build_driver.hpp"
-#include "cache.hpp"
-#include "dataset.hpp"
-#include "process.hpp"
-
-#include <gtest/gtest.h>
-
 #include <filesystem>
 #include <fstream>
 #include <map>
 #include <string>
 #include <vector>
+
+#include <gtest/gtest.h>
+
+#include "build_driver.hpp"
+#include "cache.hpp"
+#include "dataset.hpp"
+#include "process.hpp"
 
 namespace daxbench {
 namespace {
@@ -79,10 +79,9 @@ TEST(BuildDriver, ToolsTakeTurnsAndEachRoundBeginsWithAnother)
 {
     FakeHost host;
     const auto results = run_builds(cells_of({"a", "b"}, {"cold", "warm"}), 10, host);
-    EXPECT_EQ(host.calls,
-              (vector<string>{"drop", "a", "drop", "b", "drop", "b", "drop", "a", // cold
-                              "a", "b",                                           // not counted
-                              "a", "b", "b", "a"}));
+    EXPECT_EQ(host.calls, (vector<string>{"drop", "a", "drop", "b", "drop", "b", "drop", "a", // cold
+                                          "a", "b",                                           // not counted
+                                          "a", "b", "b", "a"}));
     ASSERT_EQ(results.size(), 2U);
     const auto &cold = row_of(results[1], "build_seconds", "cold");
     EXPECT_EQ(cold.samples, (vector<double>{1, 2}));
@@ -93,8 +92,7 @@ TEST(BuildDriver, ToolsTakeTurnsAndEachRoundBeginsWithAnother)
     EXPECT_EQ(row_of(results[0], "check_seconds", "warm").samples, (vector<double>{40, 50}));
     EXPECT_THROW(row_of(results[0], "check_seconds", "cold"), std::runtime_error);
     EXPECT_THROW(row_of(results[1], "check_seconds", "warm"), std::runtime_error) << "has no check";
-    EXPECT_EQ(row_of(results[0], "peak_memory_per_file_bytes", "warm").samples,
-              (vector<double>{100, 100}));
+    EXPECT_EQ(row_of(results[0], "peak_memory_per_file_bytes", "warm").samples, (vector<double>{100, 100}));
     EXPECT_EQ(results[0].proof.at("cold"), "dropped");
     EXPECT_EQ(results[0].proof.at("equal_images"), true);
 }
@@ -135,9 +133,9 @@ protected:
         ImageTool tool{"/bin/sh", {"sh", "-c", script, "{source}", "{out}"}, "1"};
         if (!check.empty())
             tool.check = {"sh", "-c", check, "{out}"};
-        const auto host = make_build_host(
-            dataset_, {{"tool", tool}},
-            {DAXBENCH_MEASURED, dir_.path(), dir_.path() / "logs", [](auto &, auto &) {}});
+        const auto host =
+            make_build_host(dataset_, {{"tool", tool}},
+                            {DAXBENCH_MEASURED, dir_.path(), dir_.path() / "logs", [](auto &, auto &) {}});
         return run_builds(cells_of({"tool"}, {check.empty() ? "cold" : "warm"}), 2, *host).at(0);
     }
 
@@ -183,8 +181,7 @@ TEST_F(Measured, AndWhatItsCheckTook)
 
 TEST_F(Measured, FailuresAreTheTools)
 {
-    EXPECT_NE(run("echo no such thing >&2; exit 3").error.find("exit status 3: no such thing"),
-              string::npos);
+    EXPECT_NE(run("echo no such thing >&2; exit 3").error.find("exit status 3: no such thing"), string::npos);
     EXPECT_NE(run("kill -9 $$").error.find("killed by signal 9"), string::npos);
     EXPECT_NE(run("true").error.find("No such file"), string::npos);
 }

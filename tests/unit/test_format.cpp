@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // docs/format.md against daxfs_format.h and the functions that are part of the format.
-#include <gtest/gtest.h>
-
+#include <algorithm>
 #include <cstddef>
 #include <cstring>
-#include <algorithm>
 #include <string>
 #include <string_view>
+
+#include <gtest/gtest.h>
 
 #include "image.h"
 
@@ -34,7 +34,7 @@ static_assert(offsetof(daxfs_xattr, value_len) == 4);
 
 std::uint32_t name_hash(std::string_view name)
 {
-    return daxfs_name_hash(reinterpret_cast<const std::uint8_t*>(name.data()), name.size());
+    return daxfs_name_hash(reinterpret_cast<const std::uint8_t *>(name.data()), name.size());
 }
 
 TEST(Format, Magic)
@@ -73,5 +73,5 @@ TEST(Format, NameHashIsTheDocumentedOne)
     EXPECT_EQ(name_hash("\xff\x80"), documented("\xff\x80"));
 }
 
-}  // namespace
-}  // namespace daxfs
+} // namespace
+} // namespace daxfs

@@ -8,8 +8,8 @@
 #include "image.hpp"
 #include "initramfs.hpp"
 #include "kernel.hpp"
-#include "source_kernel.hpp"
 #include "program.hpp"
+#include "source_kernel.hpp"
 
 namespace daxbench {
 namespace {
@@ -80,8 +80,7 @@ TEST(ModuleIndex, FollowsSoftDependenciesThroughAliases)
                                           "", "# comment\nsoftdep libcrc32c pre: crc32c post: x\n",
                                           "alias crc32c crc32c_intel\nalias crc32c crc32c_generic\n");
     EXPECT_EQ(index.load_order({"erofs"}),
-              (Names{"kernel/crypto/crc32c_generic.ko", "kernel/lib/libcrc32c.ko",
-                     "kernel/fs/erofs.ko"}));
+              (Names{"kernel/crypto/crc32c_generic.ko", "kernel/lib/libcrc32c.ko", "kernel/fs/erofs.ko"}));
 }
 
 TEST(ModuleIndex, NamesTheModuleTheKernelLacks)
@@ -146,15 +145,13 @@ TEST(SourceKernels, AreRefusedWithoutAConfiguration)
         source_kernel(source_kernel_name("9.9"), "/nowhere", [](const std::string &) {});
         FAIL() << "there is no such series";
     } catch (const std::exception &error) {
-        EXPECT_NE(std::string(error.what()).find("/nowhere/9.9.config"), std::string::npos)
-            << error.what();
+        EXPECT_NE(std::string(error.what()).find("/nowhere/9.9.config"), std::string::npos) << error.what();
     }
 }
 
 TEST(KernelPackages, RealOnesAreToldFromMetaPackages)
 {
-    EXPECT_EQ(release_of_image_package("linux-image-6.12.117+deb12-amd64"),
-              "6.12.117+deb12-amd64");
+    EXPECT_EQ(release_of_image_package("linux-image-6.12.117+deb12-amd64"), "6.12.117+deb12-amd64");
     EXPECT_EQ(release_of_image_package("linux-image-6.1.0-56-amd64"), "6.1.0-56-amd64");
     EXPECT_FALSE(release_of_image_package("linux-image-amd64"));
     EXPECT_FALSE(release_of_image_package("linux-image-6.12-amd64"));
@@ -184,8 +181,7 @@ TEST(KernelPackages, DependenciesFromBothFormsOfText)
 
 TEST(KernelPackages, HeadersMakefileLeadsToTheCache)
 {
-    EXPECT_EQ(relocated_makefile("include /usr/src/linux-headers-6.1.0-56-common/Makefile\n",
-                                 "/c/root"),
+    EXPECT_EQ(relocated_makefile("include /usr/src/linux-headers-6.1.0-56-common/Makefile\n", "/c/root"),
               "include /c/root/usr/src/linux-headers-6.1.0-56-common/Makefile\n");
 }
 
@@ -196,7 +192,7 @@ TEST(BzImage, OtherFilesHaveNoElfKernel)
     std::string header(4096, '\0');
     header.replace(0x202, 4, "HdrS");
     header.replace(0x206, 2, "\x0f\x02");
-    header.replace(0x248, 8, "\xff\xff\xff\xff\xff\xff\xff\xff");  // a payload outside the file
+    header.replace(0x248, 8, "\xff\xff\xff\xff\xff\xff\xff\xff"); // a payload outside the file
     EXPECT_EQ(vmlinux_of_bzimage(header, "x"), "");
 }
 
@@ -229,5 +225,5 @@ TEST(Console, FindsWhatKilledTheKernel)
     EXPECT_EQ(find_kernel_death("all is well\n"), "");
 }
 
-}  // namespace
-}  // namespace daxbench
+} // namespace
+} // namespace daxbench

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Programs, the cache, and the command line of QEMU.
-#include <gtest/gtest.h>
+#include <algorithm>
+#include <fstream>
+#include <thread>
 
 #include <signal.h>
 #include <stdlib.h>
 
-#include <algorithm>
-#include <fstream>
-#include <thread>
+#include <gtest/gtest.h>
 
 #include "cache.hpp"
 #include "guest.hpp"
@@ -21,8 +21,8 @@ using std::chrono::milliseconds;
 
 TEST(RunCommand, GivesStatusOutputAndErrors)
 {
-    const auto result = run_command({"sh", "-c", "cat; echo oops >&2; exit 3"},
-                                    {.env = {{"X", "1"}}, .stdin_text = "hello"});
+    const auto result =
+        run_command({"sh", "-c", "cat; echo oops >&2; exit 3"}, {.env = {{"X", "1"}}, .stdin_text = "hello"});
     EXPECT_EQ(result.status, 3);
     EXPECT_EQ(result.out, "hello");
     EXPECT_EQ(result.err, "oops\n");
@@ -32,8 +32,7 @@ TEST(RunCommand, GivesStatusOutputAndErrors)
 TEST(RunCommand, EnvironmentWinsOverTheOwn)
 {
     setenv("DAXBENCH_TEST", "own", 1);
-    EXPECT_EQ(run_command({"sh", "-c", "echo $DAXBENCH_TEST"}, {.env = {{"DAXBENCH_TEST", "a b"}}})
-                  .out,
+    EXPECT_EQ(run_command({"sh", "-c", "echo $DAXBENCH_TEST"}, {.env = {{"DAXBENCH_TEST", "a b"}}}).out,
               "a b\n");
     unsetenv("DAXBENCH_TEST");
 }
@@ -45,8 +44,7 @@ TEST(RunCommand, LargeOutputDoesNotBlock)
 
 TEST(RunCommand, ADeadlineEndsTheWholeProcessGroup)
 {
-    const auto result = run_command({"sh", "-c", "sleep 77 & echo $!; sleep 77"},
-                                    {.timeout = Seconds(0.3)});
+    const auto result = run_command({"sh", "-c", "sleep 77 & echo $!; sleep 77"}, {.timeout = Seconds(0.3)});
     EXPECT_TRUE(result.timed_out);
     EXPECT_LT(result.seconds, 5);
     const auto grandchild = static_cast<pid_t>(std::stol(result.out));
@@ -102,7 +100,7 @@ TEST(Quoted, CanBePasted)
 }
 
 class CacheTest : public testing::Test {
-  protected:
+protected:
     void SetUp() override { setenv("XDG_CACHE_HOME", dir_.path().c_str(), 1); }
     void TearDown() override { unsetenv("XDG_CACHE_HOME"); }
     TempDir dir_;
@@ -221,7 +219,7 @@ TEST_F(CacheTest, AnImageThatIsNotWholeIsRefused)
 
 // A program in QEMU's place shows how a guest that does not come up is reported.
 class DeadGuestTest : public CacheTest {
-  protected:
+protected:
     std::string error_of_boot(const std::string &script, Seconds timeout)
     {
         const auto fake = dir_.path() / "qemu-system-x86_64";
@@ -263,12 +261,10 @@ TEST_F(DeadGuestTest, APanicIsQuoted)
 {
     const auto console = dir_.path() / "log" / "console.log";
     const auto line = error_of_boot(
-        "echo '[ 1.0] Kernel panic - not syncing: VFS' > '" + console.string() + "'; exit 0",
-        Seconds(20));
-    EXPECT_NE(line.find("the guest's kernel died: Kernel panic - not syncing: VFS"),
-              std::string::npos)
+        "echo '[ 1.0] Kernel panic - not syncing: VFS' > '" + console.string() + "'; exit 0", Seconds(20));
+    EXPECT_NE(line.find("the guest's kernel died: Kernel panic - not syncing: VFS"), std::string::npos)
         << line;
 }
 
-}  // namespace
-}  // namespace daxbench
+} // namespace
+} // namespace daxbench

@@ -1,9 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // The parts mkdaxfs is made of.
-#include <gtest/gtest.h>
-#include <sys/resource.h>
-#include <sys/stat.h>
-
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -13,6 +9,11 @@
 #include <set>
 #include <sstream>
 #include <thread>
+
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include <gtest/gtest.h>
 
 #include "build_image.hpp"
 #include "digest.hpp"
@@ -44,7 +45,7 @@ TEST(Placer, FillsGapsFirstFit)
     EXPECT_EQ(placer.aligned(huge + 4096, huge, 0), huge);
     EXPECT_EQ(placer.aligned(huge, huge, 0), 3 * huge);
     EXPECT_EQ(placer.packed(4096), 8192u);
-    EXPECT_EQ(placer.packed(huge - 8192), 2 * huge + 4096);  // the first gap is too short by now
+    EXPECT_EQ(placer.packed(huge - 8192), 2 * huge + 4096); // the first gap is too short by now
     EXPECT_EQ(placer.packed(huge - 16384), 12288u);
     EXPECT_EQ(placer.packed(8192), 4 * huge);
     EXPECT_EQ(placer.packed(4096), huge - 4096);
@@ -71,7 +72,7 @@ TEST(Placer, NothingOverlaps)
     std::sort(runs.begin(), runs.end());
     std::uint64_t end = 0;
     std::uint64_t used = 0;
-    for (const auto& [off, len] : runs) {
+    for (const auto &[off, len] : runs) {
         ASSERT_GE(off, end);
         end = off + len;
         used += len;
@@ -98,7 +99,10 @@ public:
         read(offset, to);
         return true;
     }
-    void will_read(std::uint64_t offset, std::uint64_t len) override { announced.push_back({offset, offset + len}); }
+    void will_read(std::uint64_t offset, std::uint64_t len) override
+    {
+        announced.push_back({offset, offset + len});
+    }
 
     void set_ranges(std::vector<ByteRange> ranges) { ranges_ = std::move(ranges); }
 
@@ -120,7 +124,7 @@ TEST(Sparse, AnnouncesTheDataAheadOfReadingIt)
     std::vector<Extent> extents;
     EXPECT_TRUE(find_extents(file, 40 * mib, extents, &ahead));
     std::vector<ByteRange> joined;
-    for (const ByteRange& range : file.announced) {
+    for (const ByteRange &range : file.announced) {
         EXPECT_LE(range.end - range.begin, 8 * mib);
         if (!joined.empty() && joined.back().end == range.begin)
             joined.back().end = range.end;
@@ -164,7 +168,7 @@ TEST(Sparse, FindsExactlyTheLongRuns)
             std::vector<Extent> extents;
             ASSERT_EQ(find_extents(file, bytes.size(), extents, nullptr), len >= 16) << start << " " << len;
             std::uint64_t covered = 0;
-            for (const Extent& extent : extents)
+            for (const Extent &extent : extents)
                 covered += extent.len;
             ASSERT_EQ(covered, len >= 16 ? (65 - len) * block : 0) << start << " " << len;
         }
@@ -195,8 +199,8 @@ TEST(XattrSets, EqualSetsHaveOneId)
 TEST(XattrSets, Names)
 {
     Xattr xattr;
-    for (const std::string name : {"user.a", "trusted.b.c", "security.capability",
-                                   "system.posix_acl_access", "system.posix_acl_default"}) {
+    for (const std::string name : {"user.a", "trusted.b.c", "security.capability", "system.posix_acl_access",
+                                   "system.posix_acl_default"}) {
         ASSERT_TRUE(split_xattr_name(name, xattr));
         EXPECT_EQ(join_xattr_name(xattr.index, xattr.name), name);
     }
@@ -230,14 +234,14 @@ TEST(Tree, NumbersDoNotDependOnTheOrderOfAdding)
 
 TEST(PhysicalRange, IsGivenInBytes)
 {
-    const auto parsed = [](const char* text) {
+    const auto parsed = [](const char *text) {
         const PhysicalRange range = parse_physical_range(text);
         return std::pair<unsigned long long, unsigned long long>(range.start, range.size);
     };
     EXPECT_EQ(parsed("0x100000000,256M"), (std::pair{1ULL << 32, 256ULL << 20}));
     EXPECT_EQ(parsed("4g,0X1000"), (std::pair{4ULL << 30, 4096ULL}));
     EXPECT_EQ(parsed("0xfffffffffffff000,4096").second, 4096u);
-    for (const char* wrong : {"", "4G", "4G,", ",4G", "4G,4MB", "x,4K", "-1,4K", "4G,0", "4G,4095", "1,4K",
+    for (const char *wrong : {"", "4G", "4G,", ",4G", "4G,4MB", "x,4K", "-1,4K", "4G,0", "4G,4095", "1,4K",
                               "0xfffffffffffff000,8K", "17179869184T,4K", "4G,4K,"})
         EXPECT_THROW(parse_physical_range(wrong), std::invalid_argument) << wrong;
 }
@@ -253,7 +257,7 @@ TEST(PhysicalRange, IsRefusedWhereItIsInUse)
         const PhysicalRange range = {start, size};
         try {
             refuse_if_in_use(range, claims_on(range, iomem));
-        } catch (const std::runtime_error& refused) {
+        } catch (const std::runtime_error &refused) {
             return refused.what();
         }
         return "";
@@ -310,7 +314,7 @@ TEST(Workers, DoNotGrowWhileTheyCompute)
         });
     std::mutex mutex;
     std::set<std::thread::id> seen;
-    Workers{cores + 8, nullptr}.run([&](Crew& crew) {
+    Workers{cores + 8, nullptr}.run([&](Crew &crew) {
         for (int i = 0; i < 5; ++i)
             crew.piece([] {
                 const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(20);
@@ -327,8 +331,8 @@ TEST(Workers, DoNotGrowWhileTheyCompute)
 // Small files, every other one on a disk: their bytes are the number of the file.
 class HalfOnDisk : public TreeSource {
 public:
-    std::unique_ptr<Tree> scan(const Workers&) override { return nullptr; }
-    std::unique_ptr<FileContent> open(const Tree& tree, NodeId node) const override
+    std::unique_ptr<Tree> scan(const Workers &) override { return nullptr; }
+    std::unique_ptr<FileContent> open(const Tree &tree, NodeId node) const override
     {
         const std::lock_guard lock(mutex_);
         most_open = std::max(most_open, ++open_now);
@@ -347,7 +351,7 @@ private:
 
     class File : public MemoryFile {
     public:
-        File(const HalfOnDisk& source, NodeId node, std::uint64_t size)
+        File(const HalfOnDisk &source, NodeId node, std::uint64_t size)
             : MemoryFile(std::string(size, static_cast<char>(node))), source_(source)
         {
             on_disk = node % 2 != 0;
@@ -355,7 +359,7 @@ private:
         ~File() override { source_.close(); }
 
     private:
-        const HalfOnDisk& source_;
+        const HalfOnDisk &source_;
     };
 
     mutable std::mutex mutex_;
@@ -390,7 +394,10 @@ public:
         std::copy_n(cache_.begin() + static_cast<std::ptrdiff_t>(offset), to.size(), to.begin());
     }
     void zero(std::uint64_t offset, std::uint64_t size) override { write_zeros(offset, size); }
-    void commit(std::span<const std::byte> super, std::uint64_t size, bool sync) override { commit_in_place(super, size, sync); }
+    void commit(std::span<const std::byte> super, std::uint64_t size, bool sync) override
+    {
+        commit_in_place(super, size, sync);
+    }
     std::byte cached(std::size_t offset) const { return cache_[offset]; }
 
 private:
@@ -398,7 +405,8 @@ private:
     {
         if (flushes_left-- == 0)
             throw std::runtime_error("no medium");
-        std::copy_n(cache_.begin() + static_cast<std::ptrdiff_t>(offset), size, medium.begin() + static_cast<std::ptrdiff_t>(offset));
+        std::copy_n(cache_.begin() + static_cast<std::ptrdiff_t>(offset), size,
+                    medium.begin() + static_cast<std::ptrdiff_t>(offset));
     }
 
     std::vector<std::byte> cache_;
@@ -423,7 +431,7 @@ TEST(Output, TheSuperblockIsLastOnTheMedium)
             device.write(super.size(), data);
             device.commit(super, image, true);
             done = true;
-        } catch (const std::runtime_error&) {
+        } catch (const std::runtime_error &) {
             EXPECT_NE(device.cached(0), std::byte{1}) << flushes;
         }
         EXPECT_EQ(done, flushes == 3);
@@ -442,14 +450,17 @@ TEST(Output, InterruptedInPlace)
 {
     class Interrupting : public MemoryOutput {
     public:
-        Interrupting(std::atomic<bool>& stop, bool in_place) : MemoryOutput(1 << 20), stop_(stop), in_place_(in_place) {}
+        Interrupting(std::atomic<bool> &stop, bool in_place)
+            : MemoryOutput(1 << 20), stop_(stop), in_place_(in_place)
+        {
+        }
         void write(std::uint64_t, std::span<const std::byte>) override { stop_ = true; }
         void zero(std::uint64_t, std::uint64_t) override { stop_ = true; }
         void commit(std::span<const std::byte>, std::uint64_t, bool) override { FAIL(); }
         bool is_in_place() const override { return in_place_; }
 
     private:
-        std::atomic<bool>& stop_;
+        std::atomic<bool> &stop_;
         bool in_place_;
     };
     for (const bool in_place : {false, true}) {
@@ -458,11 +469,13 @@ TEST(Output, InterruptedInPlace)
         std::atomic<bool> stop = false;
         std::string why;
         try {
-            build_image(source, [&] { return std::make_shared<Interrupting>(stop, in_place); }, {}, {1, &stop});
-        } catch (const Interrupted& interrupted) {
+            build_image(source, [&] { return std::make_shared<Interrupting>(stop, in_place); }, {},
+                        {1, &stop});
+        } catch (const Interrupted &interrupted) {
             why = interrupted.what();
         }
-        EXPECT_EQ(why, in_place ? "interrupted, there is no image on the target now" : "interrupted, nothing was written");
+        EXPECT_EQ(why, in_place ? "interrupted, there is no image on the target now"
+                                : "interrupted, nothing was written");
     }
 }
 
@@ -499,7 +512,8 @@ TEST(SmallFiles, AreRightInWhateverOrderADiskBringsThem)
     ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
     const rlimit few = {128, before.rlim_max};
     ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &few), 0);
-    for (const auto& [threads, awaited] : {std::pair(1u, 16u), std::pair(16u, 4u), std::pair(50u, 0u), std::pair(1000u, 0u)}) {
+    for (const auto &[threads, awaited] :
+         {std::pair(1u, 16u), std::pair(16u, 4u), std::pair(50u, 0u), std::pair(1000u, 0u)}) {
         const HalfOnDisk source;
         const Workers workers = {threads, nullptr};
         Placer placer(4096);
@@ -508,13 +522,15 @@ TEST(SmallFiles, AreRightInWhateverOrderADiskBringsThem)
         EXPECT_EQ(SmallFiles(tree, source, workers, options, files).write(output, placer, sum), 0u);
         EXPECT_EQ(placer.end(), output.bytes.size());
         for (const NodeId id : files) {
-            const Node& node = tree.nodes[id];
+            const Node &node = tree.nodes[id];
             for (std::uint64_t at = 0; at < (node.size + 4095) / 4096 * 4096; ++at)
-                ASSERT_EQ(output.bytes[node.data + at], at < node.size ? std::byte(id) : std::byte{0}) << id << " " << at;
+                ASSERT_EQ(output.bytes[node.data + at], at < node.size ? std::byte(id) : std::byte{0})
+                    << id << " " << at;
         }
-        const unsigned running = std::max(1u, std::thread::hardware_concurrency()); // nothing here makes more wait
+        const unsigned running =
+            std::max(1u, std::thread::hardware_concurrency()); // nothing here makes more wait
         EXPECT_LE(source.most_open, running * (1 + awaited)) << threads;
-        EXPECT_GT(source.most_open, std::min(8u, awaited)) << threads;  // of 16 in a piece
+        EXPECT_GT(source.most_open, std::min(8u, awaited)) << threads; // of 16 in a piece
         EXPECT_EQ(source.open_now, 0u);
     }
     setrlimit(RLIMIT_NOFILE, &before);
@@ -526,7 +542,7 @@ TEST(Turns, PassInOrder)
     std::atomic<std::size_t> next = 0;
     Turns turns;
     const Workers workers = {4, nullptr};
-    workers.run([&](Crew&) {
+    workers.run([&](Crew &) {
         for (std::size_t i = next++; i < 1000; i = next++)
             turns.take(i, [&] { order.push_back(i); });
     });
@@ -534,5 +550,5 @@ TEST(Turns, PassInOrder)
     EXPECT_TRUE(std::is_sorted(order.begin(), order.end()));
 }
 
-}  // namespace
-}  // namespace daxfs
+} // namespace
+} // namespace daxfs

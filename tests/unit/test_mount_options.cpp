@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // The options of mount.daxfs: what goes where, and what is refused before the kernel is asked.
-#include "mount_options.hpp"
-
-#include <gtest/gtest.h>
-
-#include <linux/mount.h>
-
 #include <sstream>
 #include <stdexcept>
 
+#include <linux/mount.h>
+
+#include <gtest/gtest.h>
+
 #include "mount_daxfs.hpp"
+#include "mount_options.hpp"
 
 namespace {
 
@@ -28,8 +27,7 @@ using Pairs = std::vector<std::pair<std::string, std::string>>;
 TEST(MountOptions, GoToTheModuleUnlessKnown)
 {
     const auto options = parsed("ro,phys=4G,size=256M,debug,noatime,nodev,x-a=b,defaults,,a==");
-    EXPECT_EQ(options.filesystem,
-              (Pairs{{"phys", "4G"}, {"size", "256M"}, {"debug", ""}, {"a", "="}}));
+    EXPECT_EQ(options.filesystem, (Pairs{{"phys", "4G"}, {"size", "256M"}, {"debug", ""}, {"a", "="}}));
     EXPECT_EQ(options.attributes, MOUNT_ATTR_NOATIME | MOUNT_ATTR_NODEV);
     EXPECT_TRUE(options.read_only);
     EXPECT_FALSE(parsed("rw").read_only);
@@ -71,10 +69,11 @@ TEST(MountDaxfs, TakesTheCommandLineOfMount)
     EXPECT_EQ(daxfs::mount_daxfs_main({"none"}, out, err), 1);
     EXPECT_NE(err.str().find("DIR is required"), std::string::npos) << err.str();
     err.str("");
-    EXPECT_EQ(daxfs::mount_daxfs_main({"none", "/nowhere", "-sfnv", "-t", "daxfs", "-o",
-                                       "rw,udmabuf,image=/nowhere/image"}, out, err), 2);
-    EXPECT_EQ(err.str(),
-              "mount.daxfs: /nowhere: cannot open /nowhere/image: No such file or directory\n");
+    EXPECT_EQ(
+        daxfs::mount_daxfs_main(
+            {"none", "/nowhere", "-sfnv", "-t", "daxfs", "-o", "rw,udmabuf,image=/nowhere/image"}, out, err),
+        2);
+    EXPECT_EQ(err.str(), "mount.daxfs: /nowhere: cannot open /nowhere/image: No such file or directory\n");
 }
 
-}  // namespace
+} // namespace

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 // From declarations and a request to cells; and how cells share the machine.
-#include "plan.hpp"
-#include "process.hpp"
-#include "scheduler.hpp"
-#include "world.hpp"
-
-#include <gtest/gtest.h>
-
 #include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <filesystem>
 #include <set>
 #include <thread>
+
+#include <gtest/gtest.h>
+
+#include "plan.hpp"
+#include "process.hpp"
+#include "scheduler.hpp"
+#include "world.hpp"
 
 namespace daxbench {
 namespace {
@@ -61,8 +61,7 @@ TEST_F(PlanTest, DefaultHasEveryExperiment)
     std::set<std::string> experiments;
     for (const auto &cell : cells)
         experiments.insert(cell.experiment);
-    EXPECT_EQ(experiments,
-              (std::set<std::string>{"latency", "fio", "program-start", "duplication", "rss"}));
+    EXPECT_EQ(experiments, (std::set<std::string>{"latency", "fio", "program-start", "duplication", "rss"}));
     EXPECT_EQ(cells.front().id, "latency/rootfs/daxfs/n1");
     EXPECT_GT(estimate_seconds(cells, 1), estimate_seconds(cells, 2));
 }
@@ -96,17 +95,14 @@ TEST_F(PlanTest, DatasetHasItsOwnWorkloads)
     const auto cells =
         plan({.suite = "", .profile = "default", .filesystems = {}, .only = "latency/weights/*"});
     EXPECT_EQ(cells.size(), 5U);
-    EXPECT_EQ(workload_ids(cells.front()),
-              (std::vector<std::string>{"read-4k-random", "read-seq-128k", "mmap-touch-seq",
-                                        "mmap-touch-random"}));
+    EXPECT_EQ(workload_ids(cells.front()), (std::vector<std::string>{"read-4k-random", "read-seq-128k",
+                                                                     "mmap-touch-seq", "mmap-touch-random"}));
 }
 
 TEST_F(PlanTest, FiltersNarrow)
 {
-    const auto cells = plan({.suite = "",
-                             .profile = "default",
-                             .filesystems = {"daxfs", "tmpfs"},
-                             .only = "duplication/*/n3"});
+    const auto cells = plan(
+        {.suite = "", .profile = "default", .filesystems = {"daxfs", "tmpfs"}, .only = "duplication/*/n3"});
     ASSERT_EQ(cells.size(), 2U);
     EXPECT_EQ(cells[0].id, "duplication/rootfs/daxfs/n3");
     EXPECT_EQ(cells[1].id, "duplication/rootfs/tmpfs/n3");
@@ -114,10 +110,9 @@ TEST_F(PlanTest, FiltersNarrow)
 
 TEST_F(PlanTest, ToolsThatMakeImagesAreCellsToo)
 {
-    const auto cells = make_plan(catalogue_, {.suite = "image-build",
-                                              .profile = "smoke",
-                                              .filesystems = {"daxfs", "erofs-4k"},
-                                              .only = ""});
+    const auto cells = make_plan(
+        catalogue_,
+        {.suite = "image-build", .profile = "smoke", .filesystems = {"daxfs", "erofs-4k"}, .only = ""});
     ASSERT_EQ(cells.size(), 2U);
     EXPECT_EQ(cells[1].id, "build/fewfiles/erofs-4k/n1");
     EXPECT_EQ(cells[1].driver, Driver::build);
@@ -168,7 +163,8 @@ protected:
 
     std::vector<std::size_t> run(const JobLimits &limits, bool stop = false)
     {
-        return run_jobs(jobs_, limits, [stop] { return stop; }, [] {});
+        return run_jobs(
+            jobs_, limits, [stop] { return stop; }, [] {});
     }
 
     std::vector<Job> jobs_;

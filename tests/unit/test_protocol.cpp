@@ -1,36 +1,40 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "protocol.hpp"
-
 #include <string>
 
 #include <gtest/gtest.h>
 
+#include "protocol.hpp"
+
 using namespace daxbench;
 
-TEST(PercentEncoding, LeavesPlainTextAlone) {
-    EXPECT_EQ(percent_encode("usr/lib/x86_64-linux-gnu/libc.so.6~"),
-              "usr/lib/x86_64-linux-gnu/libc.so.6~");
+TEST(PercentEncoding, LeavesPlainTextAlone)
+{
+    EXPECT_EQ(percent_encode("usr/lib/x86_64-linux-gnu/libc.so.6~"), "usr/lib/x86_64-linux-gnu/libc.so.6~");
 }
 
-TEST(PercentEncoding, EncodesBlanksControlsHighBytesAndPercent) {
+TEST(PercentEncoding, EncodesBlanksControlsHighBytesAndPercent)
+{
     EXPECT_EQ(percent_encode("a b\n%\x7f\xff"), "a%20b%0A%25%7F%FF");
 }
 
-TEST(PercentEncoding, EveryByteComesBack) {
+TEST(PercentEncoding, EveryByteComesBack)
+{
     std::string bytes;
     for (int i = 0; i < 256; ++i)
         bytes += static_cast<char>(i);
     EXPECT_EQ(percent_decode(percent_encode(bytes)), bytes);
 }
 
-TEST(PercentEncoding, RefusesWhatIsNotHex) {
+TEST(PercentEncoding, RefusesWhatIsNotHex)
+{
     EXPECT_THROW(percent_decode("100%"), std::runtime_error);
     EXPECT_THROW(percent_decode("100%2"), std::runtime_error);
     EXPECT_THROW(percent_decode("%zz"), std::runtime_error);
     EXPECT_EQ(percent_decode("%2f%2F"), "//");
 }
 
-TEST(LineFramer, GivesWholeLinesWhateverThePieces) {
+TEST(LineFramer, GivesWholeLinesWhateverThePieces)
+{
     const std::string text = "{\"a\":1}\n\n{\"b\":2}\n{\"c\"";
     for (std::size_t piece = 1; piece <= text.size(); ++piece) {
         LineFramer framer;
@@ -45,7 +49,8 @@ TEST(LineFramer, GivesWholeLinesWhateverThePieces) {
     }
 }
 
-TEST(LineFramer, KeepsLittleOfALongStream) {
+TEST(LineFramer, KeepsLittleOfALongStream)
+{
     LineFramer framer;
     const std::string line(1000, 'x');
     for (int i = 0; i < 1000; ++i) {
@@ -55,7 +60,8 @@ TEST(LineFramer, KeepsLittleOfALongStream) {
     EXPECT_EQ(framer.pending(), 0U);
 }
 
-TEST(Lines, RoundTrip) {
+TEST(Lines, RoundTrip)
+{
     const json message = {{"id", 7}, {"op", "mount"}, {"args", {{"target", "/mnt/x"}}}};
     const std::string line = to_line(message);
     EXPECT_EQ(line.back(), '\n');
@@ -63,7 +69,8 @@ TEST(Lines, RoundTrip) {
     EXPECT_EQ(parse_line(line), message);
 }
 
-TEST(Lines, RefusesWhatIsNoObject) {
+TEST(Lines, RefusesWhatIsNoObject)
+{
     EXPECT_THROW(parse_line("[1,2]"), std::runtime_error);
     EXPECT_THROW(parse_line("Kernel panic - not syncing"), std::runtime_error);
     EXPECT_THROW(parse_line(""), std::runtime_error);

@@ -1,5 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // From a guest's answers to results.json: drivers on a fake guest, composition, schema, table.
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <sstream>
+
+#include <gtest/gtest.h>
+
 #include "cache.hpp"
 #include "cli.hpp"
 #include "driver.hpp"
@@ -7,14 +15,6 @@
 #include "results.hpp"
 #include "table.hpp"
 #include "world.hpp"
-
-#include <gtest/gtest.h>
-
-#include <filesystem>
-#include <functional>
-#include <map>
-#include <mutex>
-#include <sstream>
 
 namespace daxbench {
 namespace {
@@ -44,8 +44,8 @@ json run_answer()
 /// Answers from a table; records what it was asked.
 class FakeGuest : public GuestSession {
 public:
-    FakeGuest(const Answers &answers, const std::vector<Request> &script,
-              std::vector<string> &calls, std::mutex &mutex)
+    FakeGuest(const Answers &answers, const std::vector<Request> &script, std::vector<string> &calls,
+              std::mutex &mutex)
         : answers_(answers), script_(script), calls_(calls), mutex_(mutex)
     {
     }
@@ -99,7 +99,10 @@ public:
     }
     void step(const Cell &, const string &) override {}
 
-    Answers answers{{"prove", [](const json &) { return json{{"statx_dax", true}}; }},
+    Answers answers{{"prove",
+                     [](const json &) {
+                         return json{{"statx_dax", true}};
+                     }},
                     {"run", [](const json &) { return run_answer(); }}};
     std::vector<string> calls;
     int broken_instance = -1;
@@ -141,8 +144,8 @@ TEST(SingleDriver, MeasuresAndPowersOff)
     FakeHost host;
     const auto result = run_cell(input_of(Driver::single, 1), host);
     EXPECT_EQ(result.status, "ok") << result.error;
-    EXPECT_EQ(host.calls, (std::vector<string>{"load", "mount", "prove", "dmesg", "run", "dmesg",
-                                               "shutdown"}));
+    EXPECT_EQ(host.calls,
+              (std::vector<string>{"load", "mount", "prove", "dmesg", "run", "dmesg", "shutdown"}));
     const auto &cost = named(result, "cost_per_op");
     EXPECT_EQ(cost.unit, "instructions");
     EXPECT_EQ(cost.clock, "instructions");
@@ -260,8 +263,8 @@ TEST(Median, OddAndEven)
 
 json limit_row(const string &filesystem, const string &workload, json value)
 {
-    return {{"dataset", "rootfs"}, {"workload", workload}, {"variant", ""},
-            {"cache", "warm"},     {"metric", "cost_per_op"}, {"filesystem", filesystem},
+    return {{"dataset", "rootfs"},    {"workload", workload},     {"variant", ""},
+            {"cache", "warm"},        {"metric", "cost_per_op"},  {"filesystem", filesystem},
             {"unit", "instructions"}, {"value", std::move(value)}};
 }
 
@@ -271,8 +274,8 @@ TEST(Limits, HighestOfTheRowsAgainstANumber)
     limit.title = "t";
     limit.row = {{"filesystem", "daxfs"}};
     limit.at_most = 12;
-    const auto rows = json{limit_row("daxfs", "a", 10), limit_row("daxfs", "b", 12),
-                           limit_row("tmpfs", "a", 99)};
+    const auto rows =
+        json{limit_row("daxfs", "a", 10), limit_row("daxfs", "b", 12), limit_row("tmpfs", "a", 99)};
     auto verdict = judge_limits({limit}, rows).at(0);
     EXPECT_EQ(verdict.at("value"), 12);
     EXPECT_EQ(verdict.at("met"), true);
@@ -306,8 +309,8 @@ TEST(Limits, WhatWasNotMeasuredIsNotJudged)
     limit.rivals = {"tmpfs"};
     const auto only_mine = json{limit_row("daxfs", "a", 10)};
     EXPECT_TRUE(judge_limits({limit}, only_mine).at(0).at("met").is_null());
-    const auto broken = json{limit_row("daxfs", "a", 10), limit_row("daxfs", "b", nullptr),
-                             limit_row("tmpfs", "a", 11)};
+    const auto broken =
+        json{limit_row("daxfs", "a", 10), limit_row("daxfs", "b", nullptr), limit_row("tmpfs", "a", 11)};
     EXPECT_TRUE(judge_limits({limit}, broken).at(0).at("met").is_null());
     EXPECT_TRUE(judge_limits({limit}, json::array()).at(0).at("value").is_null());
 }
@@ -317,13 +320,8 @@ TEST(Limits, WhatWasNotMeasuredIsNotJudged)
 Composition composition(const std::vector<CellResult> &results)
 {
     Composition parts;
-    parts.run = {"20261122-165000-erofs-vs-daxfs",
-                 "erofs-vs-daxfs",
-                 "title",
-                 "default",
-                 iso_time(std::chrono::system_clock::now()),
-                 {"daxbench"},
-                 1};
+    parts.run = {"20261122-165000-erofs-vs-daxfs",           "erofs-vs-daxfs", "title", "default",
+                 iso_time(std::chrono::system_clock::now()), {"daxbench"},     1};
     const auto input = input_of(Driver::single, 1);
     for (const auto &result : results)
         parts.cells.push_back(cell_document(input.cell, result, "logs/x"));
@@ -459,8 +457,7 @@ TEST(CommandLine, UsageIsStatusTwo)
     EXPECT_EQ(cli({}, out, err), 2);
     EXPECT_EQ(cli({"erofs-vs-daxfs", "--nonsense"}, out, err), 2);
     EXPECT_EQ(cli({"no-such-suite"}, out, err), 2);
-    EXPECT_NE(err.find("wanted a suite, got \"no-such-suite\"; there are: erofs-vs-daxfs"),
-              string::npos)
+    EXPECT_NE(err.find("wanted a suite, got \"no-such-suite\"; there are: erofs-vs-daxfs"), string::npos)
         << err;
 }
 

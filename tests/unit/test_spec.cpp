@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // workloads/*.toml: the tree's own files load, and what is wrong in one is named.
-#include "process.hpp"
-#include "spec.hpp"
-#include "world.hpp"
-
-#include <gtest/gtest.h>
-
 #include <filesystem>
 #include <fstream>
 #include <string>
+
+#include <gtest/gtest.h>
+
+#include "process.hpp"
+#include "spec.hpp"
+#include "world.hpp"
 
 namespace daxbench {
 namespace {
@@ -64,8 +64,7 @@ TEST_F(SpecTest, ARivalNeedsOneFileOnly)
 TEST_F(SpecTest, UnknownKeyIsNamedWithFileAndLine)
 {
     write("filesystems/rival.toml", "colour = \"red\"\n" + rival);
-    EXPECT_NE(error().find("rival.toml:1: colour: wanted only the keys"), std::string::npos)
-        << error();
+    EXPECT_NE(error().find("rival.toml:1: colour: wanted only the keys"), std::string::npos) << error();
 }
 
 TEST_F(SpecTest, UnknownKeyInNestedTableIsNamed)
@@ -77,8 +76,7 @@ TEST_F(SpecTest, UnknownKeyInNestedTableIsNamed)
 TEST_F(SpecTest, WrongTypeSaysWhatCame)
 {
     write("filesystems/rival.toml", "options = 7\n" + rival);
-    EXPECT_NE(error().find("rival.toml:1: options: wanted a string, got 7"), std::string::npos)
-        << error();
+    EXPECT_NE(error().find("rival.toml:1: options: wanted a string, got 7"), std::string::npos) << error();
 }
 
 TEST_F(SpecTest, MissingKeyIsNamed)
@@ -122,8 +120,7 @@ TEST_F(SpecTest, SyntaxErrorHasFileAndLine)
 
 TEST_F(SpecTest, WorkloadWithUnknownOpIsRefused)
 {
-    write("workloads/more.toml",
-          "[[workload]]\nid = \"w\"\nengine = \"benchmark\"\nop = \"fly\"\n");
+    write("workloads/more.toml", "[[workload]]\nid = \"w\"\nengine = \"benchmark\"\nop = \"fly\"\n");
     EXPECT_NE(error().find("workload.op: wanted one of"), std::string::npos) << error();
 }
 
@@ -131,8 +128,7 @@ TEST_F(SpecTest, NumberOutOfRangeIsRefused)
 {
     write("workloads/more.toml",
           "[[workload]]\nid = \"w\"\nengine = \"benchmark\"\nop = \"stat\"\nlimit = 0\n");
-    EXPECT_NE(error().find("workload.limit: wanted a whole number from 1"), std::string::npos)
-        << error();
+    EXPECT_NE(error().find("workload.limit: wanted a whole number from 1"), std::string::npos) << error();
 }
 
 TEST_F(SpecTest, ALimitHasOneBound)
@@ -164,11 +160,9 @@ TEST_F(SpecTest, BuildsNameImagesAndWorkloadsOfTheirOwn)
     EXPECT_EQ(all.experiments.at("b").driver, Driver::build);
     EXPECT_EQ(all.experiments.at("b").filesystems, std::vector<std::string>{"erofs-4k"});
     write("experiments/b.toml", text + "images = [\"none\"]\nworkloads = [\"build\"]\n");
-    EXPECT_NE(error().find("images: wanted ids declared in workloads/images"), std::string::npos)
-        << error();
+    EXPECT_NE(error().find("images: wanted ids declared in workloads/images"), std::string::npos) << error();
     write("experiments/b.toml", text + "images = [\"erofs-4k\"]\nworkloads = [\"stat\"]\n");
-    EXPECT_NE(error().find("workloads: wanted workloads of the engine build"), std::string::npos)
-        << error();
+    EXPECT_NE(error().find("workloads: wanted workloads of the engine build"), std::string::npos) << error();
     write("experiments/b.toml", text + "filesystems = [\"daxfs\"]\nworkloads = [\"build\"]\n");
     EXPECT_NE(error().find("images: wanted"), std::string::npos) << error();
 }
