@@ -284,7 +284,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("folder", type=Path, metavar="RESULTS_DIR")
     args = parser.parse_args(argv)
     if not args.folder.is_dir():
-        parser.error(f"{args.folder}: wanted the directory of a run, which holds results.json")
+        parser.error(f"{args.folder}: expected the directory of a run, which holds results.json")
     try:
         report(args.folder)
     except (results.ResultsError, OSError) as error:

@@ -24,7 +24,7 @@ MEDIAN_TOLERANCE = 1e-6
 
 
 class ResultsError(RuntimeError):
-    """One line: what was wanted, what came, what to do."""
+    """One line: what was expected, what came, what to do."""
 
 
 @dataclass(frozen=True)
@@ -238,11 +238,11 @@ def load(where: Path) -> Results:
     try:
         document = validate.load_json(path)
     except (OSError, ValueError) as error:
-        raise ResultsError(f"{path}: wanted the results of a run: {error}") from error
+        raise ResultsError(f"{path}: expected the results of a run: {error}") from error
     version = document.get("schema_version") if isinstance(document, dict) else None
     if version != SCHEMA_VERSION:
         raise ResultsError(
-            f"{path}: wanted schema_version {SCHEMA_VERSION}, got {version};"
+            f"{path}: expected schema_version {SCHEMA_VERSION}, got {version};"
             " use the analysis of the version that wrote it"
         )
     try:

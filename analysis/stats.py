@@ -4,11 +4,14 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import scipy.stats
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
 
 CONFIDENCE = 0.95
 RESAMPLES = 9999
@@ -47,14 +50,14 @@ class Interval:
 def median(samples: Sequence[float]) -> float:
     """The middle sample, or the mean of the two middle ones. ValueError without samples."""
     if not samples:
-        raise ValueError("wanted at least one sample for a median, got none")
+        raise ValueError("expected at least one sample for a median, got none")
     return float(statistics.median(samples))
 
 
 def spread(samples: Sequence[float]) -> Spread:
     """ValueError without samples."""
     if not samples:
-        raise ValueError("wanted at least one sample for a spread, got none")
+        raise ValueError("expected at least one sample for a spread, got none")
     return Spread(float(min(samples)), float(max(samples)), len(samples))
 
 
@@ -70,8 +73,8 @@ def ratio_interval(
     if min(top.count, bottom.count) < FEWEST_FOR_BOOTSTRAP:
         return Interval(top.low / bottom.high, top.high / bottom.low, "range")
 
-    def ratio(x, y, axis=-1):
-        return np.median(x, axis=axis) / np.median(y, axis=axis)
+    def ratio(x: Array, y: Array, axis: int = -1) -> Array:
+        return np.asarray(np.median(x, axis=axis) / np.median(y, axis=axis))
 
     return _bootstrap((numerator, denominator), ratio, confidence)
 
@@ -84,7 +87,9 @@ def relative_difference(a: float, b: float) -> float:
     return float("inf") if smaller == 0 else abs(a - b) / smaller
 
 
-def _bootstrap(data, statistic, confidence: float) -> Interval:
+def _bootstrap(
+    data: Sequence[Sequence[float]], statistic: Callable[..., Array], confidence: float
+) -> Interval:
     # The percentile method: BCa divides by zero when most resamples share a median.
     result = scipy.stats.bootstrap(
         tuple(np.asarray(samples, dtype=float) for samples in data),

@@ -98,7 +98,7 @@ def width(text: str, points: float = TEXT, weight: str = "normal", slant: str = 
     font = FontProperties(family=FONT, weight=weight, style=slant)
     font.set_size(points)
     across, _, _ = text_to_path.get_text_width_height_descent(text, font, ismath=False)
-    return across / 72
+    return float(across) / 72
 
 
 def _wrapped(text: str, room: float, points: float, weight: str = "normal") -> list[str]:
@@ -131,7 +131,7 @@ def page(
     down = top + max(sum(heights[:split]), sum(heights[split:]))
     figure = Figure(figsize=(across, down), facecolor="white")
 
-    def write(x: float, y: float, text: str, **how) -> None:
+    def write(x: float, y: float, text: str, **how: object) -> None:
         figure.text(x / across, y / down, text, va="top", **how)
 
     y = down - MARGIN

@@ -46,7 +46,7 @@ def figure(m: Measurement, base: Measurement | None) -> str:
     spread = spread_words(m)
     if spread:
         text += f" ({spread})"
-    if metrics.of(m.key.metric).better and base not in (None, m) and base.value > 0:
+    if metrics.of(m.key.metric).better and base and base != m and base.value > 0:
         text += f", {units.times(m.value / base.value)}"
     return text
 

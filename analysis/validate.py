@@ -61,12 +61,12 @@ def main(argv: list[str]) -> int:
         try:
             loaded.append(load_json(path))
         except (OSError, ValueError) as error:
-            print(f"{path}: wanted a JSON document: {error}")
+            print(f"{path}: expected a JSON document: {error}")
             return 1
     try:
         lines = problems(*loaded)
     except jsonschema.exceptions.SchemaError as error:
-        print(f"{args.schema}: wanted a JSON schema: {' '.join(error.message.split())}")
+        print(f"{args.schema}: expected a JSON schema: {' '.join(error.message.split())}")
         return 1
     for line in lines:
         print(f"{args.file}: {line}")

@@ -18,7 +18,7 @@ inline void parse_arguments(CLI::App &app, const std::vector<std::string> &args,
                             std::string_view may_be_empty = "")
 {
     const auto refuse = [](const std::string &name) {
-        throw CLI::ValidationError("wanted a value for " + name + ", got an empty one");
+        throw CLI::ValidationError("expected a value for " + name + ", got an empty one");
     };
     for (const std::string &arg : args) {
         if (arg == "--")

@@ -6,9 +6,8 @@
 set -eu
 source=$1 kernel=$2 output=$3 stamp=$4
 rm -rf "$output"
-mkdir -p "$output/reader"
-cp "$source"/*.[ch] "$source"/Kbuild "$output"/
-cp "$source"/reader/*.[ch] "$output"/reader/
+mkdir -p "$(dirname "$output")"
+cp -R "$source" "$output"
 make -s -C "$kernel" M="$(realpath "$output")" DAXFS_WERROR=1 modules >"$output/build.log" 2>&1 || {
 	cat "$output/build.log" >&2
 	exit 1

@@ -6,6 +6,7 @@
 #include <linux/dax.h>
 #include <linux/fs.h>
 #include <linux/fs_context.h>
+#include <linux/fs_parser.h>
 #include <linux/list.h>
 #include <linux/maple_tree.h>
 #include <linux/memremap.h>
@@ -37,7 +38,7 @@ struct daxfs_region_ops {
  * @base: its address in the kernel
  * @pfn: its first page frame, where frames are contiguous
  * @size: bytes
- * @plain: there, frames contiguous, and none known to be bad
+ * @linear: there, frames contiguous, and none known to be bad
  * @gone: the device went away: never touch the memory again
  * @has_pages: frames have a struct page of a device (get_user_pages works)
  * @write_combined: user mappings must be, too
@@ -55,7 +56,7 @@ struct daxfs_region {
 	void *base;
 	unsigned long pfn;
 	u64 size;
-	bool plain;
+	bool linear;
 	bool gone;
 	bool has_pages;
 	bool write_combined;
@@ -127,7 +128,7 @@ static inline struct daxfs_inode_info *DAXFS_I(const struct inode *inode)
  * went away refuses, and does not go while someone is inside. Whoever is inside
  * waits for no user's memory: a fault on it may last as long as the user likes.
  */
-static inline bool daxfs_enter(struct daxfs_sb_info *sbi, int *cookie)
+static inline bool daxfs_region_read_lock(struct daxfs_sb_info *sbi, int *cookie)
 {
 	*cookie = srcu_read_lock(&sbi->srcu);
 	if (likely(!READ_ONCE(sbi->region.gone)))
@@ -136,12 +137,16 @@ static inline bool daxfs_enter(struct daxfs_sb_info *sbi, int *cookie)
 	return false;
 }
 
-static inline void daxfs_exit(struct daxfs_sb_info *sbi, int cookie)
+static inline void daxfs_region_read_unlock(struct daxfs_sb_info *sbi, int cookie)
 {
 	srcu_read_unlock(&sbi->srcu, cookie);
 }
 
-/* region.c */
+/* memory/ */
+extern const struct daxfs_region_ops daxfs_pmem_ops;
+extern const struct daxfs_region_ops daxfs_device_dax_ops;
+extern const struct daxfs_region_ops daxfs_phys_ops;
+extern const struct daxfs_region_ops daxfs_dmabuf_ops;
 int daxfs_region_open(struct super_block *sb, struct fs_context *fc);
 void daxfs_region_closing(struct daxfs_region *region);
 void daxfs_region_close(struct daxfs_region *region);
@@ -149,11 +154,11 @@ void daxfs_region_fail(struct daxfs_sb_info *sbi, u64 off, u64 len);
 void daxfs_region_drop_pages(struct daxfs_region *region, struct super_block *sb);
 void daxfs_region_wait_closed(const struct dax_device *dax);
 u64 daxfs_region_good(struct daxfs_region *region, u64 off, u64 want);
-unsigned long daxfs_region_run_slow(struct daxfs_region *region, u64 off,
-				    unsigned long max, unsigned long *pfn);
+unsigned long daxfs_region_pfns_slow(struct daxfs_region *region, u64 off,
+				     unsigned long max, unsigned long *pfn);
 
 /**
- * daxfs_region_run - page frames behind a range of the region
+ * daxfs_region_pfns - page frames behind a range of the region
  * @region: the memory, entered
  * @off: bytes from its start, page aligned
  * @max: pages wanted, more than 0
@@ -162,11 +167,11 @@ unsigned long daxfs_region_run_slow(struct daxfs_region *region, u64 off,
  * Return: how many frames from *@pfn on are contiguous and good, up to @max;
  * 0 when the page at @off is known to be bad.
  */
-static inline unsigned long daxfs_region_run(struct daxfs_region *region, u64 off,
-					     unsigned long max, unsigned long *pfn)
+static inline unsigned long daxfs_region_pfns(struct daxfs_region *region, u64 off,
+					      unsigned long max, unsigned long *pfn)
 {
-	if (unlikely(!READ_ONCE(region->plain)))
-		return daxfs_region_run_slow(region, off, max, pfn);
+	if (unlikely(!READ_ONCE(region->linear)))
+		return daxfs_region_pfns_slow(region, off, max, pfn);
 	*pfn = region->pfn + (off >> PAGE_SHIFT);
 	return max;
 }
@@ -211,6 +216,17 @@ bool daxfs_window_held(struct daxfs_region *region, unsigned long pfn, unsigned 
 void daxfs_window_release(struct daxfs_region *region, unsigned long pfn, unsigned long pages);
 
 /* super.c */
+extern struct file_system_type daxfs_type;
+
+/* options.c */
+extern const struct fs_parameter_spec daxfs_parameters[];
+int daxfs_parse_param(struct fs_context *fc, struct fs_parameter *param);
+int daxfs_parse_source(struct fs_context *fc, struct daxfs_options *options);
+bool daxfs_changes_options(const struct daxfs_options *want,
+			   const struct daxfs_options *have);
+int daxfs_show_options(struct seq_file *seq, struct dentry *root);
+
+/* failure.c */
 void daxfs_report(const struct super_block *sb, const struct daxfs_err *err);
 void daxfs_memory_failed(const void *memory, u64 off, u64 len);
 void daxfs_unmap_files(struct super_block *sb);

@@ -4,7 +4,7 @@
 #include "trace.h"
 
 /* Is a directory known by another name than this one? */
-static bool has_other_name(struct inode *inode, const struct qstr *name)
+static bool daxfs_has_other_name(struct inode *inode, const struct qstr *name)
 {
 	struct dentry *alias;
 	bool other;
@@ -25,7 +25,7 @@ static bool has_other_name(struct inode *inode, const struct qstr *name)
 }
 
 /* Drop a directory that is known by another name. */
-static noinline struct inode *refuse_name(struct inode *inode)
+static noinline struct inode *daxfs_refuse_name(struct inode *inode)
 {
 	struct daxfs_err err = {
 		.ino = inode->i_ino,
@@ -39,10 +39,10 @@ static noinline struct inode *refuse_name(struct inode *inode)
 }
 
 /* The inode of a name, NULL where there is none, or an ERR_PTR. */
-static struct inode *find_child(struct inode *dir, const struct qstr *name)
+static struct inode *daxfs_find_child(struct inode *dir, const struct qstr *name)
 {
 	struct daxfs_inode_info *info = DAXFS_I(dir);
-	struct daxfs_slot slot __uninitialized;
+	struct daxfs_dir_hint slot __uninitialized;
 	struct daxfs_err err __uninitialized;
 	struct inode *inode;
 	int ret;
@@ -59,8 +59,8 @@ static struct inode *find_child(struct inode *dir, const struct qstr *name)
 		 * out of the dcache.
 		 */
 		if (!IS_ERR(inode) && S_ISDIR(inode->i_mode) &&
-		    unlikely(has_other_name(inode, name)))
-			return refuse_name(inode);
+		    unlikely(daxfs_has_other_name(inode, name)))
+			return daxfs_refuse_name(inode);
 		return inode;
 	}
 	if (ret == -ENOENT)
@@ -79,10 +79,10 @@ static struct dentry *daxfs_lookup(struct inode *dir, struct dentry *dentry,
 
 	if (dentry->d_name.len > DAXFS_NAME_MAX)
 		return ERR_PTR(-ENAMETOOLONG);
-	if (!daxfs_enter(sbi, &id))
+	if (!daxfs_region_read_lock(sbi, &id))
 		return ERR_PTR(-EIO);
-	inode = find_child(dir, &dentry->d_name);
-	daxfs_exit(sbi, id);
+	inode = daxfs_find_child(dir, &dentry->d_name);
+	daxfs_region_read_unlock(sbi, id);
 	if (IS_ERR_OR_NULL(inode))
 		trace_daxfs_lookup_failed(dir, &dentry->d_name,
 					  inode ? PTR_ERR(inode) : -ENOENT);
@@ -90,7 +90,7 @@ static struct dentry *daxfs_lookup(struct inode *dir, struct dentry *dentry,
 }
 
 /* The position of an entry is its index behind "." and "..": stable. */
-static bool emit_batch(struct dir_context *ctx, const struct daxfs_dir_batch *batch)
+static bool daxfs_dir_emit_batch(struct dir_context *ctx, const struct daxfs_dir_batch *batch)
 {
 	const char *name = batch->names;
 	u32 i;
@@ -106,7 +106,7 @@ static bool emit_batch(struct dir_context *ctx, const struct daxfs_dir_batch *ba
 	return true;
 }
 
-static int emit_entries(struct inode *dir, struct dir_context *ctx)
+static int daxfs_dir_emit(struct inode *dir, struct dir_context *ctx)
 {
 	const struct daxfs_node *node = &DAXFS_I(dir)->node;
 	struct daxfs_sb_info *sbi = DAXFS_SB(dir->i_sb);
@@ -117,17 +117,17 @@ static int emit_entries(struct inode *dir, struct dir_context *ctx)
 	if (ctx->pos == 2)
 		WRITE_ONCE(DAXFS_I(dir)->next, 0);
 	while (ctx->pos - 2 < node->count) {
-		if (!daxfs_enter(sbi, &id))
+		if (!daxfs_region_read_lock(sbi, &id))
 			return -EIO;
 		ret = daxfs_dir_read(&sbi->image, node, ctx->pos - 2, DAXFS_BATCH_ENTRIES,
 				     &batch, &err);
 		/* The reader's memory is written outside: it may make us wait. */
-		daxfs_exit(sbi, id);
+		daxfs_region_read_unlock(sbi, id);
 		if (ret == -EUCLEAN)
 			daxfs_report(dir->i_sb, &err);
 		if (ret)
 			return ret;
-		if (!emit_batch(ctx, &batch))
+		if (!daxfs_dir_emit_batch(ctx, &batch))
 			break;
 	}
 	return 0;
@@ -137,7 +137,7 @@ static int daxfs_iterate(struct file *file, struct dir_context *ctx)
 {
 	if (!dir_emit_dots(file, ctx))
 		return 0;
-	return emit_entries(file_inode(file), ctx);
+	return daxfs_dir_emit(file_inode(file), ctx);
 }
 
 const struct file_operations daxfs_dir_operations = {

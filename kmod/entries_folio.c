@@ -22,7 +22,7 @@ static DEFINE_MUTEX(make_lock);
 #define BEHIND_ALL_FILES	(1UL << (64 - PAGE_SHIFT))
 
 /* The largest folio that starts at pfn and ends before end. */
-static unsigned int order_at(unsigned long pfn, unsigned long end)
+static unsigned int daxfs_folio_order_at(unsigned long pfn, unsigned long end)
 {
 	unsigned int order = min_t(unsigned int, PMD_ORDER, ilog2(end - pfn));
 
@@ -30,7 +30,7 @@ static unsigned int order_at(unsigned long pfn, unsigned long end)
 }
 
 /* Somebody who had the memory before may hold a page of it still. */
-static bool all_idle(unsigned long pfn, unsigned long pages)
+static bool daxfs_pages_are_idle(unsigned long pfn, unsigned long pages)
 {
 	for (; pages; pages--, pfn++)
 		if (page_ref_count(pfn_to_page(pfn)))
@@ -38,29 +38,29 @@ static bool all_idle(unsigned long pfn, unsigned long pages)
 	return true;
 }
 
-static int make_folios(struct daxfs_region *region, unsigned long window)
+static int daxfs_make_folios(struct daxfs_region *region, unsigned long window)
 {
 	unsigned long pfn, end;
 	struct folio *folio;
 	unsigned int order;
 
 	daxfs_region_window(region, window, &pfn, &end);
-	if (!all_idle(pfn, end - pfn))
+	if (!daxfs_pages_are_idle(pfn, end - pfn))
 		return -EBUSY;
 	for (; pfn < end; pfn += 1UL << order) {
-		order = order_at(pfn, end);
+		order = daxfs_folio_order_at(pfn, end);
 		folio = (struct folio *)pfn_to_page(pfn);
 		zone_device_folio_init(folio, page_pgmap(&folio->page), order);
 		folio->index = BEHIND_ALL_FILES + pfn;
 		folio_unlock(folio);
 	}
-	/* Pairs with the load in need_folios(). */
+	/* Pairs with the load in daxfs_need_folios(). */
 	smp_mb__before_atomic();
 	set_bit(window, region->mapped);
 	return 0;
 }
 
-static int need_folios(struct daxfs_region *region, unsigned long pfn, unsigned long pages)
+static int daxfs_need_folios(struct daxfs_region *region, unsigned long pfn, unsigned long pages)
 {
 	unsigned long window = daxfs_region_window_of(region, pfn);
 	unsigned long last = daxfs_region_window_of(region, pfn + pages - 1);
@@ -71,15 +71,15 @@ static int need_folios(struct daxfs_region *region, unsigned long pfn, unsigned 
 			continue;
 		mutex_lock(&make_lock);
 		if (!test_bit(window, region->mapped))
-			ret = make_folios(region, window);
+			ret = daxfs_make_folios(region, window);
 		mutex_unlock(&make_lock);
 	}
 	return ret;
 }
 
 /* What folio_add_file_rmap_ptes() does, which modules cannot call. */
-static void add_rmap(struct folio *folio, struct page *page, unsigned long pages,
-		     struct vm_area_struct *vma)
+static void daxfs_add_rmap(struct folio *folio, struct page *page, unsigned long pages,
+			   struct vm_area_struct *vma)
 {
 	int mapped = 0;
 
@@ -113,20 +113,20 @@ struct folio_fill {
 	unsigned long mapped;	/* out */
 };
 
-static void fill_run(struct folio_fill *fill, pte_t *ptep, unsigned long addr,
-		     struct page *page, unsigned long pages, bool protect)
+static void daxfs_fill_folio_run(struct folio_fill *fill, pte_t *ptep, unsigned long addr,
+				 struct page *page, unsigned long pages, bool protect)
 {
 	struct folio *folio = page_folio(page);
 	pte_t pte = mk_pte(page, fill->vma->vm_page_prot);
 
 	folio_ref_add(folio, pages);
-	add_rmap(folio, page, pages, fill->vma);
+	daxfs_add_rmap(folio, page, pages, fill->vma);
 	set_ptes(fill->vma->vm_mm, addr, ptep, protect ? daxfs_pte_protect(pte) : pte, pages);
 	fill->mapped += pages;
 }
 
 /* How many entries from here on are empty and of one folio; 0: not empty. */
-static unsigned long empty_run(pte_t *ptep, struct page *page, unsigned long max)
+static unsigned long daxfs_empty_run(pte_t *ptep, struct page *page, unsigned long max)
 {
 	struct folio *folio = page_folio(page);
 	unsigned long run;
@@ -138,18 +138,18 @@ static unsigned long empty_run(pte_t *ptep, struct page *page, unsigned long max
 }
 
 /* Called for the first entry, fills them all: they lie one after the other. */
-static int fill_folios(pte_t *ptep, unsigned long addr, void *data)
+static int daxfs_fill_folio_entries(pte_t *ptep, unsigned long addr, void *data)
 {
 	struct folio_fill *fill = data;
 	struct page *page = pfn_to_page(fill->pfn);
 	unsigned long left = fill->pages, run;
 
 	while (left) {
-		run = empty_run(ptep, page, left);
+		run = daxfs_empty_run(ptep, page, left);
 		if (run)
-			fill_run(fill, ptep, addr, page, run, false);
+			daxfs_fill_folio_run(fill, ptep, addr, page, run, false);
 		else if (daxfs_pte_wp_marker(ptep_get(ptep)))
-			fill_run(fill, ptep, addr, page, 1, true);
+			daxfs_fill_folio_run(fill, ptep, addr, page, 1, true);
 		run = max(run, 1UL);
 		left -= run;
 		ptep += run;
@@ -163,11 +163,11 @@ int daxfs_fill_pages(struct daxfs_region *region, struct vm_area_struct *vma,
 		     unsigned long addr, unsigned long pfn, unsigned long pages)
 {
 	struct folio_fill fill = { .vma = vma, .pfn = pfn, .pages = pages };
-	int ret = need_folios(region, pfn, pages);
+	int ret = daxfs_need_folios(region, pfn, pages);
 
 	if (ret)
 		return ret;
-	ret = apply_to_page_range(vma->vm_mm, addr, PAGE_SIZE, fill_folios, &fill);
+	ret = apply_to_page_range(vma->vm_mm, addr, PAGE_SIZE, daxfs_fill_folio_entries, &fill);
 	/* add_mm_counter() is not for modules; it would add a tracepoint to this. */
 	if (fill.mapped)
 		percpu_counter_add(&vma->vm_mm->rss_stat[MM_FILEPAGES], fill.mapped);
@@ -177,7 +177,7 @@ int daxfs_fill_pages(struct daxfs_region *region, struct vm_area_struct *vma,
 vm_fault_t daxfs_fill_huge(struct daxfs_region *region, struct vm_fault *vmf,
 			   unsigned long pfn)
 {
-	if (need_folios(region, pfn, PTRS_PER_PTE))
+	if (daxfs_need_folios(region, pfn, PTRS_PER_PTE))
 		return VM_FAULT_FALLBACK;
 	return vmf_insert_folio_pmd(vmf, page_folio(pfn_to_page(pfn)), false);
 }

@@ -8,7 +8,7 @@
 #include "entries.h"
 
 /* Called for the first entry, fills them all: they lie one after the other. */
-static int fill_entries(pte_t *ptep, unsigned long addr, void *data)
+static int daxfs_fill_special_entries(pte_t *ptep, unsigned long addr, void *data)
 {
 	const struct daxfs_fill *fill = data;
 	struct mm_struct *mm = fill->vma->vm_mm;
@@ -27,7 +27,8 @@ static int fill_entries(pte_t *ptep, unsigned long addr, void *data)
 
 int daxfs_fill_entries(struct daxfs_fill *fill, unsigned long addr)
 {
-	return apply_to_page_range(fill->vma->vm_mm, addr, PAGE_SIZE, fill_entries, fill);
+	return apply_to_page_range(fill->vma->vm_mm, addr, PAGE_SIZE,
+				   daxfs_fill_special_entries, fill);
 }
 
 int daxfs_fill_special(struct vm_area_struct *vma, unsigned long addr,

@@ -8,7 +8,7 @@
 #include "daxfs.h"
 
 /* A handle comes from anywhere: a number the image has not is its own fault. */
-static struct inode *get_inode(struct super_block *sb, u64 ino, u32 generation)
+static struct inode *daxfs_get_inode(struct super_block *sb, u64 ino, u32 generation)
 {
 	struct daxfs_sb_info *sbi = DAXFS_SB(sb);
 	struct inode *inode;
@@ -16,10 +16,10 @@ static struct inode *get_inode(struct super_block *sb, u64 ino, u32 generation)
 
 	if (!ino || ino > sbi->image.inode_count)
 		return ERR_PTR(-ESTALE);
-	if (!daxfs_enter(sbi, &id))
+	if (!daxfs_region_read_lock(sbi, &id))
 		return ERR_PTR(-EIO);
 	inode = daxfs_iget(sb, ino);
-	daxfs_exit(sbi, id);
+	daxfs_region_read_unlock(sbi, id);
 	if (IS_ERR(inode) || !generation || inode->i_generation == generation)
 		return inode;
 	iput(inode);
@@ -29,18 +29,18 @@ static struct inode *get_inode(struct super_block *sb, u64 ino, u32 generation)
 static struct dentry *daxfs_fh_to_dentry(struct super_block *sb, struct fid *fid,
 					 int len, int type)
 {
-	return generic_fh_to_dentry(sb, fid, len, type, get_inode);
+	return generic_fh_to_dentry(sb, fid, len, type, daxfs_get_inode);
 }
 
 static struct dentry *daxfs_fh_to_parent(struct super_block *sb, struct fid *fid,
 					 int len, int type)
 {
-	return generic_fh_to_parent(sb, fid, len, type, get_inode);
+	return generic_fh_to_parent(sb, fid, len, type, daxfs_get_inode);
 }
 
 static struct dentry *daxfs_get_parent(struct dentry *child)
 {
-	return d_obtain_alias(get_inode(child->d_sb, DAXFS_I(d_inode(child))->parent, 0));
+	return d_obtain_alias(daxfs_get_inode(child->d_sb, DAXFS_I(d_inode(child))->parent, 0));
 }
 
 const struct export_operations daxfs_export_operations = {

@@ -21,7 +21,7 @@
 /* What the first fault in an empty 2 MiB window maps at most, and aligned to that. */
 #define FIRST_BYTES	SZ_256K
 
-/* A page table that is taken away while we fill it is no lack of memory: so often. */
+/* -ENOMEM may only mean that the page table was freed under us: retry this many times. */
 #define FILL_TRIES	3
 
 /*
@@ -30,7 +30,7 @@
  */
 static struct mutex window_locks[16];
 
-static struct mutex *lock_window(const struct vm_fault *vmf)
+static struct mutex *daxfs_lock_window(const struct vm_fault *vmf)
 {
 	struct mutex *lock = &window_locks[hash_ptr(vmf->pmd, ilog2(ARRAY_SIZE(window_locks)))];
 
@@ -38,12 +38,12 @@ static struct mutex *lock_window(const struct vm_fault *vmf)
 	return lock;
 }
 
-static pgoff_t file_pages(const struct daxfs_node *node)
+static pgoff_t daxfs_file_pages(const struct daxfs_node *node)
 {
 	return DIV_ROUND_UP(node->size, PAGE_SIZE);
 }
 
-static vm_fault_t bad_image(struct daxfs_fault *fault, int ret)
+static vm_fault_t daxfs_fault_corrupt(struct daxfs_fault *fault, int ret)
 {
 	if (ret == -EUCLEAN)
 		daxfs_report(fault->inode->i_sb, &fault->err);
@@ -51,8 +51,8 @@ static vm_fault_t bad_image(struct daxfs_fault *fault, int ret)
 }
 
 /* Fill a run of entries in one 2 MiB window, whose lock is held. */
-static int fill_run(struct daxfs_fault *fault, unsigned long addr, unsigned long pfn,
-		    unsigned long pages, bool hole)
+static int daxfs_fill_run(struct daxfs_fault *fault, unsigned long addr, unsigned long pfn,
+			  unsigned long pages, bool hole)
 {
 	struct vm_area_struct *vma = fault->vmf->vma;
 	struct daxfs_region *region = &fault->sbi->region;
@@ -64,24 +64,24 @@ static int fill_run(struct daxfs_fault *fault, unsigned long addr, unsigned long
 	return daxfs_fill_special(vma, addr, pfn, pages, false);
 }
 
-static int fill_window(struct daxfs_fault *fault, unsigned long addr, unsigned long pfn,
-		       unsigned long pages, bool hole)
+static int daxfs_fill_window(struct daxfs_fault *fault, unsigned long addr, unsigned long pfn,
+			     unsigned long pages, bool hole)
 {
-	struct mutex *lock = lock_window(fault->vmf);
+	struct mutex *lock = daxfs_lock_window(fault->vmf);
 	int tries, ret = -ENOMEM;
 
 	for (tries = 0; tries < FILL_TRIES && ret == -ENOMEM; tries++) {
 		/* It has got a 2 MiB entry meanwhile, and so what is asked for. */
 		ret = daxfs_pmd_is_leaf(READ_ONCE(*fault->vmf->pmd)) ? 0 :
-		      fill_run(fault, addr, pfn, pages, hole);
+		      daxfs_fill_run(fault, addr, pfn, pages, hole);
 	}
 	mutex_unlock(lock);
 	return ret;
 }
 
 /* Fill the entries of [start, end), in one 2 MiB window, file page first at start. */
-static vm_fault_t map_range(struct daxfs_fault *fault, unsigned long start,
-			    unsigned long end, pgoff_t first)
+static vm_fault_t daxfs_map_range(struct daxfs_fault *fault, unsigned long start,
+				  unsigned long end, pgoff_t first)
 {
 	struct daxfs_region *region = &fault->sbi->region;
 	struct daxfs_map map;
@@ -93,53 +93,53 @@ static vm_fault_t map_range(struct daxfs_fault *fault, unsigned long start,
 		ret = daxfs_file_map(&fault->sbi->image, fault->node,
 				     (u64)first << PAGE_SHIFT, &map, &fault->err);
 		if (ret)
-			return bad_image(fault, ret);
+			return daxfs_fault_corrupt(fault, ret);
 		run = min_t(u64, PAGE_ALIGN(map.len), end - start) >> PAGE_SHIFT;
 		pfn = daxfs_zero_pfn(start);
 		if (!map.hole)
-			run = daxfs_region_run(region, map.off, run, &pfn);
+			run = daxfs_region_pfns(region, map.off, run, &pfn);
 		if (!run && first == fault->vmf->pgoff)
 			return VM_FAULT_HWPOISON;
 		pages = max(run, 1UL);
-		ret = run ? fill_window(fault, start, pfn, run, map.hole) : 0;
+		ret = run ? daxfs_fill_window(fault, start, pfn, run, map.hole) : 0;
 		if (ret)
-			return bad_image(fault, ret);
+			return daxfs_fault_corrupt(fault, ret);
 		start += pages << PAGE_SHIFT;
 		first += pages;
 	}
 	return VM_FAULT_NOPAGE;
 }
 
-static vm_fault_t map_page(struct daxfs_fault *fault)
+static vm_fault_t daxfs_map_page(struct daxfs_fault *fault)
 {
 	unsigned long start = fault->vmf->address & PAGE_MASK;
 
-	return map_range(fault, start, start + PAGE_SIZE, fault->vmf->pgoff);
+	return daxfs_map_range(fault, start, start + PAGE_SIZE, fault->vmf->pgoff);
 }
 
 /* What of the fault's aligned @bytes the mapping and the file have. */
-static vm_fault_t map_around(struct daxfs_fault *fault, unsigned long bytes)
+static vm_fault_t daxfs_map_around(struct daxfs_fault *fault, unsigned long bytes)
 {
 	struct vm_fault *vmf = fault->vmf;
 	struct vm_area_struct *vma = vmf->vma;
 	unsigned long start = max(vmf->address & -bytes, vma->vm_start);
 	unsigned long end = min((vmf->address | (bytes - 1)) + 1, vma->vm_end);
 	pgoff_t first = linear_page_index(vma, start);
-	pgoff_t left = file_pages(fault->node) - first;
+	pgoff_t left = daxfs_file_pages(fault->node) - first;
 	vm_fault_t ret;
 
 	if ((end - start) >> PAGE_SHIFT > left)
 		end = start + (left << PAGE_SHIFT);
 	trace_daxfs_fault(fault->inode, start, (end - start) >> PAGE_SHIFT, 0);
-	ret = map_range(fault, start, end, first);
+	ret = daxfs_map_range(fault, start, end, first);
 	/* What is wrong elsewhere in the window is not this page's. */
 	if (ret & VM_FAULT_ERROR)
-		ret = map_page(fault);
+		ret = daxfs_map_page(fault);
 	return ret;
 }
 
 /* Has the 2 MiB window below the fault's been filled, from end to end? */
-static bool filled_before(const struct vm_fault *vmf)
+static bool daxfs_window_was_filled(const struct vm_fault *vmf)
 {
 	unsigned long start = vmf->address & PMD_MASK;
 	const pte_t *ptes;
@@ -160,15 +160,17 @@ static bool filled_before(const struct vm_fault *vmf)
 	return filled;
 }
 
-static vm_fault_t map_window(struct daxfs_fault *fault)
+static vm_fault_t daxfs_map_window(struct daxfs_fault *fault)
 {
 	bool first = pmd_none(READ_ONCE(*fault->vmf->pmd));
 
-	return map_around(fault, first && !filled_before(fault->vmf) ? FIRST_BYTES : PMD_SIZE);
+	if (first && !daxfs_window_was_filled(fault->vmf))
+		return daxfs_map_around(fault, FIRST_BYTES);
+	return daxfs_map_around(fault, PMD_SIZE);
 }
 
 /* Can the fault's window be one 2 MiB entry, of frames from *pfn on? */
-static bool can_map_huge(struct daxfs_fault *fault, unsigned long *pfn)
+static bool daxfs_can_map_huge(struct daxfs_fault *fault, unsigned long *pfn)
 {
 	const unsigned long pages = PMD_SIZE >> PAGE_SHIFT;
 	struct daxfs_region *region = &fault->sbi->region;
@@ -181,19 +183,19 @@ static bool can_map_huge(struct daxfs_fault *fault, unsigned long *pfn)
 	if (!region->has_pages || start < vma->vm_start || start + PMD_SIZE > vma->vm_end)
 		return false;
 	first = linear_page_index(vma, start);
-	if (first + pages > file_pages(fault->node))
+	if (first + pages > daxfs_file_pages(fault->node))
 		return false;
 	/* Extents are read each time, and may not be what they were. */
 	if (fault->node->layout != DAXFS_LAYOUT_FLAT)
 		return false;
 	off = fault->node->data + ((u64)first << PAGE_SHIFT);
 	return IS_ALIGNED(region->pfn + (off >> PAGE_SHIFT), pages) &&
-	       daxfs_region_run(region, off, pages, pfn) == pages;
+	       daxfs_region_pfns(region, off, pages, pfn) == pages;
 }
 
-static vm_fault_t map_huge(struct daxfs_fault *fault, unsigned long pfn)
+static vm_fault_t daxfs_map_huge(struct daxfs_fault *fault, unsigned long pfn)
 {
-	struct mutex *lock = lock_window(fault->vmf);
+	struct mutex *lock = daxfs_lock_window(fault->vmf);
 	vm_fault_t ret;
 
 	trace_daxfs_fault(fault->inode, fault->vmf->address & PMD_MASK,
@@ -204,26 +206,26 @@ static vm_fault_t map_huge(struct daxfs_fault *fault, unsigned long pfn)
 }
 
 /* By one entry of 2 MiB where that can be, else by pages. */
-static vm_fault_t map_ahead(struct daxfs_fault *fault)
+static vm_fault_t daxfs_map_ahead(struct daxfs_fault *fault)
 {
 	vm_fault_t ret = VM_FAULT_FALLBACK;
 	unsigned long pfn;
 
-	if (pmd_none(READ_ONCE(*fault->vmf->pmd)) && can_map_huge(fault, &pfn))
-		ret = map_huge(fault, pfn);
-	return ret == VM_FAULT_FALLBACK ? map_window(fault) : ret;
+	if (pmd_none(READ_ONCE(*fault->vmf->pmd)) && daxfs_can_map_huge(fault, &pfn))
+		ret = daxfs_map_huge(fault, pfn);
+	return ret == VM_FAULT_FALLBACK ? daxfs_map_window(fault) : ret;
 }
 
-static bool begin_fault(struct daxfs_fault *fault, struct vm_fault *vmf, int *id)
+static bool daxfs_fault_begin(struct daxfs_fault *fault, struct vm_fault *vmf, int *id)
 {
 	fault->vmf = vmf;
 	fault->inode = file_inode(vmf->vma->vm_file);
 	fault->sbi = DAXFS_SB(fault->inode->i_sb);
 	fault->node = &DAXFS_I(fault->inode)->node;
 	/* Nothing is added to what the killer of this process takes away. */
-	return vmf->pgoff < file_pages(fault->node) &&
+	return vmf->pgoff < daxfs_file_pages(fault->node) &&
 	       !check_stable_address_space(vmf->vma->vm_mm) &&
-	       daxfs_enter(fault->sbi, id);
+	       daxfs_region_read_lock(fault->sbi, id);
 }
 
 /*
@@ -231,7 +233,7 @@ static bool begin_fault(struct daxfs_fault *fault, struct vm_fault *vmf, int *id
  * struct page. Kernels look for none behind a device-map entry and copy from the
  * debugger's own memory: who may be debugged gets page by page there.
  */
-static bool needs_page(const struct daxfs_fault *fault)
+static bool daxfs_fault_needs_page(const struct daxfs_fault *fault)
 {
 	const struct vm_fault *vmf = fault->vmf;
 
@@ -253,16 +255,16 @@ static vm_fault_t daxfs_huge_fault(struct vm_fault *vmf, daxfs_fault_order order
 	/* A write to a private mapping copies one page: not here. */
 	if (order != DAXFS_FAULT_PMD || (vmf->flags & FAULT_FLAG_WRITE))
 		return ret;
-	if (!begin_fault(&fault, vmf, &id))
+	if (!daxfs_fault_begin(&fault, vmf, &id))
 		return VM_FAULT_SIGBUS;
-	if (!needs_page(&fault))
-		ret = map_ahead(&fault);
-	daxfs_exit(fault.sbi, id);
+	if (!daxfs_fault_needs_page(&fault))
+		ret = daxfs_map_ahead(&fault);
+	daxfs_region_read_unlock(fault.sbi, id);
 	return ret;
 }
 
 /* One page of the file; to is where the core wants its copy, else it maps the page. */
-static vm_fault_t give_page(struct daxfs_fault *fault, struct page *to)
+static vm_fault_t daxfs_fault_one_page(struct daxfs_fault *fault, struct page *to)
 {
 	struct vm_fault *vmf = fault->vmf;
 	struct daxfs_region *region = &fault->sbi->region;
@@ -273,10 +275,10 @@ static vm_fault_t give_page(struct daxfs_fault *fault, struct page *to)
 	ret = daxfs_file_map(&fault->sbi->image, fault->node,
 			     (u64)vmf->pgoff << PAGE_SHIFT, &map, &fault->err);
 	if (ret)
-		return bad_image(fault, ret);
+		return daxfs_fault_corrupt(fault, ret);
 	if (map.hole && !to)
-		return map_page(fault);
-	if (!map.hole && !daxfs_region_run(region, map.off, 1, &pfn))
+		return daxfs_map_page(fault);
+	if (!map.hole && !daxfs_region_pfns(region, map.off, 1, &pfn))
 		return VM_FAULT_HWPOISON;
 	/*
 	 * The core copies when the region has been left: it gets what it would
@@ -300,13 +302,13 @@ static vm_fault_t daxfs_fault(struct vm_fault *vmf)
 	vm_fault_t ret;
 	int id;
 
-	if (!begin_fault(&fault, vmf, &id))
+	if (!daxfs_fault_begin(&fault, vmf, &id))
 		return VM_FAULT_SIGBUS;
-	if (vmf->cow_page || needs_page(&fault))
-		ret = give_page(&fault, vmf->cow_page);
+	if (vmf->cow_page || daxfs_fault_needs_page(&fault))
+		ret = daxfs_fault_one_page(&fault, vmf->cow_page);
 	else
-		ret = map_ahead(&fault);
-	daxfs_exit(fault.sbi, id);
+		ret = daxfs_map_ahead(&fault);
+	daxfs_region_read_unlock(fault.sbi, id);
 	return ret;
 }
 
@@ -319,7 +321,7 @@ static vm_fault_t daxfs_map_pages(struct vm_fault *vmf, pgoff_t start, pgoff_t e
 	return 0;
 }
 
-static int peek(struct daxfs_fault *fault, u64 pos, void *buf, int len)
+static int daxfs_access_run(struct daxfs_fault *fault, u64 pos, void *buf, int len)
 {
 	struct daxfs_map map;
 	int ret;
@@ -349,17 +351,17 @@ static int daxfs_access(struct vm_area_struct *vma, unsigned long addr, void *bu
 	struct daxfs_fault fault;
 	int done = 0, ret = 1, id;
 
-	if (write || !begin_fault(&fault, &vmf, &id))
+	if (write || !daxfs_fault_begin(&fault, &vmf, &id))
 		return -EIO;
 	/* Behind the end of the file are zeros, to the end of its page. */
 	len = min_t(u64, len, PAGE_ALIGN(fault.node->size) - pos);
 	memset(buf, 0, len);
 	while (done < len && pos + done < fault.node->size && ret > 0) {
-		ret = peek(&fault, pos + done, buf + done,
-			   min_t(u64, len - done, fault.node->size - pos - done));
+		ret = daxfs_access_run(&fault, pos + done, buf + done,
+				       min_t(u64, len - done, fault.node->size - pos - done));
 		done += max(ret, 0);
 	}
-	daxfs_exit(fault.sbi, id);
+	daxfs_region_read_unlock(fault.sbi, id);
 	return ret > 0 ? len : done ? done : ret;
 }
 

@@ -12,7 +12,7 @@
 #define COPY_BYTES	SZ_1M
 
 /* Inside the region: copy what of the file lies at pos, up to want bytes. */
-static noinline ssize_t copy_run(struct inode *inode, u64 pos, u64 want, struct iov_iter *to)
+static noinline ssize_t daxfs_copy_run(struct inode *inode, u64 pos, u64 want, struct iov_iter *to)
 {
 	struct daxfs_sb_info *sbi = DAXFS_SB(inode->i_sb);
 	struct daxfs_err err;
@@ -35,8 +35,8 @@ static noinline ssize_t copy_run(struct inode *inode, u64 pos, u64 want, struct 
  * Copy up to want bytes without waiting for the reader's memory: fewer where it
  * is not there, or where ours fails.
  */
-static __always_inline ssize_t copy_some(struct inode *inode, u64 pos, u64 want,
-					 struct iov_iter *to)
+static __always_inline ssize_t daxfs_copy_piece(struct inode *inode, u64 pos, u64 want,
+						struct iov_iter *to)
 {
 	struct daxfs_sb_info *sbi = DAXFS_SB(inode->i_sb);
 	const struct daxfs_node *node = &DAXFS_I(inode)->node;
@@ -47,19 +47,19 @@ static __always_inline ssize_t copy_some(struct inode *inode, u64 pos, u64 want,
 	pagefault_disable();
 	/*
 	 * Nearly every file is contiguous, checked when its inode was read; a
-	 * region that is gone is not plain.
+	 * region that is gone is not linear.
 	 */
-	if (likely(node->layout == DAXFS_LAYOUT_FLAT && READ_ONCE(sbi->region.plain)))
+	if (likely(node->layout == DAXFS_LAYOUT_FLAT && READ_ONCE(sbi->region.linear)))
 		ret = _copy_mc_to_iter(sbi->image.base + node->data + pos, want, to);
 	else if (!READ_ONCE(sbi->region.gone))
-		ret = copy_run(inode, pos, want, to);
+		ret = daxfs_copy_run(inode, pos, want, to);
 	pagefault_enable();
 	srcu_read_unlock(&sbi->srcu, id);
 	return ret;
 }
 
 /* Can the byte at pos be read at all? */
-static bool can_read(struct inode *inode, u64 pos)
+static bool daxfs_can_read(struct inode *inode, u64 pos)
 {
 	struct kvec vec = { .iov_len = 1 };
 	struct iov_iter to;
@@ -67,14 +67,14 @@ static bool can_read(struct inode *inode, u64 pos)
 
 	vec.iov_base = &byte;
 	iov_iter_kvec(&to, ITER_DEST, &vec, 1, 1);
-	return copy_some(inode, pos, 1, &to) == 1;
+	return daxfs_copy_piece(inode, pos, 1, &to) == 1;
 }
 
 /* Outside the region: make what a copy stopped at be there. 0, or why it cannot be. */
-static noinline int make_room(struct inode *inode, struct kiocb *iocb, u64 pos, u64 want,
-			      struct iov_iter *to)
+static noinline int daxfs_make_room(struct inode *inode, struct kiocb *iocb, u64 pos, u64 want,
+				    struct iov_iter *to)
 {
-	if (!can_read(inode, pos))
+	if (!daxfs_can_read(inode, pos))
 		return -EIO;
 	if (iocb->ki_flags & IOCB_NOWAIT)
 		return -EAGAIN;
@@ -95,7 +95,7 @@ static ssize_t daxfs_read_iter(struct kiocb *iocb, struct iov_iter *to)
 	end = start + min_t(u64, size - start, iov_iter_count(to));
 	while (pos < end) {
 		want = min_t(u64, end - pos, COPY_BYTES);
-		ret = copy_some(inode, pos, want, to);
+		ret = daxfs_copy_piece(inode, pos, want, to);
 		if (likely(ret == want)) {
 			pos += want;
 			if (likely(pos == end))
@@ -104,7 +104,8 @@ static ssize_t daxfs_read_iter(struct kiocb *iocb, struct iov_iter *to)
 			ret = fatal_signal_pending(current) ? -EINTR : 0;
 		} else if (ret >= 0) {
 			pos += ret;
-			ret = make_room(inode, iocb, pos, min_t(u64, end - pos, COPY_BYTES), to);
+			ret = daxfs_make_room(inode, iocb, pos,
+					      min_t(u64, end - pos, COPY_BYTES), to);
 		}
 		if (unlikely(ret))
 			break;
@@ -116,8 +117,8 @@ static ssize_t daxfs_read_iter(struct kiocb *iocb, struct iov_iter *to)
 }
 
 /* The next byte from pos on that is (or is not) in a hole; the size at the end. */
-static loff_t seek_data(struct super_block *sb, const struct daxfs_node *node,
-			loff_t pos, bool hole)
+static loff_t daxfs_seek_data(struct super_block *sb, const struct daxfs_node *node,
+			      loff_t pos, bool hole)
 {
 	struct daxfs_sb_info *sbi = DAXFS_SB(sb);
 	struct daxfs_err err;
@@ -127,10 +128,10 @@ static loff_t seek_data(struct super_block *sb, const struct daxfs_node *node,
 	if (pos < 0 || pos >= node->size)
 		return -ENXIO;
 	while (pos < node->size) {
-		if (!daxfs_enter(sbi, &id))
+		if (!daxfs_region_read_lock(sbi, &id))
 			return -EIO;
 		ret = daxfs_file_map(&sbi->image, node, pos, &map, &err);
-		daxfs_exit(sbi, id);
+		daxfs_region_read_unlock(sbi, id);
 		if (ret == -EUCLEAN)
 			daxfs_report(sb, &err);
 		if (ret)
@@ -160,8 +161,8 @@ loff_t daxfs_llseek(struct file *file, loff_t offset, int whence)
 
 	if (whence != SEEK_DATA && whence != SEEK_HOLE)
 		return generic_file_llseek(file, offset, whence);
-	offset = seek_data(inode->i_sb, &DAXFS_I(inode)->node, offset,
-			   whence == SEEK_HOLE);
+	offset = daxfs_seek_data(inode->i_sb, &DAXFS_I(inode)->node, offset,
+				 whence == SEEK_HOLE);
 	if (offset < 0)
 		return offset;
 	return vfs_setpos(file, offset, inode->i_sb->s_maxbytes);

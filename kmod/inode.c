@@ -48,7 +48,7 @@ static const struct address_space_operations daxfs_aops = {
 };
 
 /* The target is kept with the inode, so that following it costs nothing. */
-static int load_symlink(struct inode *inode, struct daxfs_err *err)
+static int daxfs_load_symlink(struct inode *inode, struct daxfs_err *err)
 {
 	struct daxfs_inode_info *info = DAXFS_I(inode);
 	char *target = kmalloc(info->node.size + 1, GFP_KERNEL_ACCOUNT);
@@ -66,7 +66,7 @@ static int load_symlink(struct inode *inode, struct daxfs_err *err)
 	return 0;
 }
 
-static __always_inline int set_type(struct inode *inode, struct daxfs_err *err)
+static __always_inline int daxfs_set_type(struct inode *inode, struct daxfs_err *err)
 {
 	u64 device;
 
@@ -84,7 +84,7 @@ static __always_inline int set_type(struct inode *inode, struct daxfs_err *err)
 		return 0;
 	case S_IFLNK:
 		inode->i_op = &daxfs_symlink_inode_operations;
-		return load_symlink(inode, err);
+		return daxfs_load_symlink(inode, err);
 	default:
 		device = DAXFS_I(inode)->node.data;
 		inode->i_op = &daxfs_file_inode_operations;
@@ -94,7 +94,7 @@ static __always_inline int set_type(struct inode *inode, struct daxfs_err *err)
 	}
 }
 
-static void set_owner(struct inode *inode, u32 uid, u32 gid)
+static void daxfs_set_owner(struct inode *inode, u32 uid, u32 gid)
 {
 	/* In the first user namespace a number is its own translation. */
 	if (likely(i_user_ns(inode) == &init_user_ns)) {
@@ -106,9 +106,9 @@ static void set_owner(struct inode *inode, u32 uid, u32 gid)
 	}
 }
 
-static __always_inline int fill_inode(struct inode *inode,
-				      const struct daxfs_loaded *loaded,
-				      struct daxfs_err *err)
+static __always_inline int daxfs_fill_inode(struct inode *inode,
+					    const struct daxfs_inode_record *loaded,
+					    struct daxfs_err *err)
 {
 	struct daxfs_inode_info *info = DAXFS_I(inode);
 	const struct daxfs_inode *raw = &loaded->raw;
@@ -118,7 +118,7 @@ static __always_inline int fill_inode(struct inode *inode,
 	info->next = 0;
 	info->owned = false;
 	inode->i_mode = le16_to_cpu(raw->mode);
-	set_owner(inode, le32_to_cpu(raw->uid), le32_to_cpu(raw->gid));
+	daxfs_set_owner(inode, le32_to_cpu(raw->uid), le32_to_cpu(raw->gid));
 	if (raw->nlink != cpu_to_le32(1))	/* as a new inode has it */
 		set_nlink(inode, le32_to_cpu(raw->nlink));
 	inode->i_size = loaded->node.size;
@@ -129,12 +129,13 @@ static __always_inline int fill_inode(struct inode *inode,
 	if (!info->node.xattr)
 		cache_no_acl(inode);
 	daxfs_set_times(inode, le64_to_cpu(raw->mtime_sec), le32_to_cpu(raw->mtime_nsec));
-	return set_type(inode, err);
+	return daxfs_set_type(inode, err);
 }
 
 /* The one inode of a number: who holds it without a name finds the same again. */
-static struct inode *make_inode(struct super_block *sb, const struct daxfs_loaded *loaded,
-				struct daxfs_err *err)
+static struct inode *daxfs_make_inode(struct super_block *sb,
+				      const struct daxfs_inode_record *loaded,
+				      struct daxfs_err *err)
 {
 	struct inode *inode = iget_locked(sb, loaded->node.ino);
 	int ret;
@@ -143,7 +144,7 @@ static struct inode *make_inode(struct super_block *sb, const struct daxfs_loade
 		return ERR_PTR(-ENOMEM);
 	if (!(daxfs_inode_state(inode) & I_NEW))
 		return inode;
-	ret = fill_inode(inode, loaded, err);
+	ret = daxfs_fill_inode(inode, loaded, err);
 	if (ret) {
 		iget_failed(inode);
 		return ERR_PTR(ret);
@@ -156,8 +157,8 @@ static struct inode *make_inode(struct super_block *sb, const struct daxfs_loade
  * A directory has one parent and knows it. Checking that here keeps hard links
  * to directories, and so loops, out of the dcache.
  */
-static int check_parent(const struct inode *dir, const struct daxfs_loaded *loaded,
-			struct daxfs_err *err)
+static int daxfs_check_parent(const struct inode *dir, const struct daxfs_inode_record *loaded,
+			      struct daxfs_err *err)
 {
 	u32 parent = le32_to_cpu(loaded->raw.parent);
 
@@ -178,7 +179,7 @@ static int check_parent(const struct inode *dir, const struct daxfs_loaded *load
  */
 struct inode *daxfs_iget_child(struct inode *dir, u32 ino)
 {
-	struct daxfs_loaded loaded __uninitialized;
+	struct daxfs_inode_record loaded __uninitialized;
 	struct super_block *sb = dir->i_sb;
 	struct inode *inode;
 	struct daxfs_err err __uninitialized;
@@ -186,8 +187,8 @@ struct inode *daxfs_iget_child(struct inode *dir, u32 ino)
 
 	ret = daxfs_load_inode(&DAXFS_SB(sb)->image, ino, &loaded, &err);
 	if (likely(!ret) && S_ISDIR(le16_to_cpu(loaded.raw.mode)))
-		ret = check_parent(dir, &loaded, &err);
-	inode = unlikely(ret) ? ERR_PTR(ret) : make_inode(sb, &loaded, &err);
+		ret = daxfs_check_parent(dir, &loaded, &err);
+	inode = unlikely(ret) ? ERR_PTR(ret) : daxfs_make_inode(sb, &loaded, &err);
 	if (unlikely(inode == ERR_PTR(-EUCLEAN)))
 		daxfs_report(sb, &err);
 	return inode;
@@ -203,13 +204,13 @@ struct inode *daxfs_iget_child(struct inode *dir, u32 ino)
  */
 struct inode *daxfs_iget(struct super_block *sb, u64 ino)
 {
-	struct daxfs_loaded loaded __uninitialized;
+	struct daxfs_inode_record loaded __uninitialized;
 	struct inode *inode;
 	struct daxfs_err err;
 	int ret;
 
 	ret = daxfs_load_inode(&DAXFS_SB(sb)->image, ino, &loaded, &err);
-	inode = ret ? ERR_PTR(ret) : make_inode(sb, &loaded, &err);
+	inode = ret ? ERR_PTR(ret) : daxfs_make_inode(sb, &loaded, &err);
 	if (inode == ERR_PTR(-EUCLEAN))
 		daxfs_report(sb, &err);
 	return inode;

@@ -14,7 +14,7 @@
 #include "daxfs.h"
 
 /* Make [off, off + len) of the image this inode's, unless a part is another's. */
-static int own_blocks(struct inode *inode, u64 off, u64 len)
+static int daxfs_iomap_own_blocks(struct inode *inode, u64 off, u64 len)
 {
 	static DEFINE_MUTEX(lock);
 	struct maple_tree *owners = &DAXFS_SB(inode->i_sb)->owners;
@@ -22,8 +22,8 @@ static int own_blocks(struct inode *inode, u64 off, u64 len)
 	struct daxfs_err err = { .ino = inode->i_ino, .field = "data of another inode",
 				 .value = off };
 	void *owner = xa_mk_value(inode->i_ino), *found;
-	MA_STATE(mas, owners, first, last);
 	int ret = 0;
+	MA_STATE(mas, owners, first, last);
 
 	mutex_lock(&lock);
 	mas_lock(&mas);
@@ -40,16 +40,16 @@ static int own_blocks(struct inode *inode, u64 off, u64 len)
 }
 
 /* Before fs/dax.c records a page of the run at @map. */
-static int own_run(struct inode *inode, const struct daxfs_map *map)
+static int daxfs_iomap_own_run(struct inode *inode, const struct daxfs_map *map)
 {
 	struct daxfs_inode_info *info = DAXFS_I(inode);
 	int ret;
 
 	if (info->node.layout != DAXFS_LAYOUT_FLAT)
-		return own_blocks(inode, map->off, map->len);
+		return daxfs_iomap_own_blocks(inode, map->off, map->len);
 	if (READ_ONCE(info->owned))
 		return 0;
-	ret = own_blocks(inode, info->node.data, info->node.size);
+	ret = daxfs_iomap_own_blocks(inode, info->node.data, info->node.size);
 	if (!ret)
 		WRITE_ONCE(info->owned, true);
 	return ret;
@@ -74,14 +74,14 @@ static int daxfs_iomap_begin(struct inode *inode, loff_t pos, loff_t length,
 	iomap->type = IOMAP_HOLE;
 	if (pos >= node->size)
 		return 0;
-	if (!daxfs_enter(sbi, &id))
+	if (!daxfs_region_read_lock(sbi, &id))
 		return -EIO;
 	ret = daxfs_file_map(&sbi->image, node, pos, &map, &err);
-	daxfs_exit(sbi, id);
+	daxfs_region_read_unlock(sbi, id);
 	if (ret == -EUCLEAN)
 		daxfs_report(inode->i_sb, &err);
 	if (!ret && !map.hole && (flags & IOMAP_FAULT))
-		ret = own_run(inode, &map);
+		ret = daxfs_iomap_own_run(inode, &map);
 	if (ret)
 		return ret;
 
@@ -90,7 +90,7 @@ static int daxfs_iomap_begin(struct inode *inode, loff_t pos, loff_t length,
 	iomap->length = want;
 	if (map.hole)
 		return 0;
-	good = READ_ONCE(sbi->region.plain) ? want :
+	good = READ_ONCE(sbi->region.linear) ? want :
 	       daxfs_region_good(&sbi->region, map.off, want);
 	if (!good)
 		return -EIO;
@@ -124,10 +124,10 @@ static vm_fault_t daxfs_iomap_huge_fault(struct vm_fault *vmf, daxfs_fault_order
 	int id;
 
 	/* What it records is found when the region goes away. */
-	if (!daxfs_enter(sbi, &id))
+	if (!daxfs_region_read_lock(sbi, &id))
 		return VM_FAULT_SIGBUS;
 	ret = dax_iomap_fault(vmf, order, NULL, NULL, &daxfs_iomap_ops);
-	daxfs_exit(sbi, id);
+	daxfs_region_read_unlock(sbi, id);
 	return ret;
 }
 

@@ -3,17 +3,10 @@
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/blkdev.h>
-#include <linux/capability.h>
 #include <linux/dma-buf.h>
-#include <linux/fdtable.h>
-#include <linux/file.h>
-#include <linux/fs_parser.h>
+#include <linux/fs_context.h>
 #include <linux/module.h>
-#include <linux/mount.h>
-#include <linux/namei.h>
 #include <linux/pagemap.h>
-#include <linux/security.h>
-#include <linux/seq_file.h>
 #include <linux/slab.h>
 #include <linux/statfs.h>
 
@@ -21,17 +14,6 @@
 #include "trace.h"
 
 static struct kmem_cache *daxfs_inode_cache;
-
-/**
- * daxfs_report - one line on a value that breaks the format
- * @sb: the mount
- * @err: what the reader found
- */
-void daxfs_report(const struct super_block *sb, const struct daxfs_err *err)
-{
-	pr_err_ratelimited("%s: inode %llu: bad %s 0x%llx, the image is corrupt\n",
-			   sb->s_id, err->ino, err->field, err->value);
-}
 
 static struct inode *daxfs_alloc_inode(struct super_block *sb)
 {
@@ -70,33 +52,6 @@ static int daxfs_statfs(struct dentry *dentry, struct kstatfs *buf)
 	return 0;
 }
 
-static int daxfs_show_options(struct seq_file *seq, struct dentry *root)
-{
-	const struct daxfs_options *options = &DAXFS_SB(root->d_sb)->options;
-	struct dma_buf *dmabuf = options->dmabuf;
-	char name[32];	/* as long as the kernel allows */
-
-	/* As in /proc/iomem, the address is not for everyone. */
-	if (options->has_phys && !file_ns_capable(seq->file, &init_user_ns, CAP_SYS_ADMIN))
-		seq_printf(seq, ",phys=0x0,size=%llu", options->size);
-	else if (options->has_phys)
-		seq_printf(seq, ",phys=%pa,size=%llu", &options->phys, options->size);
-	if (options->validate)
-		seq_puts(seq, ",validate");
-	if (dmabuf) {
-		/* Its owner gives it a name, at any time. */
-		spin_lock(&dmabuf->name_lock);
-		strscpy(name, dmabuf->name ?: dmabuf->exp_name, sizeof(name));
-		spin_unlock(&dmabuf->name_lock);
-		seq_show_option(seq, "dmabuf", name);
-	}
-	if (options->iomap)
-		seq_puts(seq, ",fault=iomap");
-	if (options->has_digest)
-		seq_printf(seq, ",digest=%*phN", (int)sizeof(options->digest), options->digest);
-	return 0;
-}
-
 /* The device under the mount was removed, whoever noticed it. */
 static void __maybe_unused daxfs_shutdown(struct super_block *sb)
 {
@@ -114,8 +69,8 @@ static const struct super_operations daxfs_super_operations = {
 };
 
 /* Say in the mount's own log why the image was not taken. */
-static int refuse_image(struct fs_context *fc, const struct daxfs_region *region,
-			int ret, const struct daxfs_err *err)
+static int daxfs_refuse_image(struct fs_context *fc, const struct daxfs_region *region,
+			      int ret, const struct daxfs_err *err)
 {
 	if (ret == -EINVAL)
 		errorf(fc, "daxfs: no DAXFS image here: %s is 0x%llx", err->field,
@@ -135,16 +90,16 @@ static int refuse_image(struct fs_context *fc, const struct daxfs_region *region
 	return ret;
 }
 
-static struct inode *open_root(struct super_block *sb)
+static struct inode *daxfs_open_root(struct super_block *sb)
 {
 	struct daxfs_err err = { .ino = DAXFS_ROOT_INO, .field = "mode" };
 	struct inode *root;
 	int id;
 
-	if (!daxfs_enter(DAXFS_SB(sb), &id))
+	if (!daxfs_region_read_lock(DAXFS_SB(sb), &id))
 		return ERR_PTR(-EIO);
 	root = daxfs_iget(sb, DAXFS_ROOT_INO);
-	daxfs_exit(DAXFS_SB(sb), id);
+	daxfs_region_read_unlock(DAXFS_SB(sb), id);
 	if (IS_ERR(root) || S_ISDIR(root->i_mode))
 		return root;
 	err.value = root->i_mode;
@@ -153,7 +108,7 @@ static struct inode *open_root(struct super_block *sb)
 	return ERR_PTR(-EUCLEAN);
 }
 
-static int open_image(struct super_block *sb, struct fs_context *fc)
+static int daxfs_open_image(struct super_block *sb, struct fs_context *fc)
 {
 	struct daxfs_sb_info *sbi = DAXFS_SB(sb);
 	struct daxfs_region *region = &sbi->region;
@@ -161,15 +116,15 @@ static int open_image(struct super_block *sb, struct fs_context *fc)
 	struct inode *root;
 	int ret, id;
 
-	if (!daxfs_enter(sbi, &id))
-		return refuse_image(fc, region, -EIO, &err);
+	if (!daxfs_region_read_lock(sbi, &id))
+		return daxfs_refuse_image(fc, region, -EIO, &err);
 	ret = daxfs_image_open(&sbi->image, region->base, region->size, &err);
-	daxfs_exit(sbi, id);
+	daxfs_region_read_unlock(sbi, id);
 	if (!ret && sbi->options.validate)
 		ret = daxfs_validate(sbi, &err);
 	if (ret)
-		return refuse_image(fc, region, ret, &err);
-	root = open_root(sb);
+		return daxfs_refuse_image(fc, region, ret, &err);
+	root = daxfs_open_root(sb);
 	if (IS_ERR(root))
 		return PTR_ERR(root);
 	sb->s_root = d_make_root(root);
@@ -177,8 +132,8 @@ static int open_image(struct super_block *sb, struct fs_context *fc)
 }
 
 /* Is it the image whose root digest digest= names? */
-static int check_digest(const struct daxfs_options *options,
-			const struct daxfs_image *image, struct fs_context *fc)
+static int daxfs_check_digest(const struct daxfs_options *options,
+			      const struct daxfs_image *image, struct fs_context *fc)
 {
 	if (!options->has_digest)
 		return 0;
@@ -222,11 +177,11 @@ static int daxfs_fill_super(struct super_block *sb, struct fs_context *fc)
 	ret = daxfs_region_open(sb, fc);
 	if (ret)
 		return ret;
-	ret = open_image(sb, fc);
+	ret = daxfs_open_image(sb, fc);
 	if (!ret && sbi->options.iomap)
 		ret = daxfs_iomap_check(sbi, fc);
 	if (!ret)
-		ret = check_digest(&sbi->options, &sbi->image, fc);
+		ret = daxfs_check_digest(&sbi->options, &sbi->image, fc);
 	if (ret)
 		return ret;
 	super_set_uuid(sb, sbi->image.uuid, sizeof(sbi->image.uuid));
@@ -237,18 +192,19 @@ static int daxfs_fill_super(struct super_block *sb, struct fs_context *fc)
 }
 
 /* Mounts of one range or dma-buf share a super block, as those of a device do. */
-static int same_memory(struct super_block *sb, struct fs_context *fc)
+static int daxfs_same_memory(struct super_block *sb, struct fs_context *fc)
 {
 	const struct daxfs_sb_info *want = fc->s_fs_info;
 	const struct daxfs_options *have = &DAXFS_SB(sb)->options;
 
 	return !MAJOR(sb->s_dev) && have->dmabuf == want->options.dmabuf &&
-	       have->dax == want->options.dax && have->phys == want->options.phys && have->size == want->options.size;
+	       have->dax == want->options.dax && have->phys == want->options.phys &&
+	       have->size == want->options.size;
 }
 
-static int get_tree_memory(struct fs_context *fc)
+static int daxfs_get_tree_memory(struct fs_context *fc)
 {
-	struct super_block *sb = sget_fc(fc, same_memory, set_anon_super_fc);
+	struct super_block *sb = sget_fc(fc, daxfs_same_memory, set_anon_super_fc);
 	int ret;
 
 	if (IS_ERR(sb))
@@ -266,12 +222,12 @@ static int get_tree_memory(struct fs_context *fc)
 }
 
 /* What is mounted already is mounted once more: can it be what is asked for? */
-static int join_mount(struct fs_context *fc)
+static int daxfs_join_mount(struct fs_context *fc)
 {
 	const struct daxfs_sb_info *want = fc->s_fs_info;
 	struct super_block *sb = fc->root->d_sb;
 	const struct daxfs_sb_info *have = DAXFS_SB(sb);
-	int ret = check_digest(&want->options, &have->image, fc);
+	int ret = daxfs_check_digest(&want->options, &have->image, fc);
 
 	if (!ret && want->options.iomap != have->options.iomap) {
 		errorf(fc, "daxfs: %s is mounted with fault=%s: give that, or unmount it first",
@@ -286,26 +242,6 @@ static int join_mount(struct fs_context *fc)
 	return ret;
 }
 
-/* Is the source a device-dax? Then its number goes into the options. */
-static int look_at_source(struct fs_context *fc, struct daxfs_options *options)
-{
-	struct inode *inode;
-	struct path path;
-	int ret;
-
-	if (!fc->source || kern_path(fc->source, LOOKUP_FOLLOW, &path))
-		return 0;
-	inode = d_backing_inode(path.dentry);
-	/* The core makes a dax device of any number it is asked for. */
-	ret = 0;
-	if (S_ISCHR(inode->i_mode) && strstarts(path.dentry->d_name.name, "dax"))
-		options->dax = inode->i_rdev;
-	if (options->dax && (path.mnt->mnt_flags & MNT_NODEV))
-		ret = -EACCES;
-	path_put(&path);
-	return ret;
-}
-
 static int daxfs_get_tree(struct fs_context *fc)
 {
 	struct daxfs_options *options = &((struct daxfs_sb_info *)fc->s_fs_info)->options;
@@ -317,26 +253,14 @@ static int daxfs_get_tree(struct fs_context *fc)
 	if (options->has_size && !options->has_phys)
 		return invalf(fc, "daxfs: size= belongs to phys=ADDR");
 	if (!options->has_phys && !options->dmabuf)
-		ret = look_at_source(fc, options);
+		ret = daxfs_parse_source(fc, options);
 	if (ret)
 		return ret;
 	if (options->has_phys || options->dmabuf || options->dax)
-		ret = get_tree_memory(fc);
+		ret = daxfs_get_tree_memory(fc);
 	else
 		ret = get_tree_bdev(fc, daxfs_fill_super);
-	return ret || !fc->s_fs_info ? ret : join_mount(fc);
-}
-
-/* What a mount was made with stays so. mount(8) gives all of it again. */
-static bool changes_options(const struct daxfs_options *want, const struct daxfs_options *have)
-{
-	return (want->has_phys && (!have->has_phys || want->phys != have->phys)) ||
-	       (want->has_size && (!have->has_size || want->size != have->size)) ||
-	       (want->has_digest && (!have->has_digest ||
-		memcmp(want->digest, have->digest, sizeof(have->digest)))) ||
-	       (want->dmabuf && want->dmabuf != have->dmabuf) ||
-	       (want->has_fault && want->iomap != have->iomap) ||
-	       (want->validate && !have->validate);
+	return ret || !fc->s_fs_info ? ret : daxfs_join_mount(fc);
 }
 
 static int daxfs_reconfigure(struct fs_context *fc)
@@ -347,132 +271,13 @@ static int daxfs_reconfigure(struct fs_context *fc)
 		errorf(fc, "daxfs: an image is never writable");
 		return -EROFS;
 	}
-	if (changes_options(&want->options, &DAXFS_SB(fc->root->d_sb)->options))
-		return invalf(fc, "daxfs: options cannot be changed by a remount: unmount it first");
-	return 0;
-}
-
-enum {
-	DAXFS_OPT_DIGEST,
-	DAXFS_OPT_DMABUF,
-	DAXFS_OPT_FAULT,
-	DAXFS_OPT_PHYS,
-	DAXFS_OPT_SIZE,
-	DAXFS_OPT_VALIDATE,
-};
-
-static const struct constant_table daxfs_fault_paths[] = {
-	{ "map-ahead", false },
-	{ "iomap", true },
-	{}
-};
-
-static const struct fs_parameter_spec daxfs_parameters[] = {
-	fsparam_string("digest", DAXFS_OPT_DIGEST),
-	fsparam_fd("dmabuf", DAXFS_OPT_DMABUF),
-	fsparam_enum("fault", DAXFS_OPT_FAULT, daxfs_fault_paths),
-	fsparam_string("phys", DAXFS_OPT_PHYS),
-	fsparam_string("size", DAXFS_OPT_SIZE),
-	fsparam_flag("validate", DAXFS_OPT_VALIDATE),
-	{}
-};
-
-/* A number of bytes: decimal or 0x, with K, M, G, T. */
-static int parse_bytes(struct fs_context *fc, struct fs_parameter *param, u64 *to)
-{
-	char *end;
-
-	*to = memparse(param->string, &end);
-	if (end == param->string || *end)
-		return invalf(fc, "daxfs: %s=%s: wanted bytes, such as 0x100000000 or 256M",
-			      param->key, param->string);
-	return 0;
-}
-
-/* As mkdaxfs --digest prints it: XXH3-128 or SHA-256. */
-static int parse_digest(struct fs_context *fc, struct fs_parameter *param,
-			struct daxfs_options *options)
-{
-	size_t digits = strlen(param->string);
-
-	memset(options->digest, 0, sizeof(options->digest));
-	if ((digits != 32 && digits != 64) || hex2bin(options->digest, param->string, digits / 2))
-		return invalf(fc, "daxfs: digest=%s: wanted 32 or 64 hexadecimal digits",
-			      param->string);
-	options->has_digest = true;
-	return 0;
-}
-
-static int parse_phys(struct fs_context *fc, struct fs_parameter *param,
-		      struct daxfs_options *options)
-{
-	if (!capable(CAP_SYS_ADMIN)) {
-		errorf(fc, "daxfs: phys= needs CAP_SYS_ADMIN");
-		return -EPERM;
-	}
-	if (security_locked_down(LOCKDOWN_DEV_MEM)) {
-		errorf(fc, "daxfs: phys= is refused while the kernel is locked down");
-		return -EPERM;
-	}
-	options->has_phys = true;
-	return parse_bytes(fc, param, &options->phys);
-}
-
-static int parse_dmabuf(struct fs_context *fc, struct fs_parameter *param,
-			struct daxfs_options *options)
-{
-	struct dma_buf *dmabuf;
-	int fd;
-
-	if (param->type != fs_value_is_file)
+	if (daxfs_changes_options(&want->options, &DAXFS_SB(fc->root->d_sb)->options))
 		return invalf(fc,
-			      "daxfs: dmabuf= takes a file descriptor by fsconfig(FSCONFIG_SET_FD), as mount.daxfs gives it");
-	/* A file is known as a dma-buf only by a descriptor, and 6.1 tells none. */
-	fd = get_unused_fd_flags(O_CLOEXEC);
-	if (fd < 0)
-		return fd;
-	fd_install(fd, get_file(param->file));
-	dmabuf = dma_buf_get(fd);
-	close_fd(fd);
-	if (!IS_ERR(dmabuf) && dmabuf->file == param->file && !options->dmabuf) {
-		options->dmabuf = dmabuf;
-		return 0;
-	}
-	if (!IS_ERR(dmabuf))
-		dma_buf_put(dmabuf);
-	return invalf(fc, "daxfs: dmabuf=: this file is no dma-buf, or a second one");
+			      "daxfs: options cannot be changed by a remount: unmount it first");
+	return 0;
 }
 
-static int daxfs_parse_param(struct fs_context *fc, struct fs_parameter *param)
-{
-	struct daxfs_options *options = &((struct daxfs_sb_info *)fc->s_fs_info)->options;
-	struct fs_parse_result result;
-	int opt;
-
-	opt = fs_parse(fc, daxfs_parameters, param, &result);
-	if (opt < 0)
-		return opt;
-	switch (opt) {
-	case DAXFS_OPT_DIGEST:
-		return parse_digest(fc, param, options);
-	case DAXFS_OPT_DMABUF:
-		return parse_dmabuf(fc, param, options);
-	case DAXFS_OPT_FAULT:
-		options->iomap = result.uint_32;
-		options->has_fault = true;
-		return 0;
-	case DAXFS_OPT_PHYS:
-		return parse_phys(fc, param, options);
-	case DAXFS_OPT_VALIDATE:
-		options->validate = true;
-		return 0;
-	default:
-		options->has_size = true;
-		return parse_bytes(fc, param, &options->size);
-	}
-}
-
-static void free_sb_info(struct daxfs_sb_info *sbi)
+static void daxfs_free_sb_info(struct daxfs_sb_info *sbi)
 {
 	if (!sbi)
 		return;
@@ -486,7 +291,7 @@ static void free_sb_info(struct daxfs_sb_info *sbi)
 
 static void daxfs_free_fc(struct fs_context *fc)
 {
-	free_sb_info(fc->s_fs_info);
+	daxfs_free_sb_info(fc->s_fs_info);
 }
 
 static const struct fs_context_operations daxfs_context_ops = {
@@ -523,10 +328,10 @@ static void daxfs_kill_sb(struct super_block *sb)
 		kill_block_super(sb);
 	else
 		kill_anon_super(sb);
-	free_sb_info(sbi);
+	daxfs_free_sb_info(sbi);
 }
 
-static struct file_system_type daxfs_type = {
+struct file_system_type daxfs_type = {
 	.owner			= THIS_MODULE,
 	.name			= "daxfs",
 	.init_fs_context	= daxfs_init_fs_context,
@@ -537,97 +342,7 @@ static struct file_system_type daxfs_type = {
 MODULE_ALIAS_FS("daxfs");
 MODULE_IMPORT_NS(DAXFS_DMA_BUF_NS);
 
-/*
- * Take a file's pages out of all processes; copies made by writes stay. What
- * fs/dax.c recorded names pages that may go.
- */
-static void unmap_file(struct inode *inode)
-{
-	unmap_mapping_range(inode->i_mapping, 0, 0, false);
-	if (!mapping_empty(inode->i_mapping))
-		daxfs_iomap_forget(inode);
-}
-
-/* Only these inodes are worth a reference. */
-static bool may_be_mapped(struct inode *inode)
-{
-	return S_ISREG(inode->i_mode) &&
-	       (mapping_mapped(inode->i_mapping) || !mapping_empty(inode->i_mapping)) &&
-	       !(daxfs_inode_state(inode) & (I_NEW | I_FREEING | I_WILL_FREE));
-}
-
-/**
- * daxfs_unmap_files - take all pages of a mount out of all processes
- * @sb: the mount, which cannot end meanwhile
- */
-void daxfs_unmap_files(struct super_block *sb)
-{
-	struct inode *inode, *last = NULL;
-
-	spin_lock(&sb->s_inode_list_lock);
-	list_for_each_entry(inode, &sb->s_inodes, i_sb_list) {
-		spin_lock(&inode->i_lock);
-		if (!may_be_mapped(inode)) {
-			spin_unlock(&inode->i_lock);
-			continue;
-		}
-		__iget(inode);
-		spin_unlock(&inode->i_lock);
-		spin_unlock(&sb->s_inode_list_lock);
-		unmap_file(inode);
-		/* The list goes on from an inode that is held. */
-		iput(last);
-		last = inode;
-		cond_resched();
-		spin_lock(&sb->s_inode_list_lock);
-	}
-	spin_unlock(&sb->s_inode_list_lock);
-	iput(last);
-}
-
-struct failure {
-	const void *memory;
-	u64 off;
-	u64 len;
-};
-
-static void fail_mount(struct super_block *sb, void *data)
-{
-	struct daxfs_region *region = &DAXFS_SB(sb)->region;
-	const struct failure *failure = data;
-
-	if (!region->ops || (region->dax != failure->memory && region->pagemap != failure->memory))
-		return;
-	daxfs_region_fail(DAXFS_SB(sb), failure->off, failure->len);
-	daxfs_unmap_files(sb);
-	if (region->gone) {
-		daxfs_region_drop_pages(region, sb);
-		pr_err("%s: the memory went away: files give EIO and SIGBUS\n", sb->s_id);
-	} else {
-		pr_err("%s: %llu bytes at 0x%llx of the device failed\n", sb->s_id,
-		       failure->len, failure->off);
-	}
-}
-
-/**
- * daxfs_memory_failed - part of a memory failed, or all of it goes away
- * @memory: its dax device or pagemap
- * @off: bytes from its start
- * @len: bytes; U64_MAX when it goes away, after which nobody uses it
- *
- * Unlike what the device knows of its holder, the list of mounts is safe
- * against an unmount at the same time.
- */
-void daxfs_memory_failed(const void *memory, u64 off, u64 len)
-{
-	struct failure failure = { .memory = memory, .off = off, .len = len };
-
-	iterate_supers_type(&daxfs_type, fail_mount, &failure);
-	if (len == U64_MAX)
-		daxfs_region_wait_closed(memory);
-}
-
-static void init_inode_once(void *object)
+static void daxfs_init_inode_once(void *object)
 {
 	struct daxfs_inode_info *info = object;
 
@@ -642,7 +357,7 @@ static int __init daxfs_init(void)
 	daxfs_inode_cache = kmem_cache_create("daxfs_inode",
 					      sizeof(struct daxfs_inode_info), 0,
 					      SLAB_RECLAIM_ACCOUNT | SLAB_ACCOUNT,
-					      init_inode_once);
+					      daxfs_init_inode_once);
 	if (!daxfs_inode_cache)
 		return -ENOMEM;
 	ret = register_filesystem(&daxfs_type);
@@ -661,5 +376,6 @@ static void __exit daxfs_exit_module(void)
 
 module_init(daxfs_init);
 module_exit(daxfs_exit_module);
+MODULE_AUTHOR("DAXFS developers");
 MODULE_DESCRIPTION("Read-only filesystem on shared, byte-addressable memory");
 MODULE_LICENSE("GPL");

@@ -16,21 +16,21 @@ struct daxfs_validation {
 	struct daxfs_err *err;
 	unsigned long *named;		/* a bit for each directory that has a name */
 	u64 unnamed;			/* directories, less the names of some */
-	struct daxfs_loaded inode;	/* at hand */
-	struct daxfs_loaded child;
+	struct daxfs_inode_record inode;	/* at hand */
+	struct daxfs_inode_record child;
 	struct daxfs_dir_batch batch;
 	struct daxfs_xattr_entry xattr;
 	u8 bytes[DAXFS_BLOCK_SIZE];
 };
 
-static int bad(struct daxfs_validation *v, u64 ino, const char *field, u64 value)
+static int daxfs_corrupt(struct daxfs_validation *v, u64 ino, const char *field, u64 value)
 {
 	*v->err = (struct daxfs_err){ .ino = ino, .field = field, .value = value };
 	return -EUCLEAN;
 }
 
 /* Between two steps of what may take long: outside the region for a moment. */
-static int pause_step(struct daxfs_validation *v, int ret)
+static int daxfs_validate_pause(struct daxfs_validation *v, int ret)
 {
 	srcu_read_unlock(&v->sbi->srcu, v->id);
 	cond_resched();
@@ -41,7 +41,7 @@ static int pause_step(struct daxfs_validation *v, int ret)
 	return !ret && fatal_signal_pending(current) ? -EINTR : ret;
 }
 
-static int check_crc(struct daxfs_validation *v)
+static int daxfs_validate_crc(struct daxfs_validation *v)
 {
 	u64 off = v->image->metadata.off, left = v->image->metadata.len, len;
 	u32 crc = 0;
@@ -49,20 +49,20 @@ static int check_crc(struct daxfs_validation *v)
 
 	for (; left && !ret; off += len, left -= len) {
 		len = min_t(u64, left, sizeof(v->bytes));
-		ret = pause_step(v, daxfs_image_copy(v->image, off, v->bytes, len));
+		ret = daxfs_validate_pause(v, daxfs_image_copy(v->image, off, v->bytes, len));
 		crc = daxfs_crc32c(crc, v->bytes, len);
 	}
 	if (!ret && crc != v->image->metadata_crc)
-		return bad(v, 0, "metadata_crc", crc);
+		return daxfs_corrupt(v, 0, "metadata_crc", crc);
 	return ret;
 }
 
 /* An entry is found by its name, and names an inode of its type. */
-static int check_entry(struct daxfs_validation *v, u32 index, u32 *subdirs)
+static int daxfs_validate_entry(struct daxfs_validation *v, u32 index, u32 *subdirs)
 {
 	const struct daxfs_node *dir = &v->inode.node;
 	const struct daxfs_dirent *entry = v->batch.raw;
-	struct daxfs_slot slot = { .index = DAXFS_NO_GUESS };
+	struct daxfs_dir_hint slot = { .index = DAXFS_NO_HINT };
 	u32 ino, mode, parent;
 	int ret;
 
@@ -75,25 +75,25 @@ static int check_entry(struct daxfs_validation *v, u32 index, u32 *subdirs)
 	if (ret && ret != -ENOENT)
 		return ret;
 	if (ret || slot.ino != ino)
-		return bad(v, dir->ino, "dirent.hash", index);
+		return daxfs_corrupt(v, dir->ino, "dirent.hash", index);
 	ret = daxfs_load_inode(v->image, ino, &v->child, v->err);
 	if (ret)
 		return ret;
 	mode = le16_to_cpu(v->child.raw.mode);
 	parent = le32_to_cpu(v->child.raw.parent);
 	if (mode >> 12 != entry->type)
-		return bad(v, dir->ino, "dirent.type", entry->type);
+		return daxfs_corrupt(v, dir->ino, "dirent.type", entry->type);
 	if (!S_ISDIR(mode))
 		return 0;
 	++*subdirs;
 	v->unnamed--;
 	if (parent != dir->ino || ino == DAXFS_ROOT_INO ||
 	    __test_and_set_bit(ino - 1, v->named))
-		return bad(v, ino, "parent", parent);
+		return daxfs_corrupt(v, ino, "parent", parent);
 	return 0;
 }
 
-static int check_dir(struct daxfs_validation *v)
+static int daxfs_validate_dir(struct daxfs_validation *v)
 {
 	u32 i, subdirs = 0;
 	u32 nlink = le32_to_cpu(v->inode.raw.nlink);
@@ -101,14 +101,14 @@ static int check_dir(struct daxfs_validation *v)
 
 	v->unnamed++;
 	for (i = 0; i < v->inode.node.count && !ret; i++)
-		ret = pause_step(v, check_entry(v, i, &subdirs));
+		ret = daxfs_validate_pause(v, daxfs_validate_entry(v, i, &subdirs));
 	if (!ret && nlink != subdirs + 2)
-		return bad(v, v->inode.node.ino, "nlink", nlink);
+		return daxfs_corrupt(v, v->inode.node.ino, "nlink", nlink);
 	return ret;
 }
 
 /* Extents that are sorted and apart give one run each. */
-static int check_file(struct daxfs_validation *v)
+static int daxfs_validate_file(struct daxfs_validation *v)
 {
 	const struct daxfs_node *file = &v->inode.node;
 	u64 pos, blocks = 0, runs = 0;
@@ -116,7 +116,7 @@ static int check_file(struct daxfs_validation *v)
 	int ret = 0;
 
 	for (pos = 0; pos < file->size && !ret; pos += map.len) {
-		ret = pause_step(v, daxfs_file_map(v->image, file, pos, &map, v->err));
+		ret = daxfs_validate_pause(v, daxfs_file_map(v->image, file, pos, &map, v->err));
 		if (!ret && !map.hole) {
 			blocks += DIV_ROUND_UP_ULL(map.len, DAXFS_BLOCK_SIZE);
 			runs++;
@@ -124,11 +124,11 @@ static int check_file(struct daxfs_validation *v)
 	}
 	if (!ret && file->layout == DAXFS_LAYOUT_EXTENTS &&
 	    (runs != file->count || blocks != v->inode.blocks))
-		return bad(v, file->ino, "extent", runs);
+		return daxfs_corrupt(v, file->ino, "extent", runs);
 	return ret;
 }
 
-static int check_inode(struct daxfs_validation *v, u64 ino)
+static int daxfs_validate_inode(struct daxfs_validation *v, u64 ino)
 {
 	struct daxfs_xattr_pos pos = {};
 	u32 mode;
@@ -143,24 +143,24 @@ static int check_inode(struct daxfs_validation *v, u64 ino)
 		return ret;
 	mode = le16_to_cpu(v->inode.raw.mode);
 	if (S_ISDIR(mode))
-		return check_dir(v);
+		return daxfs_validate_dir(v);
 	if (S_ISREG(mode))
-		return check_file(v);
+		return daxfs_validate_file(v);
 	if (S_ISLNK(mode))
 		return daxfs_symlink_target(v->image, &v->inode.node, v->bytes, v->err);
 	return 0;
 }
 
-static int check_all(struct daxfs_validation *v)
+static int daxfs_validate_all(struct daxfs_validation *v)
 {
 	int ret = 0;
 	u64 ino;
 
 	for (ino = 1; ino <= v->image->inode_count && !ret; ino++)
-		ret = pause_step(v, check_inode(v, ino));
+		ret = daxfs_validate_pause(v, daxfs_validate_inode(v, ino));
 	if (!ret && v->unnamed != 1)	/* the root */
-		ret = bad(v, DAXFS_ROOT_INO, "directories without a name", v->unnamed);
-	return ret ? ret : check_crc(v);
+		ret = daxfs_corrupt(v, DAXFS_ROOT_INO, "directories without a name", v->unnamed);
+	return ret ? ret : daxfs_validate_crc(v);
 }
 
 /**
@@ -184,9 +184,9 @@ int daxfs_validate(struct daxfs_sb_info *sbi, struct daxfs_err *err)
 	v->named = kvcalloc(BITS_TO_LONGS(v->image->inode_count), sizeof(long), GFP_KERNEL);
 	if (v->named) {
 		ret = -EIO;
-		if (daxfs_enter(sbi, &v->id)) {
-			ret = check_all(v);
-			daxfs_exit(sbi, v->id);
+		if (daxfs_region_read_lock(sbi, &v->id)) {
+			ret = daxfs_validate_all(v);
+			daxfs_region_read_unlock(sbi, v->id);
 		}
 	}
 	kvfree(v->named);

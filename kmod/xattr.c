@@ -9,9 +9,9 @@
 #include "daxfs.h"
 
 /* Copy a value, or tell its size. */
-static int copy_value(const struct daxfs_image *image,
-		      const struct daxfs_xattr_entry *entry, void *buffer,
-		      size_t size)
+static int daxfs_copy_value(const struct daxfs_image *image,
+			    const struct daxfs_xattr_entry *entry, void *buffer,
+			    size_t size)
 {
 	if (!buffer)
 		return entry->value_len;
@@ -22,8 +22,8 @@ static int copy_value(const struct daxfs_image *image,
 }
 
 /* A walk over a long set gives way to others, and ends with its task. */
-static int next_xattr(struct inode *inode, struct daxfs_xattr_pos *pos,
-		      struct daxfs_xattr_entry *entry, struct daxfs_err *err)
+static int daxfs_next_xattr(struct inode *inode, struct daxfs_xattr_pos *pos,
+			    struct daxfs_xattr_entry *entry, struct daxfs_err *err)
 {
 	cond_resched();
 	if (fatal_signal_pending(current))
@@ -32,32 +32,33 @@ static int next_xattr(struct inode *inode, struct daxfs_xattr_pos *pos,
 				pos, entry, err);
 }
 
-static int find_xattr(struct inode *inode, u8 index, const char *name,
-		      void *buffer, size_t size, struct daxfs_err *err)
+static int daxfs_find_xattr(struct inode *inode, u8 index, const char *name,
+			    void *buffer, size_t size, struct daxfs_err *err)
 {
 	struct daxfs_xattr_pos pos = {};
 	struct daxfs_xattr_entry entry;
 	int ret;
 
-	while ((ret = next_xattr(inode, &pos, &entry, err)) > 0) {
+	while ((ret = daxfs_next_xattr(inode, &pos, &entry, err)) > 0) {
 		if (entry.index == index && !strcmp(entry.name, name))
-			return copy_value(&DAXFS_SB(inode->i_sb)->image, &entry, buffer, size);
+			return daxfs_copy_value(&DAXFS_SB(inode->i_sb)->image, &entry,
+						buffer, size);
 	}
 	return ret ? ret : -ENODATA;
 }
 
 /* One attribute's value, or its size; what breaks the format is reported. */
-static int get_xattr(struct inode *inode, u8 index, const char *name,
-		     void *buffer, size_t size)
+static int daxfs_get_xattr(struct inode *inode, u8 index, const char *name,
+			   void *buffer, size_t size)
 {
 	struct daxfs_sb_info *sbi = DAXFS_SB(inode->i_sb);
 	struct daxfs_err err;
 	int ret, id;
 
-	if (!daxfs_enter(sbi, &id))
+	if (!daxfs_region_read_lock(sbi, &id))
 		return -EIO;
-	ret = find_xattr(inode, index, name, buffer, size, &err);
-	daxfs_exit(sbi, id);
+	ret = daxfs_find_xattr(inode, index, name, buffer, size, &err);
+	daxfs_region_read_unlock(sbi, id);
 	if (ret == -EUCLEAN)
 		daxfs_report(inode->i_sb, &err);
 	return ret;
@@ -67,11 +68,11 @@ static int daxfs_xattr_get(const struct xattr_handler *handler,
 			   struct dentry *dentry, struct inode *inode,
 			   const char *name, void *buffer, size_t size)
 {
-	return get_xattr(inode, handler->flags, name, buffer, size);
+	return daxfs_get_xattr(inode, handler->flags, name, buffer, size);
 }
 
 /* From what getxattr(2) gives, which is freed, to an ACL that is one. */
-static struct posix_acl *decode_acl(struct inode *inode, void *value, int size)
+static struct posix_acl *daxfs_decode_acl(struct inode *inode, void *value, int size)
 {
 	struct daxfs_err err = {
 		.ino = inode->i_ino, .field = "xattr.acl", .value = size,
@@ -107,15 +108,15 @@ struct posix_acl *daxfs_get_acl(struct inode *inode, int type, bool rcu)
 
 	if (rcu)
 		return ERR_PTR(-ECHILD);
-	size = get_xattr(inode, index, "", NULL, 0);
+	size = daxfs_get_xattr(inode, index, "", NULL, 0);
 	if (size < 0)
 		return size == -ENODATA ? NULL : ERR_PTR(size);
 	value = kvmalloc(max(size, 1), GFP_KERNEL);
 	if (!value)
 		return ERR_PTR(-ENOMEM);
-	size = get_xattr(inode, index, "", value, size);
+	size = daxfs_get_xattr(inode, index, "", value, size);
 	if (size >= 0)
-		return decode_acl(inode, value, size);
+		return daxfs_decode_acl(inode, value, size);
 	kvfree(value);
 	return ERR_PTR(size);
 }
@@ -141,8 +142,8 @@ static const char *const prefixes[] = {
 };
 
 /* Append prefix, name and NUL to the list, or only count their bytes. */
-static int list_one(const struct daxfs_xattr_entry *entry, char **buffer,
-		    size_t *left)
+static int daxfs_list_one(const struct daxfs_xattr_entry *entry, char **buffer,
+			  size_t *left)
 {
 	size_t prefix = strlen(prefixes[entry->index]);
 	size_t bytes = prefix + entry->name_len + 1;
@@ -176,17 +177,17 @@ ssize_t daxfs_listxattr(struct dentry *dentry, char *buffer, size_t size)
 	ssize_t total = 0;
 	int ret, id;
 
-	if (!daxfs_enter(sbi, &id))
+	if (!daxfs_region_read_lock(sbi, &id))
 		return -EIO;
-	while ((ret = next_xattr(inode, &pos, &entry, &err)) > 0) {
+	while ((ret = daxfs_next_xattr(inode, &pos, &entry, &err)) > 0) {
 		if (entry.index == DAXFS_XATTR_TRUSTED && !capable(CAP_SYS_ADMIN))
 			continue;
-		ret = list_one(&entry, &buffer, &size);
+		ret = daxfs_list_one(&entry, &buffer, &size);
 		if (ret < 0)
 			break;
 		total += ret;
 	}
-	daxfs_exit(sbi, id);
+	daxfs_region_read_unlock(sbi, id);
 	if (ret == -EUCLEAN)
 		daxfs_report(inode->i_sb, &err);
 	return ret < 0 ? ret : total;

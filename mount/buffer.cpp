@@ -192,7 +192,7 @@ void name_buffer(const UniqueFd &buffer, const std::string &image)
 UniqueFd open_heap_device(const std::string &name)
 {
     if (name.empty() || name.find('/') != std::string::npos)
-        throw std::runtime_error("wanted the name of a heap in /dev/dma_heap, got " + printable(name));
+        throw std::runtime_error("expected the name of a heap in /dev/dma_heap, got " + printable(name));
     return open_device("/dev/dma_heap/" + name, "CONFIG_DMABUF_HEAPS; Linux 6.12 of Debian has it");
 }
 

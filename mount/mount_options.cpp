@@ -58,7 +58,7 @@ void add_attribute(const Attribute &attribute, MountOptions &options)
 void choose_exporter(Exporter exporter, std::string name, MountOptions &options)
 {
     if (options.exporter != Exporter::none)
-        throw std::invalid_argument("wanted one of dmabuf-heap=, dmabuf-drm= and udmabuf, got two");
+        throw std::invalid_argument("expected one of dmabuf-heap=, dmabuf-drm= and udmabuf, got two");
     options.exporter = exporter;
     options.exporter_name = std::move(name);
 }
@@ -69,7 +69,7 @@ int to_descriptor(const std::string &text)
     const auto end = text.data() + text.size();
     if (const auto [at, code] = std::from_chars(text.data(), end, value);
         code != std::errc() || at != end || value < 0)
-        throw std::invalid_argument("wanted dmabuf=FILE-DESCRIPTOR, got dmabuf=" + printable(text));
+        throw std::invalid_argument("expected dmabuf=FILE-DESCRIPTOR, got dmabuf=" + printable(text));
     return value;
 }
 
@@ -123,7 +123,7 @@ void parse_options(std::string_view list, MountOptions &options)
             text += c;
     }
     if (quoted)
-        throw std::invalid_argument("wanted a second \" in the options: " + printable(list));
+        throw std::invalid_argument("expected a second \" in the options: " + printable(list));
     finish();
 }
 
@@ -131,9 +131,9 @@ void check_options(const MountOptions &options)
 {
     const bool exports = options.exporter != Exporter::none;
     if (exports && options.dmabuf >= 0)
-        throw std::invalid_argument("wanted a dma-buf made here or dmabuf=, got both");
+        throw std::invalid_argument("expected a dma-buf made here or dmabuf=, got both");
     if (exports && options.image.empty())
-        throw std::invalid_argument("wanted image=FILE to fill the dma-buf with, it is missing");
+        throw std::invalid_argument("expected image=FILE to fill the dma-buf with, it is missing");
     if (!exports && !options.image.empty())
         throw std::invalid_argument(
             "image=FILE needs dmabuf-heap=NAME, udmabuf or dmabuf-drm=DEVICE to put it in");

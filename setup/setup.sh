@@ -18,7 +18,7 @@ install_packages() {
 	run=
 	if [ "$(id -u)" -ne 0 ]; then
 		command -v sudo >/dev/null && [ -t 0 ] ||
-			die "wanted the packages: $*; install them as root: apt-get install $*"
+			die "expected the packages: $*; install them as root: apt-get install $*"
 		printf 'Install these packages with sudo? %s [y/N] ' "$*" >&2
 		read -r answer
 		case $answer in [yY]*) run=sudo ;; *) die "not installed: $*" ;; esac
@@ -37,7 +37,7 @@ check_packages() {
 	fi
 	missing=$(missing_packages packages.txt)
 	[ -n "$missing" ] || return 0
-	[ "$1" = install ] || die "wanted these packages, they are missing: $missing"
+	[ "$1" = install ] || die "expected these packages, they are missing: $missing"
 	# shellcheck disable=SC2086
 	install_packages $missing
 }

@@ -18,7 +18,7 @@
 #include <asm/byteorder.h>
 
 /* A word by one load, which bad memory ends and not the kernel where the CPU can say so. */
-static __always_inline bool load_word(u64 *to, const void *from)
+static __always_inline bool daxfs_load_word(u64 *to, const void *from)
 {
 #ifdef CONFIG_X86_64
 	asm goto("1: mov %0, %%rax\n\tmov %%rax, %1\n"
@@ -42,13 +42,13 @@ failed:
 
 #define DAXFS_HASH_MUL	0x9e3779b97f4a7c15ULL
 
-static u64 hash_step(u64 h, u64 word)
+static u64 daxfs_hash_step(u64 h, u64 word)
 {
 	h = (h ^ word) * DAXFS_HASH_MUL;
 	return h ^ (h >> 32);
 }
 
-static __always_inline u64 load_u64(const u8 *from)
+static __always_inline u64 daxfs_load_u64(const u8 *from)
 {
 	__le64 word;
 
@@ -56,7 +56,7 @@ static __always_inline u64 load_u64(const u8 *from)
 	return le64_to_cpu(word);
 }
 
-static __always_inline u64 load_u32(const u8 *from)
+static __always_inline u64 daxfs_load_u32(const u8 *from)
 {
 	__le32 word;
 
@@ -65,10 +65,10 @@ static __always_inline u64 load_u32(const u8 *from)
 }
 
 /* One to seven bytes as a number, by loads that overlap but stay inside. */
-static __always_inline u64 load_short(const u8 *from, size_t len)
+static __always_inline u64 daxfs_load_short(const u8 *from, size_t len)
 {
 	if (len >= 4)
-		return load_u32(from) | load_u32(from + len - 4) << (len - 4) * 8;
+		return daxfs_load_u32(from) | daxfs_load_u32(from + len - 4) << (len - 4) * 8;
 	return from[0] | (u64)from[len / 2] << (len / 2) * 8 |
 	       (u64)from[len - 1] << (len - 1) * 8;
 }
@@ -84,15 +84,15 @@ u32 daxfs_name_hash(const u8 *name, size_t len)
 	u64 h = len;
 
 	for (; left >= sizeof(u64); left -= sizeof(u64), name += sizeof(u64))
-		h = hash_step(h, load_u64(name));
+		h = daxfs_hash_step(h, daxfs_load_u64(name));
 	if (left && len > sizeof(u64))
-		h = hash_step(h, load_u64(name + left - 8) >> (8 - left) * 8);
+		h = daxfs_hash_step(h, daxfs_load_u64(name + left - 8) >> (8 - left) * 8);
 	else if (left)
-		h = hash_step(h, load_short(name, left));
+		h = daxfs_hash_step(h, daxfs_load_short(name, left));
 	return (h * DAXFS_HASH_MUL) >> 32;
 }
 
-static noinline int bad(struct daxfs_err *err, u64 ino, const char *field, u64 value)
+static noinline int daxfs_corrupt(struct daxfs_err *err, u64 ino, const char *field, u64 value)
 {
 	err->ino = ino;
 	err->field = field;
@@ -101,14 +101,14 @@ static noinline int bad(struct daxfs_err *err, u64 ino, const char *field, u64 v
 }
 
 /* Does [off, off + len) lie in the span? No sum here can wrap. */
-static bool span_holds(const struct daxfs_span *span, u64 off, u64 len)
+static bool daxfs_span_holds(const struct daxfs_span *span, u64 off, u64 len)
 {
 	return off >= span->off && len <= span->len &&
 	       off - span->off <= span->len - len;
 }
 
-static __always_inline int copy_out(const struct daxfs_image *img, u64 off,
-				    void *to, u64 len)
+static __always_inline int daxfs_copy_out(const struct daxfs_image *img, u64 off,
+					  void *to, u64 len)
 {
 	if (unlikely(len > img->size || off > img->size - len))
 		return -EUCLEAN;
@@ -119,12 +119,12 @@ static __always_inline int copy_out(const struct daxfs_image *img, u64 off,
 
 int daxfs_image_copy(const struct daxfs_image *img, u64 off, void *to, u64 len)
 {
-	return copy_out(img, off, to, len);
+	return daxfs_copy_out(img, off, to, len);
 }
 
 /* As above, for a few words known to the compiler. */
-static __always_inline int copy_words(const struct daxfs_image *img, u64 off,
-				      void *to, size_t words)
+static __always_inline int daxfs_copy_words(const struct daxfs_image *img, u64 off,
+					    void *to, size_t words)
 {
 	const u8 *from = img->base + off;
 	u64 *word = to;
@@ -133,23 +133,23 @@ static __always_inline int copy_words(const struct daxfs_image *img, u64 off,
 		return -EUCLEAN;
 #pragma GCC unroll 8
 	for (size_t i = 0; i < words; i++)
-		if (unlikely(!load_word(&word[i], from + i * sizeof(u64))))
+		if (unlikely(!daxfs_load_word(&word[i], from + i * sizeof(u64))))
 			return -EIO;
 	return 0;
 }
 
 /* As above, for a copy that belongs to an inode's field. */
-static __always_inline int copy_field(const struct daxfs_image *img, u64 off,
-				      void *to, u64 len, u64 ino,
-				      const char *field, struct daxfs_err *err)
+static __always_inline int daxfs_copy_field(const struct daxfs_image *img, u64 off,
+					    void *to, u64 len, u64 ino,
+					    const char *field, struct daxfs_err *err)
 {
 	int ret;
 
 	if (__builtin_constant_p(len) && len % sizeof(u64) == 0 && len <= 64)
-		ret = copy_words(img, off, to, len / sizeof(u64));
+		ret = daxfs_copy_words(img, off, to, len / sizeof(u64));
 	else
-		ret = copy_out(img, off, to, len);
-	return unlikely(ret == -EUCLEAN) ? bad(err, ino, field, off) : ret;
+		ret = daxfs_copy_out(img, off, to, len);
+	return unlikely(ret == -EUCLEAN) ? daxfs_corrupt(err, ino, field, off) : ret;
 }
 
 /* The metadata ranges of the superblock, in order, and where each one goes. */
@@ -174,8 +174,8 @@ static const struct {
 #undef RANGE
 };
 
-static int open_ranges(struct daxfs_image *img, const struct daxfs_super *sb,
-		       struct daxfs_err *err)
+static int daxfs_open_ranges(struct daxfs_image *img, const struct daxfs_super *sb,
+			     struct daxfs_err *err)
 {
 	const struct daxfs_span whole = {
 		.off = DAXFS_SUPER_SIZE,
@@ -196,8 +196,8 @@ static int open_ranges(struct daxfs_image *img, const struct daxfs_super *sb,
 		if (!to->len)
 			continue;
 		if (!IS_ALIGNED(to->off, super_ranges[i].align) ||
-		    !span_holds(outer, to->off, to->len))
-			return bad(err, 0, super_ranges[i].name, to->off);
+		    !daxfs_span_holds(outer, to->off, to->len))
+			return daxfs_corrupt(err, 0, super_ranges[i].name, to->off);
 	}
 	return 0;
 }
@@ -206,8 +206,8 @@ static int open_ranges(struct daxfs_image *img, const struct daxfs_super *sb,
  * CRC of the superblock: of the copied fields, then of the padding behind them,
  * in pieces that fit on a kernel stack.
  */
-static int super_crc(const struct daxfs_image *img, struct daxfs_super *head,
-		     u32 *crc)
+static int daxfs_super_crc(const struct daxfs_image *img, struct daxfs_super *head,
+			   u32 *crc)
 {
 	u8 chunk[128];
 	size_t off;
@@ -239,49 +239,49 @@ int daxfs_image_open(struct daxfs_image *img, const void *base, u64 size,
 	img->base = base;
 	img->size = size;
 	if (size < DAXFS_SUPER_SIZE) {
-		bad(err, 0, "image_size", size);
+		daxfs_corrupt(err, 0, "image_size", size);
 		return -EINVAL;
 	}
-	ret = copy_field(img, 0, sb, sizeof(*sb), 0, "magic", err);
+	ret = daxfs_copy_field(img, 0, sb, sizeof(*sb), 0, "magic", err);
 	if (ret)
 		return ret;
 
 	if (le64_to_cpu(sb->magic) != DAXFS_SB_MAGIC) {
-		bad(err, 0, "magic", le64_to_cpu(sb->magic));
+		daxfs_corrupt(err, 0, "magic", le64_to_cpu(sb->magic));
 		return -EINVAL;
 	}
 	if (le32_to_cpu(sb->version) != DAXFS_VERSION) {
-		bad(err, 0, "version", le32_to_cpu(sb->version));
+		daxfs_corrupt(err, 0, "version", le32_to_cpu(sb->version));
 		return -EOPNOTSUPP;
 	}
 	img->compat = le32_to_cpu(sb->compat);
 	img->incompat = le32_to_cpu(sb->incompat);
 	if (img->incompat & ~DAXFS_INCOMPAT_ALL) {
-		bad(err, 0, "incompat", img->incompat & ~DAXFS_INCOMPAT_ALL);
+		daxfs_corrupt(err, 0, "incompat", img->incompat & ~DAXFS_INCOMPAT_ALL);
 		return -EOPNOTSUPP;
 	}
 	want = le32_to_cpu(sb->crc);
-	ret = super_crc(img, sb, &crc);
+	ret = daxfs_super_crc(img, sb, &crc);
 	if (ret)
 		return ret;
 	if (crc != want)
-		return bad(err, 0, "crc", want);
+		return daxfs_corrupt(err, 0, "crc", want);
 
 	if (sb->block_shift != DAXFS_BLOCK_SHIFT)
-		return bad(err, 0, "block_shift", sb->block_shift);
+		return daxfs_corrupt(err, 0, "block_shift", sb->block_shift);
 	img->size = le64_to_cpu(sb->image_size);
 	if (img->size > size || img->size < DAXFS_SUPER_SIZE ||
 	    !IS_ALIGNED(img->size, (u64)DAXFS_BLOCK_SIZE))
-		return bad(err, 0, "image_size", img->size);
+		return daxfs_corrupt(err, 0, "image_size", img->size);
 	img->inode_count = le64_to_cpu(sb->inode_count);
 	if (!img->inode_count || img->inode_count > U32_MAX)
-		return bad(err, 0, "inode_count", img->inode_count);
+		return daxfs_corrupt(err, 0, "inode_count", img->inode_count);
 	if (le64_to_cpu(sb->root_ino) != DAXFS_ROOT_INO)
-		return bad(err, 0, "root_ino", le64_to_cpu(sb->root_ino));
+		return daxfs_corrupt(err, 0, "root_ino", le64_to_cpu(sb->root_ino));
 	img->build_sec = (s64)le64_to_cpu(sb->build_sec);
 	img->build_nsec = le32_to_cpu(sb->build_nsec);
 	if (img->build_nsec > DAXFS_NSEC_MAX)
-		return bad(err, 0, "build_nsec", img->build_nsec);
+		return daxfs_corrupt(err, 0, "build_nsec", img->build_nsec);
 	img->data_bytes = le64_to_cpu(sb->data_bytes);
 	img->metadata_crc = le32_to_cpu(sb->metadata_crc);
 	img->digest_kind = sb->digest_kind;
@@ -289,16 +289,16 @@ int daxfs_image_open(struct daxfs_image *img, const void *base, u64 size,
 	memcpy(img->label, sb->label, DAXFS_LABEL_MAX);
 	memcpy(img->root_digest, sb->root_digest, sizeof(img->root_digest));
 
-	ret = open_ranges(img, sb, err);
+	ret = daxfs_open_ranges(img, sb, err);
 	if (ret)
 		return ret;
 	if (img->inodes.len != img->inode_count * sizeof(struct daxfs_inode))
-		return bad(err, 0, "inodes", img->inodes.len);
+		return daxfs_corrupt(err, 0, "inodes", img->inodes.len);
 	return 0;
 }
 
-static noinline int open_dir(const struct daxfs_image *img,
-			     struct daxfs_node *dir, struct daxfs_err *err)
+static noinline int daxfs_open_dir(const struct daxfs_image *img,
+				   struct daxfs_node *dir, struct daxfs_err *err)
 {
 	struct daxfs_dir head;
 	u32 count, bits;
@@ -306,28 +306,28 @@ static noinline int open_dir(const struct daxfs_image *img,
 
 	if (!IS_ALIGNED(dir->data, 8) || dir->size > U32_MAX ||
 	    dir->size < sizeof(head) ||
-	    !span_holds(&img->dirs, dir->data, dir->size))
-		return bad(err, dir->ino, "data", dir->data);
-	ret = copy_field(img, dir->data, &head, sizeof(head), dir->ino, "data", err);
+	    !daxfs_span_holds(&img->dirs, dir->data, dir->size))
+		return daxfs_corrupt(err, dir->ino, "data", dir->data);
+	ret = daxfs_copy_field(img, dir->data, &head, sizeof(head), dir->ino, "data", err);
 	if (ret)
 		return ret;
 	count = le32_to_cpu(head.count);
 	bits = le32_to_cpu(head.bucket_bits);
 	if (count != dir->count)
-		return bad(err, dir->ino, "count", count);
+		return daxfs_corrupt(err, dir->ino, "count", count);
 	if (bits > DAXFS_BUCKET_BITS_MAX)
-		return bad(err, dir->ino, "bucket_bits", bits);
+		return daxfs_corrupt(err, dir->ino, "bucket_bits", bits);
 	dir->bucket_bits = bits;
 	/* No sum here can wrap: all are below 2^38. */
 	dir->entries = sizeof(head) + ALIGN(((1U << bits) + 1) * sizeof(__le32), 8U);
 	if (dir->entries + (u64)count * sizeof(struct daxfs_dirent) > dir->size)
-		return bad(err, dir->ino, "size", dir->size);
+		return daxfs_corrupt(err, dir->ino, "size", dir->size);
 	return 0;
 }
 
-static noinline int open_extents(const struct daxfs_image *img,
-				 const struct daxfs_node *node, u64 *blocks,
-				 struct daxfs_err *err)
+static noinline int daxfs_open_extents(const struct daxfs_image *img,
+				       const struct daxfs_node *node, u64 *blocks,
+				       struct daxfs_err *err)
 {
 	u64 bytes = sizeof(struct daxfs_extent_list) +
 		    (u64)node->count * sizeof(struct daxfs_extent);
@@ -335,71 +335,71 @@ static noinline int open_extents(const struct daxfs_image *img,
 	int ret;
 
 	if (!IS_ALIGNED(node->data, 8) ||
-	    !span_holds(&img->extents, node->data, bytes))
-		return bad(err, node->ino, "data", node->data);
-	ret = copy_field(img, node->data, &list, sizeof(list), node->ino, "data", err);
+	    !daxfs_span_holds(&img->extents, node->data, bytes))
+		return daxfs_corrupt(err, node->ino, "data", node->data);
+	ret = daxfs_copy_field(img, node->data, &list, sizeof(list), node->ino, "data", err);
 	if (ret)
 		return ret;
 	*blocks = le64_to_cpu(list.blocks);
 	if (*blocks > img->data.len >> DAXFS_BLOCK_SHIFT)
-		return bad(err, node->ino, "blocks", *blocks);
+		return daxfs_corrupt(err, node->ino, "blocks", *blocks);
 	return 0;
 }
 
-static int open_regular(const struct daxfs_image *img,
-			const struct daxfs_node *node, u64 *blocks,
-			struct daxfs_err *err)
+static int daxfs_open_regular(const struct daxfs_image *img,
+			      const struct daxfs_node *node, u64 *blocks,
+			      struct daxfs_err *err)
 {
 	u64 bytes;
 
 	if (node->size > DAXFS_MAX_FILE_SIZE)
-		return bad(err, node->ino, "size", node->size);
+		return daxfs_corrupt(err, node->ino, "size", node->size);
 	if (node->layout != DAXFS_LAYOUT_FLAT)
-		return open_extents(img, node, blocks, err);
+		return daxfs_open_extents(img, node, blocks, err);
 	if (!node->size)
 		return 0;
 	bytes = ALIGN(node->size, (u64)DAXFS_BLOCK_SIZE);
 	if (!IS_ALIGNED(node->data, (u64)DAXFS_BLOCK_SIZE) ||
-	    !span_holds(&img->data, node->data, bytes))
-		return bad(err, node->ino, "data", node->data);
+	    !daxfs_span_holds(&img->data, node->data, bytes))
+		return daxfs_corrupt(err, node->ino, "data", node->data);
 	*blocks = bytes >> DAXFS_BLOCK_SHIFT;
 	return 0;
 }
 
 /* The part of an inode whose meaning depends on its type. */
-static int open_type(const struct daxfs_image *img, const struct daxfs_inode *raw,
-		     struct daxfs_node *node, u64 *blocks, struct daxfs_err *err)
+static int daxfs_open_type(const struct daxfs_image *img, const struct daxfs_inode *raw,
+			   struct daxfs_node *node, u64 *blocks, struct daxfs_err *err)
 {
 	u32 parent = le32_to_cpu(raw->parent);
 
 	switch (le16_to_cpu(raw->mode) & S_IFMT) {
 	case S_IFREG:
-		return open_regular(img, node, blocks, err);
+		return daxfs_open_regular(img, node, blocks, err);
 	case S_IFDIR:
 		if (!parent || parent > img->inode_count)
-			return bad(err, node->ino, "parent", parent);
-		return open_dir(img, node, err);
+			return daxfs_corrupt(err, node->ino, "parent", parent);
+		return daxfs_open_dir(img, node, err);
 	case S_IFLNK:
 		if (!node->size || node->size > DAXFS_SYMLINK_MAX)
-			return bad(err, node->ino, "size", node->size);
-		if (!span_holds(&img->symlinks, node->data, node->size))
-			return bad(err, node->ino, "data", node->data);
+			return daxfs_corrupt(err, node->ino, "size", node->size);
+		if (!daxfs_span_holds(&img->symlinks, node->data, node->size))
+			return daxfs_corrupt(err, node->ino, "data", node->data);
 		return 0;
 	case S_IFCHR:
 	case S_IFBLK:
 		if (node->data >> 32 > DAXFS_MAJOR_MAX || (u32)node->data > DAXFS_MINOR_MAX)
-			return bad(err, node->ino, "data", node->data);
+			return daxfs_corrupt(err, node->ino, "data", node->data);
 		return 0;
 	case S_IFIFO:
 	case S_IFSOCK:
 		return 0;
 	default:
-		return bad(err, node->ino, "mode", le16_to_cpu(raw->mode));
+		return daxfs_corrupt(err, node->ino, "mode", le16_to_cpu(raw->mode));
 	}
 }
 
 int daxfs_load_inode(const struct daxfs_image *img, u64 ino,
-		     struct daxfs_loaded *loaded, struct daxfs_err *err)
+		     struct daxfs_inode_record *loaded, struct daxfs_err *err)
 {
 	struct daxfs_inode *raw = &loaded->raw;
 	struct daxfs_node *node = &loaded->node;
@@ -407,9 +407,9 @@ int daxfs_load_inode(const struct daxfs_image *img, u64 ino,
 	int ret;
 
 	if (unlikely(!ino || ino > img->inode_count))
-		return bad(err, ino, "ino", ino);
-	ret = copy_field(img, img->inodes.off + (ino - 1) * sizeof(*raw), raw,
-			 sizeof(*raw), ino, "ino", err);
+		return daxfs_corrupt(err, ino, "ino", ino);
+	ret = daxfs_copy_field(img, img->inodes.off + (ino - 1) * sizeof(*raw), raw,
+			       sizeof(*raw), ino, "ino", err);
 	if (ret)
 		return ret;
 
@@ -425,61 +425,61 @@ int daxfs_load_inode(const struct daxfs_image *img, u64 ino,
 	loaded->blocks = 0;
 
 	if (flags > DAXFS_LAYOUT_EXTENTS)
-		return bad(err, ino, "flags", flags);
+		return daxfs_corrupt(err, ino, "flags", flags);
 	if (!raw->nlink)
-		return bad(err, ino, "nlink", 0);
+		return daxfs_corrupt(err, ino, "nlink", 0);
 	if (le32_to_cpu(raw->mtime_nsec) > DAXFS_NSEC_MAX)
-		return bad(err, ino, "mtime_nsec", le32_to_cpu(raw->mtime_nsec));
-	return open_type(img, raw, node, &loaded->blocks, err);
+		return daxfs_corrupt(err, ino, "mtime_nsec", le32_to_cpu(raw->mtime_nsec));
+	return daxfs_open_type(img, raw, node, &loaded->blocks, err);
 }
 
 /* Where entry index of a directory lies. */
-static u64 dirent_off(const struct daxfs_node *dir, u32 index)
+static u64 daxfs_dirent_off(const struct daxfs_node *dir, u32 index)
 {
 	return dir->data + dir->entries + (u64)index * sizeof(struct daxfs_dirent);
 }
 
 /* Check a directory entry that was copied out, but for the bytes of its name. */
-static __always_inline int check_dirent(const struct daxfs_image *img,
-					const struct daxfs_node *dir,
-					const struct daxfs_dirent *raw,
-					struct daxfs_err *err)
+static __always_inline int daxfs_check_dirent(const struct daxfs_image *img,
+					      const struct daxfs_node *dir,
+					      const struct daxfs_dirent *raw,
+					      struct daxfs_err *err)
 {
 	u32 ino = le32_to_cpu(raw->ino);
 	u32 name = le32_to_cpu(raw->name);
 
 	if (unlikely(!ino || ino > img->inode_count))
-		return bad(err, dir->ino, "dirent.ino", ino);
+		return daxfs_corrupt(err, dir->ino, "dirent.ino", ino);
 	if (unlikely(!raw->name_len || name > dir->size ||
 		     dir->size - name < raw->name_len))
-		return bad(err, dir->ino, "dirent.name", name);
+		return daxfs_corrupt(err, dir->ino, "dirent.name", name);
 	return 0;
 }
 
 /* Copy out and check an entry, but for the bytes of its name. */
-static __always_inline int read_dirent(const struct daxfs_image *img,
-				       const struct daxfs_node *dir, u32 index,
-				       struct daxfs_dirent *raw,
-				       struct daxfs_err *err)
+static __always_inline int daxfs_read_dirent(const struct daxfs_image *img,
+					     const struct daxfs_node *dir, u32 index,
+					     struct daxfs_dirent *raw,
+					     struct daxfs_err *err)
 {
-	int ret = copy_field(img, dirent_off(dir, index), raw, sizeof(*raw),
-			     dir->ino, "dirent", err);
+	int ret = daxfs_copy_field(img, daxfs_dirent_off(dir, index), raw, sizeof(*raw),
+				   dir->ino, "dirent", err);
 
-	return ret ? ret : check_dirent(img, dir, raw, err);
+	return ret ? ret : daxfs_check_dirent(img, dir, raw, err);
 }
 
 /* Order of the wanted name against an entry's: <0, 0, >0. */
-static int compare_name(const struct daxfs_image *img,
-			const struct daxfs_node *dir,
-			const struct daxfs_dirent *raw, const u8 *name,
-			size_t len, int *order, struct daxfs_err *err)
+static int daxfs_compare_name(const struct daxfs_image *img,
+			      const struct daxfs_node *dir,
+			      const struct daxfs_dirent *raw, const u8 *name,
+			      size_t len, int *order, struct daxfs_err *err)
 {
 	size_t common = len < raw->name_len ? len : raw->name_len;
 	u8 have[DAXFS_NAME_MAX] __uninitialized;
 	int ret;
 
-	ret = copy_field(img, dir->data + le32_to_cpu(raw->name), have, common,
-			 dir->ino, "dirent.name", err);
+	ret = daxfs_copy_field(img, dir->data + le32_to_cpu(raw->name), have, common,
+			       dir->ino, "dirent.name", err);
 	if (ret)
 		return ret;
 	*order = memcmp(name, have, common);
@@ -489,10 +489,10 @@ static int compare_name(const struct daxfs_image *img,
 }
 
 /* Find a name by its hash: 0 with *raw and *index, -ENOENT, or an error. */
-static noinline int search_dir(const struct daxfs_image *img,
-			       const struct daxfs_node *dir, const u8 *name,
-			       size_t len, struct daxfs_dirent *raw, u32 *index,
-			       struct daxfs_err *err)
+static noinline int daxfs_search_dir(const struct daxfs_image *img,
+				     const struct daxfs_node *dir, const u8 *name,
+				     size_t len, struct daxfs_dirent *raw, u32 *index,
+				     struct daxfs_err *err)
 {
 	u32 hash = daxfs_name_hash(name, len);
 	/* A shift by 32 is undefined, so shift the wider type. */
@@ -501,28 +501,28 @@ static noinline int search_dir(const struct daxfs_image *img,
 	u32 low, high;
 	int ret;
 
-	ret = copy_field(img, dir->data + sizeof(struct daxfs_dir) +
-			 bucket * sizeof(__le32), bounds, sizeof(bounds),
-			 dir->ino, "bucket", err);
+	ret = daxfs_copy_field(img, dir->data + sizeof(struct daxfs_dir) +
+			       bucket * sizeof(__le32), bounds, sizeof(bounds),
+			       dir->ino, "bucket", err);
 	if (ret)
 		return ret;
 	low = le32_to_cpu(bounds[0]);
 	high = le32_to_cpu(bounds[1]);
 	if (unlikely(low > high || high > dir->count))
-		return bad(err, dir->ino, "bucket", high);
+		return daxfs_corrupt(err, dir->ino, "bucket", high);
 
 	while (low < high) {
 		u32 mid = low + (high - low) / 2;
 		u32 have;
 		int order;
 
-		ret = read_dirent(img, dir, mid, raw, err);
+		ret = daxfs_read_dirent(img, dir, mid, raw, err);
 		if (ret)
 			return ret;
 		have = le32_to_cpu(raw->hash);
 		order = hash < have ? -1 : hash > have;
 		if (!order) {
-			ret = compare_name(img, dir, raw, name, len, &order, err);
+			ret = daxfs_compare_name(img, dir, raw, name, len, &order, err);
 			if (ret)
 				return ret;
 		}
@@ -538,49 +538,49 @@ static noinline int search_dir(const struct daxfs_image *img,
 	return -ENOENT;
 }
 
-#define GUESS_NAME_MAX	40	/* longer ones are searched for */
+#define HINT_NAME_MAX	40	/* longer ones are searched for */
 
 /* Does the image have this name at off? Its words are compared as they are loaded. */
-static __always_inline bool has_name(const struct daxfs_image *img, u64 off,
-				     const u8 *name, size_t len)
+static __always_inline bool daxfs_has_name(const struct daxfs_image *img, u64 off,
+					   const u8 *name, size_t len)
 {
 	const u8 *from = img->base + off;
 	size_t i;
 	u64 word;
 
-	if (unlikely(img->size - off < GUESS_NAME_MAX))
+	if (unlikely(img->size - off < HINT_NAME_MAX))
 		return false;
 	if (len < sizeof(word))
-		return load_word(&word, from) &&
-		       !((word ^ load_short(name, len)) << (8 - len) * 8);
+		return daxfs_load_word(&word, from) &&
+		       !((word ^ daxfs_load_short(name, len)) << (8 - len) * 8);
 	for (i = 0; i < len - sizeof(word); i += sizeof(word))
-		if (!load_word(&word, from + i) || word != load_u64(name + i))
+		if (!daxfs_load_word(&word, from + i) || word != daxfs_load_u64(name + i))
 			return false;
 	i = len - sizeof(word);
-	return load_word(&word, from + i) && word == load_u64(name + i);
+	return daxfs_load_word(&word, from + i) && word == daxfs_load_u64(name + i);
 }
 
 /* Is the name where the caller guessed? What cannot be read there is not. */
-static __always_inline bool guess_is_right(const struct daxfs_image *img,
-					   const struct daxfs_node *dir,
-					   const u8 *name, size_t len, u32 index,
-					   struct daxfs_dirent *raw,
-					   struct daxfs_err *err)
+static __always_inline bool daxfs_hint_is_right(const struct daxfs_image *img,
+						const struct daxfs_node *dir,
+						const u8 *name, size_t len, u32 index,
+						struct daxfs_dirent *raw,
+						struct daxfs_err *err)
 {
-	return index < dir->count && len <= GUESS_NAME_MAX &&
-	       !read_dirent(img, dir, index, raw, err) && raw->name_len == len &&
-	       has_name(img, dir->data + le32_to_cpu(raw->name), name, len);
+	return index < dir->count && len <= HINT_NAME_MAX &&
+	       !daxfs_read_dirent(img, dir, index, raw, err) && raw->name_len == len &&
+	       daxfs_has_name(img, dir->data + le32_to_cpu(raw->name), name, len);
 }
 
 int daxfs_dir_lookup(const struct daxfs_image *img, const struct daxfs_node *dir,
-		     const u8 *name, size_t len, struct daxfs_slot *slot,
+		     const u8 *name, size_t len, struct daxfs_dir_hint *slot,
 		     struct daxfs_err *err)
 {
 	struct daxfs_dirent raw __uninitialized;
 	int ret;
 
-	if (!guess_is_right(img, dir, name, len, slot->index, &raw, err)) {
-		ret = search_dir(img, dir, name, len, &raw, &slot->index, err);
+	if (!daxfs_hint_is_right(img, dir, name, len, slot->index, &raw, err)) {
+		ret = daxfs_search_dir(img, dir, name, len, &raw, &slot->index, err);
 		if (ret)
 			return ret;
 	}
@@ -590,7 +590,7 @@ int daxfs_dir_lookup(const struct daxfs_image *img, const struct daxfs_node *dir
 }
 
 /* Is one of the eight bytes 0? */
-static bool has_zero_byte(u64 word)
+static bool daxfs_has_zero_byte(u64 word)
 {
 	return (word - 0x0101010101010101ULL) & ~word & 0x8080808080808080ULL;
 }
@@ -599,24 +599,24 @@ static bool has_zero_byte(u64 word)
  * Is a NUL or a slash among the bytes? Up to seven bytes behind them are read,
  * whatever they are.
  */
-static bool spells_no_name(const u8 *bytes, size_t len)
+static bool daxfs_spells_no_name(const u8 *bytes, size_t len)
 {
 	size_t i;
 
 	for (i = 0; i < len; i += sizeof(u64)) {
-		u64 word = load_u64(bytes + i);
+		u64 word = daxfs_load_u64(bytes + i);
 
 		/* What is not of the names becomes all ones. */
 		if (len - i < sizeof(word))
 			word |= ~0ULL << (len - i) * 8;
-		if (unlikely(has_zero_byte(word) ||
-			     has_zero_byte(word ^ 0x2f2f2f2f2f2f2f2fULL)))
+		if (unlikely(daxfs_has_zero_byte(word) ||
+			     daxfs_has_zero_byte(word ^ 0x2f2f2f2f2f2f2f2fULL)))
 			return true;
 	}
 	return false;
 }
 
-static bool is_dots(const u8 *name, size_t len)
+static bool daxfs_is_dots(const u8 *name, size_t len)
 {
 	return name[0] == '.' && (len == 1 || (len == 2 && name[1] == '.'));
 }
@@ -626,8 +626,8 @@ static bool is_dots(const u8 *name, size_t len)
  * other, as mkdaxfs stores them, so that one copy brings them all. A bad entry
  * behind good ones is left to the next call.
  */
-static int check_batch(const struct daxfs_image *img, const struct daxfs_node *dir,
-		       struct daxfs_dir_batch *batch, struct daxfs_err *err)
+static int daxfs_check_batch(const struct daxfs_image *img, const struct daxfs_node *dir,
+			     struct daxfs_dir_batch *batch, struct daxfs_err *err)
 {
 	u32 first = le32_to_cpu(batch->raw[0].name), bytes = 0, i;
 	int ret;
@@ -638,7 +638,7 @@ static int check_batch(const struct daxfs_image *img, const struct daxfs_node *d
 		if (le32_to_cpu(raw->name) != first + bytes ||
 		    bytes + raw->name_len > DAXFS_BATCH_NAMES)
 			break;
-		ret = check_dirent(img, dir, raw, err);
+		ret = daxfs_check_dirent(img, dir, raw, err);
 		if (unlikely(ret)) {
 			if (!i)
 				return ret;
@@ -652,20 +652,20 @@ static int check_batch(const struct daxfs_image *img, const struct daxfs_node *d
 }
 
 /* End a batch before the first entry whose name no path could spell. */
-static int check_names(const struct daxfs_node *dir, struct daxfs_dir_batch *batch,
-		       u32 index, struct daxfs_err *err)
+static int daxfs_check_names(const struct daxfs_node *dir, struct daxfs_dir_batch *batch,
+			     u32 index, struct daxfs_err *err)
 {
-	bool suspect = spells_no_name(batch->names, batch->bytes);
+	bool suspect = daxfs_spells_no_name(batch->names, batch->bytes);
 	const u8 *name = batch->names;
 	u32 i;
 
 	for (i = 0; i < batch->count; i++) {
 		u8 len = batch->raw[i].name_len;
 
-		if (unlikely(is_dots(name, len) ||
-			     (suspect && spells_no_name(name, len)))) {
+		if (unlikely(daxfs_is_dots(name, len) ||
+			     (suspect && daxfs_spells_no_name(name, len)))) {
 			batch->count = i;
-			return i ? 0 : bad(err, dir->ino, "dirent.name", index);
+			return i ? 0 : daxfs_corrupt(err, dir->ino, "dirent.name", index);
 		}
 		name += len;
 	}
@@ -679,41 +679,41 @@ int daxfs_dir_read(const struct daxfs_image *img, const struct daxfs_node *dir,
 	int ret;
 
 	if (unlikely(index >= dir->count))
-		return bad(err, dir->ino, "count", index);
+		return daxfs_corrupt(err, dir->ino, "count", index);
 	if (max > DAXFS_BATCH_ENTRIES)
 		max = DAXFS_BATCH_ENTRIES;
 	if (max > dir->count - index)
 		max = dir->count - index;
 	batch->count = max;
-	ret = copy_field(img, dirent_off(dir, index), batch->raw,
-			 max * sizeof(batch->raw[0]), dir->ino, "dirent", err);
+	ret = daxfs_copy_field(img, daxfs_dirent_off(dir, index), batch->raw,
+			       max * sizeof(batch->raw[0]), dir->ino, "dirent", err);
 	if (ret)
 		return ret;
-	ret = check_batch(img, dir, batch, err);
+	ret = daxfs_check_batch(img, dir, batch, err);
 	if (ret)
 		return ret;
-	ret = copy_field(img, dir->data + le32_to_cpu(batch->raw[0].name),
-			 batch->names, batch->bytes, dir->ino, "dirent.name", err);
-	return ret ? ret : check_names(dir, batch, index, err);
+	ret = daxfs_copy_field(img, dir->data + le32_to_cpu(batch->raw[0].name),
+			       batch->names, batch->bytes, dir->ino, "dirent.name", err);
+	return ret ? ret : daxfs_check_names(dir, batch, index, err);
 }
 
-static int read_extent(const struct daxfs_image *img,
-		       const struct daxfs_node *file, u32 index,
-		       struct daxfs_extent *extent, struct daxfs_err *err)
+static int daxfs_read_extent(const struct daxfs_image *img,
+			     const struct daxfs_node *file, u32 index,
+			     struct daxfs_extent *extent, struct daxfs_err *err)
 {
 	u64 at = file->data + sizeof(struct daxfs_extent_list) +
 		 (u64)index * sizeof(*extent);
 
-	return copy_field(img, at, extent, sizeof(*extent), file->ino, "extent", err);
+	return daxfs_copy_field(img, at, extent, sizeof(*extent), file->ino, "extent", err);
 }
 
 /*
  * A file with holes: the last extent that starts at or before pos decides, up to
  * where the next one starts.
  */
-static int map_extents(const struct daxfs_image *img,
-		       const struct daxfs_node *file, u64 pos,
-		       struct daxfs_map *map, struct daxfs_err *err)
+static int daxfs_map_extents(const struct daxfs_image *img,
+			     const struct daxfs_node *file, u64 pos,
+			     struct daxfs_map *map, struct daxfs_err *err)
 {
 	u64 end = ALIGN(file->size, (u64)DAXFS_BLOCK_SIZE), next = end;
 	u32 low = 0, high = file->count;
@@ -725,7 +725,7 @@ static int map_extents(const struct daxfs_image *img,
 		u32 mid = low + (high - low) / 2;
 		u64 at;
 
-		ret = read_extent(img, file, mid, &extent, err);
+		ret = daxfs_read_extent(img, file, mid, &extent, err);
 		if (ret)
 			return ret;
 		at = le64_to_cpu(extent.file_off);
@@ -741,17 +741,17 @@ static int map_extents(const struct daxfs_image *img,
 	}
 
 	if (!IS_ALIGNED(next, (u64)DAXFS_BLOCK_SIZE))
-		return bad(err, file->ino, "extent", next);
+		return daxfs_corrupt(err, file->ino, "extent", next);
 	if (pos - start < len) {
 		if (!IS_ALIGNED(start | off | len, (u64)DAXFS_BLOCK_SIZE) ||
-		    !span_holds(&img->data, off, len))
-			return bad(err, file->ino, "extent", off);
+		    !daxfs_span_holds(&img->data, off, len))
+			return daxfs_corrupt(err, file->ino, "extent", off);
 		map->hole = false;
 		map->off = off + (pos - start);
 		map->len = len - (pos - start);
 	} else {
 		if (next <= pos)
-			return bad(err, file->ino, "extent", next);
+			return daxfs_corrupt(err, file->ino, "extent", next);
 		map->hole = true;
 		map->off = 0;
 		map->len = next - pos;
@@ -767,7 +767,7 @@ int daxfs_file_map(const struct daxfs_image *img, const struct daxfs_node *file,
 		   u64 pos, struct daxfs_map *map, struct daxfs_err *err)
 {
 	if (unlikely(pos >= file->size))
-		return bad(err, file->ino, "size", pos);
+		return daxfs_corrupt(err, file->ino, "size", pos);
 	if (likely(file->layout == DAXFS_LAYOUT_FLAT)) {
 		/* Checked against the image when the inode was read. */
 		map->off = file->data + pos;
@@ -775,47 +775,47 @@ int daxfs_file_map(const struct daxfs_image *img, const struct daxfs_node *file,
 		map->hole = false;
 		return 0;
 	}
-	return map_extents(img, file, pos, map, err);
+	return daxfs_map_extents(img, file, pos, map, err);
 }
 
 int daxfs_symlink_target(const struct daxfs_image *img,
 			 const struct daxfs_node *link, char *to,
 			 struct daxfs_err *err)
 {
-	int ret = copy_field(img, link->data, to, link->size, link->ino, "data", err);
+	int ret = daxfs_copy_field(img, link->data, to, link->size, link->ino, "data", err);
 
 	if (ret)
 		return ret;
 	to[link->size] = 0;
 	if (memchr(to, 0, link->size))
-		return bad(err, link->ino, "symlink", link->data);
+		return daxfs_corrupt(err, link->ino, "symlink", link->data);
 	return 0;
 }
 
 /* Enter an inode's xattr set: its bounds and count, checked. */
-static int open_xattrs(const struct daxfs_image *img,
-		       const struct daxfs_node *node,
-		       struct daxfs_xattr_pos *pos, struct daxfs_err *err)
+static int daxfs_open_xattrs(const struct daxfs_image *img,
+			     const struct daxfs_node *node,
+			     struct daxfs_xattr_pos *pos, struct daxfs_err *err)
 {
 	u64 off = img->xattrs.off + ((u64)node->xattr - 1) * 8;
 	struct daxfs_xattr_set set;
 	u32 size;
 	int ret;
 
-	if (!span_holds(&img->xattrs, off, sizeof(set)))
-		return bad(err, node->ino, "xattr", node->xattr);
-	ret = copy_field(img, off, &set, sizeof(set), node->ino, "xattr", err);
+	if (!daxfs_span_holds(&img->xattrs, off, sizeof(set)))
+		return daxfs_corrupt(err, node->ino, "xattr", node->xattr);
+	ret = daxfs_copy_field(img, off, &set, sizeof(set), node->ino, "xattr", err);
 	if (ret)
 		return ret;
 	size = le32_to_cpu(set.size);
-	if (size < sizeof(set) || !span_holds(&img->xattrs, off, size))
-		return bad(err, node->ino, "xattr.size", size);
+	if (size < sizeof(set) || !daxfs_span_holds(&img->xattrs, off, size))
+		return daxfs_corrupt(err, node->ino, "xattr.size", size);
 	pos->off = off + sizeof(set);
 	pos->end = off + size;
 	pos->left = le32_to_cpu(set.count);
 	/* Each entry takes 8 bytes at least, which bounds every walk. */
 	if (pos->left > (size - sizeof(set)) / sizeof(struct daxfs_xattr))
-		return bad(err, node->ino, "xattr.count", pos->left);
+		return daxfs_corrupt(err, node->ino, "xattr.count", pos->left);
 	return 0;
 }
 
@@ -830,34 +830,34 @@ int daxfs_xattr_next(const struct daxfs_image *img, const struct daxfs_node *nod
 	if (!node->xattr)
 		return 0;
 	if (!pos->off) {
-		ret = open_xattrs(img, node, pos, err);
+		ret = daxfs_open_xattrs(img, node, pos, err);
 		if (ret)
 			return ret;
 	}
 	if (!pos->left)
 		return 0;
 	if (pos->end - pos->off < sizeof(raw))
-		return bad(err, node->ino, "xattr.size", pos->off);
-	ret = copy_field(img, pos->off, &raw, sizeof(raw), node->ino, "xattr", err);
+		return daxfs_corrupt(err, node->ino, "xattr.size", pos->off);
+	ret = daxfs_copy_field(img, pos->off, &raw, sizeof(raw), node->ino, "xattr", err);
 	if (ret)
 		return ret;
 	entry->index = raw.index;
 	entry->name_len = raw.name_len;
 	entry->value_len = le32_to_cpu(raw.value_len);
 	if (!entry->index || entry->index > DAXFS_XATTR_ACL_DEFAULT)
-		return bad(err, node->ino, "xattr.index", entry->index);
+		return daxfs_corrupt(err, node->ino, "xattr.index", entry->index);
 	if (entry->value_len > DAXFS_XATTR_VALUE_MAX)
-		return bad(err, node->ino, "xattr.value_len", entry->value_len);
+		return daxfs_corrupt(err, node->ino, "xattr.value_len", entry->value_len);
 	bytes = sizeof(raw) + ALIGN((u64)entry->name_len + entry->value_len, 4ULL);
 	if (bytes > pos->end - pos->off)
-		return bad(err, node->ino, "xattr.size", bytes);
-	ret = copy_field(img, pos->off + sizeof(raw), entry->name,
-			 entry->name_len, node->ino, "xattr", err);
+		return daxfs_corrupt(err, node->ino, "xattr.size", bytes);
+	ret = daxfs_copy_field(img, pos->off + sizeof(raw), entry->name,
+			       entry->name_len, node->ino, "xattr", err);
 	if (ret)
 		return ret;
 	entry->name[entry->name_len] = 0;
 	if (memchr(entry->name, 0, entry->name_len))
-		return bad(err, node->ino, "xattr.name", pos->off);
+		return daxfs_corrupt(err, node->ino, "xattr.name", pos->off);
 	entry->value = pos->off + sizeof(raw) + entry->name_len;
 	pos->off += bytes;
 	pos->left--;

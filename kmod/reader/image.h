@@ -81,17 +81,17 @@ struct daxfs_node {
 };
 
 /* An inode as the image has it, checked. */
-struct daxfs_loaded {
+struct daxfs_inode_record {
 	struct daxfs_inode raw;
 	struct daxfs_node node;
 	u64 blocks;		/* 4 KiB blocks with data behind them */
 };
 
 /* Where a lookup finds a name, and what. */
-#define DAXFS_NO_GUESS		0xffffffffU
+#define DAXFS_NO_HINT		0xffffffffU
 
-struct daxfs_slot {
-	u32 index;	/* in: where the entry may be, or DAXFS_NO_GUESS; out: is */
+struct daxfs_dir_hint {
+	u32 index;	/* in: where the entry may be, or DAXFS_NO_HINT; out: is */
 	u32 ino;
 	u8 type;	/* DT_* */
 };
@@ -149,14 +149,14 @@ int daxfs_image_copy(const struct daxfs_image *img, u64 off, void *to, u64 len);
 
 /* Copy inode ino (1 … inode_count) out and check it. */
 int daxfs_load_inode(const struct daxfs_image *img, u64 ino,
-		     struct daxfs_loaded *loaded, struct daxfs_err *err);
+		     struct daxfs_inode_record *loaded, struct daxfs_err *err);
 
 /*
  * Find name in a directory; -ENOENT if it is not there. O(log n). The entry at
  * slot->index is tried first: who reads a directory asks for its names in turn.
  */
 int daxfs_dir_lookup(const struct daxfs_image *img, const struct daxfs_node *dir,
-		     const u8 *name, size_t len, struct daxfs_slot *slot,
+		     const u8 *name, size_t len, struct daxfs_dir_hint *slot,
 		     struct daxfs_err *err);
 
 /*

@@ -36,7 +36,7 @@ Bench make_bench()
     bench.module = daxbench::module_path(paths, bench.kernel, "daxfs");
     daxbench::InitramfsSpec spec;
     spec.kernel = bench.kernel;
-    spec.agent = bench.build / "bench/guest/agent";
+    spec.agent = bench.build / "bench/guest/agent/agent";
     spec.modules = {{"erofs", {"erofs"}},
                     {"overlay", {"overlay"}},
                     {"loop", {"loop"}},
@@ -48,8 +48,8 @@ Bench make_bench()
     if (daxbench::read_file(bench.kernel.modules_dir / "modules.dep").find("/fsdev_dax.ko") !=
         std::string::npos)
         spec.modules["fsdev_dax"] = {"dax_hmem", "device_dax", "fsdev_dax"};
-    spec.programs = {{"bin/probe", bench.build / "tests/guest/guest-probe"},
-                     {"bin/region-probe", bench.build / "tests/guest/region-probe"},
+    spec.programs = {{"bin/probe", bench.build / "tests/guest/probe/guest-probe"},
+                     {"bin/region-probe", bench.build / "tests/guest/probe/region-probe"},
                      {"sbin/mount.daxfs", bench.build / "mount/mount.daxfs"},
                      {"usr/bin/mount", "/usr/bin/mount"}};
     spec.external_modules = {{"daxfs", bench.module}};
@@ -196,6 +196,16 @@ void GuestTest::expect_refusal(const Ran &ran, const std::string &what, const st
     EXPECT_EQ(ran.status, status) << what << ": " << ran.err;
     EXPECT_TRUE(contains(ran.err, why)) << what << ": " << ran.err;
     EXPECT_EQ(std::ranges::count(ran.err, '\n'), 1) << ran.err;
+}
+
+void GuestTest::TearDown()
+{
+    if (!HasFailure())
+        return;
+    guest_.reset();
+    const auto kept = dir_.release();
+    fs::remove(image_);
+    progress("logs of the guest: " + (kept / "logs").string());
 }
 
 void GuestTest::finish()

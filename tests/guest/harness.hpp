@@ -97,6 +97,9 @@ protected:
     /// The kernel's log is clean, and the guest ends.
     void finish();
 
+    /// A failed test keeps its logs, and says where.
+    void TearDown() override;
+
     daxbench::TempDir dir_;
     std::filesystem::path image_ = dir_.path() / "image";
     std::filesystem::path tools_;

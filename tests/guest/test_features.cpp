@@ -90,7 +90,7 @@ MemoryTree feature_tree()
     tree["types/chr"] = {.mode = S_IFCHR | 0666, .major = 1, .minor = 3};
     tree["types/blk"] = {.mode = S_IFBLK | 0660, .major = 259, .minor = 1048575};
 
-    const auto program = daxbench::read_file(daxtest::bench().build / "tests/guest/guest-probe");
+    const auto program = daxbench::read_file(daxtest::bench().build / "tests/guest/probe/guest-probe");
     tree["probe"] = {.mode = S_IFREG | 0755, .content = program};
     tree["with-capabilities"] = {
         .mode = S_IFREG | 0755,

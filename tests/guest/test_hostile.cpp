@@ -413,7 +413,7 @@ TEST_F(Hostile, EveryFieldThatLies)
         const auto message = fmt::format("inode {}: bad {} 0x", inode, lie.message);
         const auto said = count_of(log, "the image is corrupt");
         EXPECT_EQ(said > 0, !lie.message.empty()) << log;
-        EXPECT_EQ(count_of(log, message), said) << "wanted " << message << " in " << log;
+        EXPECT_EQ(count_of(log, message), said) << "expected " << message << " in " << log;
         EXPECT_LE(said, 10U) << log; // some accesses are tried again
         guest.call("umount", {{"target", target}}, Seconds(30));
 

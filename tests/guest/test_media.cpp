@@ -96,7 +96,7 @@ TEST_F(Media, RefusesPhysicalRangesThatCannotBe)
     refused("ro,phys=0x1000001,size=4M", "must be multiples of 4096");
     refused("ro,phys=0x1000000", "needs size=BYTES");
     refused("ro,phys=0xfffffffffffff000,size=4M", "beyond this CPU");
-    refused("ro,phys=somewhere,size=4M", "wanted bytes");
+    refused("ro,phys=somewhere,size=4M", "expected bytes");
     guest.shutdown();
 }
 

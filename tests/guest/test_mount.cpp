@@ -193,7 +193,7 @@ TEST_F(Mount, TakesOnlyTheImageThatItsDigestNames)
         EXPECT_TRUE(contains(other, "this is another image")) << other;
     }
     const auto bad = mount_error("ro,digest=xyz");
-    EXPECT_TRUE(contains(bad, "wanted 32 or 64 hexadecimal digits")) << bad;
+    EXPECT_TRUE(contains(bad, "expected 32 or 64 hexadecimal digits")) << bad;
 }
 
 TEST_F(Mount, UnloadsOnlyWithoutMounts)

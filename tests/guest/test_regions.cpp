@@ -160,7 +160,7 @@ TEST_F(Regions, RefusesWhatIsNoDmaBuf)
     refused("udmabuf,image=/tmp", "/tmp is not a file with an image", 2);
     refused("dmabuf-heap=nonsense,image=/tmp/image", "cannot open /dev/dma_heap/nonsense", 2);
     refused("dmabuf-drm=/dev/null,image=/tmp/image", "gives no buffer", 2);
-    refused("dmabuf=x", "wanted dmabuf=FILE-DESCRIPTOR", 1);
+    refused("dmabuf=x", "expected dmabuf=FILE-DESCRIPTOR", 1);
     refused("dmabuf=0", "this file is no dma-buf");
     refused("dmabuf=99", "Bad file descriptor");
     refused("nonsense=1", "Unknown parameter 'nonsense'");
@@ -189,8 +189,8 @@ TEST_F(Regions, APhysicalRangeIsRefusedForEachReason)
     refused(fmt::format("phys={:#x}", phys), "needs size=BYTES");
     refused("size=4M", "size= belongs to phys=ADDR");
     refused("phys=0xfffffffffffff000,size=8K", "lies beyond this CPU's addresses");
-    refused("phys=somewhere,size=4M", "phys=somewhere: wanted bytes");
-    refused("phys=4G,size=4MB", "size=4MB: wanted bytes");
+    refused("phys=somewhere,size=4M", "phys=somewhere: expected bytes");
+    refused("phys=4G,size=4MB", "size=4MB: expected bytes");
     refused("phys=0xfec00000,size=4K", "overlaps a claimed range"); // an I/O APIC
     const auto user =
         sh("unshare -Urm /sbin/mount.daxfs none " + std::string(target) + " -o " + range(phys, size));

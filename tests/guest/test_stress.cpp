@@ -10,7 +10,7 @@
 #include <gtest/gtest.h>
 
 #include "harness.hpp"
-#include "image.hpp"
+#include "shared_libraries.hpp"
 #include "stress_files.hpp"
 
 namespace {

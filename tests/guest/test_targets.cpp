@@ -9,7 +9,7 @@
 
 #include "driver.hpp"
 #include "harness.hpp"
-#include "image.hpp"
+#include "shared_libraries.hpp"
 
 namespace {
 
@@ -102,7 +102,7 @@ TEST_F(Targets, DeviceDax)
     sh("umount /tmp/a/t && umount /tmp/b");
     made("--force -x '*' " + dax + " /dev"); // where its name is, but not the image
     refused("--force --device " + dax + " /tools", dax + " has 33554432 bytes, the image needs more");
-    refused("--device /dev/null /tools/tree", "wanted a block device or /dev/daxX.Y, got /dev/null");
+    refused("--device /dev/null /tools/tree", "expected a block device or /dev/daxX.Y, got /dev/null");
     refused("/dev/null /tools/tree", "no regular file, block device or device-dax");
     // What did not fit has left no image behind, and zeros where it began.
     made(dax + " /tools/tree");
@@ -146,8 +146,8 @@ TEST_F(Targets, APhysicalRange)
     refused("--force --phys " + range + " /tools", "has 16777216 bytes, the image needs more");
     EXPECT_TRUE(contains(mount(options).err, "no DAXFS image here")) << "half an image was left";
     refused("--phys 16M,4M /tools/tree", "overlaps System RAM");
-    refused("--phys 0x1001,4M /tools/tree", "wanted multiples of 4096", 2);
-    refused("--phys somewhere,4M /tools/tree", "wanted ADDR,SIZE", 2);
+    refused("--phys 0x1001,4M /tools/tree", "expected multiples of 4096", 2);
+    refused("--phys somewhere,4M /tools/tree", "expected ADDR,SIZE", 2);
     // The second device's driver has claimed its memory.
     const auto claimed = sh("sed -n 's/-.*namespace0.0.*//p' /proc/iomem | tr -d ' '").out;
     ASSERT_FALSE(claimed.empty()) << sh("cat /proc/iomem").out;

@@ -14,8 +14,8 @@
 #include <fmt/ranges.h>
 #include <gtest/gtest.h>
 
-#include "../format/container_image.hpp"
 #include "cache.hpp"
+#include "container_image.hpp"
 #include "dataset.hpp"
 #include "harness.hpp"
 #include "kernel.hpp"

@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "mounts.hpp"
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <map>
+#include <sstream>
+#include <stdexcept>
+
+#include <fcntl.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "io.hpp"
+#include "protocol.hpp"
+
+namespace daxbench {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+// What mount_filesystem() was asked for, by target.
+std::map<std::string, MountInfo> mounted;
+
+// Flags of the mount, not of the file system; "ro" is both, as for mount(8).
+const std::map<std::string, unsigned> mount_attributes = {{"ro", MOUNT_ATTR_RDONLY},
+                                                          {"nosuid", MOUNT_ATTR_NOSUID},
+                                                          {"nodev", MOUNT_ATTR_NODEV},
+                                                          {"noexec", MOUNT_ATTR_NOEXEC},
+                                                          {"noatime", MOUNT_ATTR_NOATIME},
+                                                          {"relatime", MOUNT_ATTR_RELATIME},
+                                                          {"strictatime", MOUNT_ATTR_STRICTATIME},
+                                                          {"nodiratime", MOUNT_ATTR_NODIRATIME}};
+
+// mountinfo writes blanks as \040 and so on.
+std::string unescape(std::string_view text)
+{
+    std::string out;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        if (text[i] == '\\' && i + 3 < text.size()) {
+            out +=
+                static_cast<char>((text[i + 1] - '0') * 64 + (text[i + 2] - '0') * 8 + (text[i + 3] - '0'));
+            i += 3;
+        } else {
+            out += text[i];
+        }
+    }
+    return out;
+}
+
+// What the file system said about its configuration, e.g. "e erofs: …".
+std::string context_messages(int context)
+{
+    std::string all;
+    char line[1024];
+    for (;;) {
+        const ssize_t got = ::read(context, line, sizeof line);
+        if (got <= 0)
+            return all;
+        std::string_view text = trim({line, static_cast<std::size_t>(got)});
+        if (text.size() > 2 && text[1] == ' ')
+            text.remove_prefix(2);
+        all += (all.empty() ? "" : "; ") + std::string(text);
+    }
+}
+
+[[noreturn]] void fail(int context, const std::string &what)
+{
+    const int error = errno;
+    const std::string said = context >= 0 ? context_messages(context) : "";
+    throw std::runtime_error(what + ": " + std::strerror(error) + (said.empty() ? "" : " (" + said + ")"));
+}
+
+void configure(int context, const std::string &option)
+{
+    const auto equals = option.find('=');
+    const std::string key = option.substr(0, equals);
+    const int result = equals == std::string::npos
+                           ? ::fsconfig(context, FSCONFIG_SET_FLAG, key.c_str(), nullptr, 0)
+                           : ::fsconfig(context, FSCONFIG_SET_STRING, key.c_str(), &option[equals + 1], 0);
+    if (result < 0)
+        fail(context, "the option '" + option + "' was refused");
+}
+
+// Where QEMU put the device shows in its path: …/0000:00:10.0/virtio2/…/block/pmem0.
+std::string pmem_at(const std::string &address)
+{
+    std::error_code ignored;
+    for (const auto &disk : fs::directory_iterator("/sys/block", ignored)) {
+        const std::string path = fs::canonical(disk.path(), ignored);
+        const std::string name = disk.path().filename();
+        if (name.starts_with("pmem") && path.find(":" + address + "/") != std::string::npos)
+            return "/dev/" + name;
+    }
+    return {};
+}
+
+std::string disk_with_serial(const std::string &serial)
+{
+    std::error_code ignored;
+    for (const auto &disk : fs::directory_iterator("/sys/block", ignored)) {
+        const fs::path file = disk.path() / "serial";
+        if (fs::exists(file) && trim(read_file(file)) == serial)
+            return "/dev/" + disk.path().filename().string();
+    }
+    return {};
+}
+
+// The node is there a moment before the disk behind it, which its driver adds in the background.
+bool can_open(const char *device)
+{
+    return static_cast<bool>(UniqueFd(::open(device, O_RDONLY | O_CLOEXEC)));
+}
+
+std::string find_device(const std::string &source)
+{
+    if (source == "tools")
+        return pmem_at(pmem_address("tools"));
+    const std::string disk = source == "pmem" ? "" : disk_with_serial(source);
+    if (!disk.empty())
+        return disk;
+    // What a tree is seeded from may be memory, too. The address is for virtio-pmem: an NVDIMM has none.
+    const std::string memory = pmem_at(pmem_address("image"));
+    return memory.empty() ? "/dev/pmem0" : memory;
+}
+
+std::string find_usable_device(const std::string &source)
+{
+    const std::string device = find_device(source);
+    return !device.empty() && can_open(device.c_str()) ? device : "";
+}
+
+std::vector<std::string> block_devices()
+{
+    std::vector<std::string> names;
+    std::error_code ignored;
+    for (const auto &disk : fs::directory_iterator("/sys/block", ignored))
+        names.push_back(disk.path().filename());
+    return names;
+}
+
+} // namespace
+
+std::vector<std::string> split(std::string_view text, char separator)
+{
+    std::vector<std::string> parts;
+    std::size_t start = 0;
+    while (start <= text.size()) {
+        const std::size_t end = std::min(text.find(separator, start), text.size());
+        if (end > start)
+            parts.emplace_back(text.substr(start, end - start));
+        start = end + 1;
+    }
+    return parts;
+}
+
+std::vector<MountInfo> parse_mountinfo(std::string_view text)
+{
+    std::vector<MountInfo> mounts;
+    for (const std::string &line : split(text, '\n')) {
+        // ID PARENT MAJ:MIN ROOT TARGET OPTIONS [TAGS…] - TYPE SOURCE SUPER_OPTIONS
+        const auto fields = split(line, ' ');
+        std::size_t dash = 6;
+        while (dash < fields.size() && fields[dash] != "-")
+            ++dash;
+        if (dash + 3 >= fields.size())
+            continue;
+        mounts.push_back({unescape(fields[4]), fields[dash + 1], unescape(fields[dash + 2]),
+                          fields[5] + "," + fields[dash + 3]});
+    }
+    return mounts;
+}
+
+MountInfo mounted_at(const std::string &target)
+{
+    const auto mounts = parse_mountinfo(read_file("/proc/self/mountinfo"));
+    for (auto mount = mounts.rbegin(); mount != mounts.rend(); ++mount)
+        if (mount->target == target)
+            return *mount;
+    throw std::runtime_error("expected something mounted at " + target + ", nothing is: send 'mount' first");
+}
+
+std::string resolve_source(const std::string &source)
+{
+    if (source == "none" || source.starts_with('/'))
+        return source;
+    for (int tries = 0; tries < 500; ++tries) {
+        const std::string device = find_usable_device(source);
+        if (!device.empty())
+            return device;
+        const timespec pause{0, 10'000'000};
+        ::nanosleep(&pause, nullptr);
+    }
+    throw std::runtime_error(fmt::format(
+        "expected the device '{}', found only {}: was the guest started with it, and is its driver "
+        "among the base modules?",
+        source, fmt::join(block_devices(), ", ")));
+}
+
+void mount_filesystem(const std::string &type, const std::string &source, const std::string &options,
+                      const std::string &target)
+{
+    const std::string what = "cannot mount " + type + " from " + source + " at " + target;
+    fs::create_directories(target);
+    const UniqueFd context(::fsopen(type.c_str(), FSOPEN_CLOEXEC));
+    if (!context)
+        throw_errno(what + ": the kernel has no file system " + type + " (load its module)");
+    if (::fsconfig(context.get(), FSCONFIG_SET_STRING, "source", source.c_str(), 0) < 0)
+        fail(context.get(), what);
+    unsigned attributes = 0;
+    for (const std::string &option : split(options, ',')) {
+        const auto attribute = mount_attributes.find(option);
+        if (attribute != mount_attributes.end())
+            attributes |= attribute->second;
+        if (attribute == mount_attributes.end() || option == "ro")
+            configure(context.get(), option);
+    }
+    if (::fsconfig(context.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) < 0)
+        fail(context.get(), what);
+    const UniqueFd mount(::fsmount(context.get(), FSMOUNT_CLOEXEC, attributes));
+    if (!mount)
+        fail(context.get(), what);
+    if (::move_mount(mount.get(), "", AT_FDCWD, target.c_str(), MOVE_MOUNT_F_EMPTY_PATH) < 0)
+        fail(context.get(), what);
+    mounted[target] = {target, type, source, options};
+}
+
+void mount_again(const std::string &target)
+{
+    if (!mounted.contains(target))
+        return;
+    const MountInfo mount = unmount(target);
+    mount_filesystem(mount.type, mount.source, mount.options, target);
+}
+
+MountInfo unmount(const std::string &target)
+{
+    if (::umount2(target.c_str(), 0) < 0)
+        throw_errno("cannot unmount " + target);
+    const auto found = mounted.extract(target);
+    return found ? found.mapped() : MountInfo{target, "", "", ""};
+}
+
+} // namespace daxbench

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "files.hpp"
+
+#include <array>
+#include <cerrno>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <fmt/format.h>
+#include <openssl/evp.h>
+#include <xxhash.h>
+
+#include "error.hpp"
+#include "interrupt.hpp"
+
+namespace daxbench {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+void write_all(int fd, std::string_view content, const fs::path &path)
+{
+    while (!content.empty()) {
+        const auto n = write(fd, content.data(), content.size());
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            throw daxfs::system_failure(errno, "writing " + path.string());
+        content.remove_prefix(static_cast<std::size_t>(n));
+    }
+}
+
+// Calls `use` with the file's content in pieces.
+template <typename Use> void read_pieces(const fs::path &path, const Use &use)
+{
+    const Fd fd = open_or_throw(path, O_RDONLY);
+    posix_fadvise(fd.get(), 0, 0, POSIX_FADV_SEQUENTIAL);
+    std::vector<char> buffer(1 << 20);
+    for (;;) {
+        const auto n = read(fd.get(), buffer.data(), buffer.size());
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            throw daxfs::system_failure(errno, "reading " + path.string());
+        if (n == 0)
+            return;
+        use(buffer.data(), static_cast<std::size_t>(n));
+    }
+}
+
+std::string hex(const unsigned char *bytes, std::size_t count)
+{
+    std::string out;
+    for (std::size_t i = 0; i < count; ++i)
+        out += fmt::format("{:02x}", bytes[i]);
+    return out;
+}
+
+std::string hex(XXH128_hash_t hash)
+{
+    XXH128_canonical_t canonical;
+    XXH128_canonicalFromHash(&canonical, hash);
+    return hex(canonical.digest, sizeof canonical.digest);
+}
+
+} // namespace
+
+Fd open_or_throw(const fs::path &path, int flags, mode_t mode)
+{
+    Fd fd(open(path.c_str(), flags | O_CLOEXEC, mode));
+    if (!fd)
+        throw daxfs::system_failure(errno, "opening " + path.string());
+    return fd;
+}
+
+void sync_dir(const fs::path &dir)
+{
+    const Fd fd(open(dir.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (fd)
+        fsync(fd.get());
+}
+
+void write_file(const fs::path &path, std::string_view content)
+{
+    if (path.has_parent_path())
+        fs::create_directories(path.parent_path());
+    const fs::path aside =
+        path.string() +
+        fmt::format(".{}.{}", getpid(), std::hash<std::thread::id>()(std::this_thread::get_id()));
+    {
+        const Fd fd = open_or_throw(aside, O_WRONLY | O_CREAT | O_TRUNC, 0666);
+        write_all(fd.get(), content, aside);
+        if (fsync(fd.get()) != 0)
+            throw daxfs::system_failure(errno, "syncing " + aside.string());
+    }
+    fs::rename(aside, path);
+    sync_dir(path.has_parent_path() ? path.parent_path() : fs::path("."));
+}
+
+std::string read_file(const fs::path &path)
+{
+    std::string out;
+    read_pieces(path, [&](const char *data, std::size_t size) { out.append(data, size); });
+    return out;
+}
+
+std::string xxh3_text(std::string_view text)
+{
+    return hex(XXH3_128bits(text.data(), text.size()));
+}
+
+std::string xxh3_file(const fs::path &path)
+{
+    const std::unique_ptr<XXH3_state_t, decltype(&XXH3_freeState)> state(XXH3_createState(), XXH3_freeState);
+    XXH3_128bits_reset(state.get());
+    read_pieces(path, [&](const char *data, std::size_t size) {
+        throw_if_interrupted();
+        XXH3_128bits_update(state.get(), data, size);
+    });
+    return hex(XXH3_128bits_digest(state.get()));
+}
+
+std::string sha256_file(const fs::path &path)
+{
+    const std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> state(EVP_MD_CTX_new(), EVP_MD_CTX_free);
+    EVP_DigestInit_ex(state.get(), EVP_sha256(), nullptr);
+    read_pieces(path, [&](const char *data, std::size_t size) { EVP_DigestUpdate(state.get(), data, size); });
+    std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
+    unsigned size = 0;
+    EVP_DigestFinal_ex(state.get(), digest.data(), &size);
+    return hex(digest.data(), size);
+}
+
+} // namespace daxbench

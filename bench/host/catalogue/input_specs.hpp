@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+// What workloads/datasets and workloads/images declare: what is made before anything is measured.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace daxbench {
+
+// `count` directories of `entries` files each.
+struct DirectoriesSpec {
+    std::uint64_t count = 0;
+    std::uint64_t entries = 0;
+};
+
+// One [dataset] of workloads/datasets/*.toml.
+struct DatasetSpec {
+    std::string id;
+    std::string kind;                         // "debian-rootfs" | "random-file" | "fio-layout" | "file-tree"
+    std::vector<std::string> packages;        // debian-rootfs
+    std::uint64_t bytes = 0;                  // random-file
+    std::uint64_t seed = 0;                   // random-file
+    std::string path;                         // random-file: name in the tree
+    std::filesystem::path job;                // fio-layout: job file, absolute
+    std::vector<DirectoriesSpec> directories; // file-tree
+    std::uint64_t tiny_every = 0; // file-tree: every Nth file contains its own name, the others nothing
+};
+
+// A program that the machine's own package may be too old for; fetched privately then.
+struct ProgramSpec {
+    std::string name;              // e.g. "mkfs.erofs"; what it prints for --version is compared
+    std::string at_least;          // version, as dpkg orders them
+    std::string package;           // Debian package with it
+    std::string release;           // of Debian, where that package is new enough, e.g. "trixie"
+    std::vector<std::string> also; // programs of that package that are wanted beside it
+};
+
+// One file of workloads/images/*.toml.
+struct ImageSpec {
+    std::string id;
+    std::vector<std::string>
+        command; // placeholders: {out} {source}, {program}, {programs} and those of Substitutions
+    std::vector<std::string> check;     // checks the image {out}, without a word to say; may be empty
+    std::optional<ProgramSpec> program; // what {program} stands for; {programs}: its folder
+    std::vector<std::string> version;   // prints the tool's version on stdout or stderr; may be empty
+    std::uint64_t align = 0;            // the file is padded with zeros to a multiple (virtio-pmem: 2 MiB)
+};
+
+} // namespace daxbench

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "plan.hpp"
+
+#include <algorithm>
+#include <stdexcept>
+
+#include <fnmatch.h>
+
+#include <fmt/core.h>
+#include <fmt/ranges.h>
+
+#include "cache.hpp"
+
+namespace daxbench {
+namespace {
+
+using nlohmann::json;
+using std::string;
+using std::vector;
+
+template <typename Map> vector<string> ids_of(const Map &map)
+{
+    vector<string> ids;
+    for (const auto &[id, unused] : map)
+        ids.push_back(id);
+    return ids;
+}
+
+template <typename Map>
+const typename Map::mapped_type &find(const Map &map, const string &id, const char *what)
+{
+    const auto found = map.find(id);
+    if (found == map.end())
+        throw std::runtime_error(
+            fmt::format("expected a {}, got \"{}\"; there are: {}", what, id, fmt::join(ids_of(map), ", ")));
+    return found->second;
+}
+
+bool allowed(const std::optional<vector<string>> &list, const string &id)
+{
+    return !list || std::find(list->begin(), list->end(), id) != list->end();
+}
+
+/// The workload as the agent gets it: profile overrides applied, files it names read in.
+json resolve_workload(const Catalogue &catalogue, const string &id, const ProfileSpec &profile)
+{
+    auto workload = catalogue.workloads.at(id).arguments;
+    if (profile.repetitions)
+        workload["repetitions"] = *profile.repetitions;
+    if (profile.limit && workload.contains("limit"))
+        workload["limit"] = std::min<std::int64_t>(*profile.limit, workload["limit"]);
+    if (workload.contains("job"))
+        workload["job_text"] = read_file(catalogue.root / workload["job"].get<string>());
+    return workload;
+}
+
+vector<json> resolve_workloads(const Catalogue &catalogue, const ExperimentSpec &experiment,
+                               const string &dataset, const ProfileSpec &profile)
+{
+    const auto own = experiment.dataset_workloads.find(dataset);
+    const auto &ids = own != experiment.dataset_workloads.end() ? own->second : experiment.workloads;
+    vector<json> workloads;
+    for (const auto &id : ids)
+        if (allowed(profile.workloads, id))
+            workloads.push_back(resolve_workload(catalogue, id, profile));
+    return workloads;
+}
+
+vector<int> instances_of(const ExperimentSpec &experiment, const ProfileSpec &profile)
+{
+    if (experiment.driver != Driver::instances)
+        return {1};
+    if (!profile.instances)
+        return experiment.instances;
+    vector<int> kept;
+    for (const int count : experiment.instances)
+        if (std::find(profile.instances->begin(), profile.instances->end(), count) !=
+            profile.instances->end())
+            kept.push_back(count);
+    return kept;
+}
+
+Cell make_cell(const ExperimentSpec &experiment, const string &dataset, const string &filesystem,
+               int instances)
+{
+    Cell cell;
+    cell.id = fmt::format("{}/{}/{}/n{}", experiment.id, dataset, filesystem, instances);
+    cell.experiment = experiment.id;
+    cell.dataset = dataset;
+    cell.filesystem = filesystem;
+    cell.instances = instances;
+    cell.driver = experiment.driver;
+    cell.clock = experiment.clock;
+    cell.memory_mib = experiment.memory_mib;
+    cell.timeout_s = experiment.timeout_s;
+    return cell;
+}
+
+/// The declared estimate is for every workload with three repetitions; the boot costs some
+/// seconds whatever runs.
+double cell_estimate(const ExperimentSpec &experiment, const ProfileSpec &profile, int instances)
+{
+    constexpr double boot_s = 5;
+    const double boot = experiment.driver == Driver::build ? 0 : boot_s;
+    const double repetitions = profile.repetitions.value_or(3);
+    const double work = experiment.estimate_s * (1 + repetitions) / 4;
+    return (boot + work) * instances;
+}
+
+vector<Cell> cells_of(const Catalogue &catalogue, const ExperimentSpec &experiment,
+                      const ProfileSpec &profile, const PlanRequest &request)
+{
+    vector<Cell> cells;
+    for (const auto &dataset : experiment.datasets) {
+        if (!allowed(profile.datasets, dataset))
+            continue;
+        const auto workloads = resolve_workloads(catalogue, experiment, dataset, profile);
+        if (workloads.empty())
+            continue;
+        for (const int instances : instances_of(experiment, profile)) {
+            for (const auto &filesystem : experiment.filesystems) {
+                auto cell = make_cell(experiment, dataset, filesystem, instances);
+                const bool asked = request.filesystems.empty() || allowed(request.filesystems, filesystem);
+                if (!asked || !allowed(profile.filesystems, filesystem))
+                    continue;
+                if (!request.only.empty() && fnmatch(request.only.c_str(), cell.id.c_str(), 0) != 0)
+                    continue;
+                cell.workloads = workloads;
+                cell.estimate_s = cell_estimate(experiment, profile, instances);
+                cells.push_back(std::move(cell));
+            }
+        }
+    }
+    return cells;
+}
+
+} // namespace
+
+vector<Cell> make_plan(const Catalogue &catalogue, const PlanRequest &request)
+{
+    const auto &suite = find(catalogue.suites, request.suite, "suite");
+    const auto &profile = find(suite.profiles, request.profile, "profile");
+    for (const auto &id : request.filesystems)
+        if (!catalogue.images.contains(id)) // what an experiment with driver = "build" compares
+            find(catalogue.filesystems, id, "filesystem");
+
+    vector<Cell> cells;
+    for (const auto &id : suite.experiments) {
+        if (!allowed(profile.experiments, id))
+            continue;
+        auto more = cells_of(catalogue, catalogue.experiments.at(id), profile, request);
+        std::move(more.begin(), more.end(), std::back_inserter(cells));
+    }
+    if (cells.empty())
+        throw std::runtime_error(
+            fmt::format("expected cells to run, but nothing of profile {} matches --only \"{}\" and "
+                        "--filesystems \"{}\"; see --dry-run without them",
+                        request.profile, request.only, fmt::join(request.filesystems, ",")));
+    return cells;
+}
+
+double estimate_seconds(const vector<Cell> &cells, unsigned jobs)
+{
+    double sum = 0;
+    for (const auto &cell : cells)
+        sum += cell.estimate_s;
+    return sum / std::max(1U, jobs);
+}
+
+json to_json(const Cell &cell)
+{
+    return {{"id", cell.id},
+            {"experiment", cell.experiment},
+            {"dataset", cell.dataset},
+            {"filesystem", cell.filesystem},
+            {"instances", cell.instances},
+            {"driver", name_of(cell.driver)},
+            {"clock", name_of(cell.clock)},
+            {"memory_mib", cell.memory_mib},
+            {"timeout_s", cell.timeout_s},
+            {"workloads", cell.workloads}};
+}
+
+string file_name_of(const string &cell_id)
+{
+    auto name = cell_id;
+    std::replace(name.begin(), name.end(), '/', '_');
+    return name;
+}
+
+} // namespace daxbench

@@ -1,0 +1,401 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "spec.hpp"
+
+#include <algorithm>
+#include <limits>
+#include <set>
+#include <stdexcept>
+
+#include <fmt/core.h>
+#include <fmt/ranges.h>
+
+#include "toml_reader.hpp"
+#include "workload.hpp"
+
+namespace daxbench {
+namespace {
+
+namespace fs = std::filesystem;
+using std::string;
+using std::vector;
+
+constexpr std::int64_t huge = std::numeric_limits<std::int64_t>::max();
+
+vector<fs::path> toml_files(const fs::path &folder)
+{
+    if (!fs::is_directory(folder))
+        throw std::runtime_error(fmt::format(
+            "{}: expected a folder of .toml files, there is none; check --workloads", folder.string()));
+    vector<fs::path> files;
+    for (const auto &entry : fs::directory_iterator(folder))
+        if (entry.path().extension() == ".toml")
+            files.push_back(entry.path());
+    std::sort(files.begin(), files.end());
+    return files;
+}
+
+string read_id(TomlReader &reader)
+{
+    auto id = reader.text("id");
+    const bool plain = !id.empty() && std::all_of(id.begin(), id.end(), [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
+    });
+    if (!plain)
+        reader.fail("id", "lower case letters, digits and dashes (it becomes part of paths)");
+    return id;
+}
+
+FilesystemSpec read_filesystem(TomlReader &reader)
+{
+    FilesystemSpec spec;
+    spec.id = read_id(reader);
+    spec.label = reader.text_or("label", spec.id);
+    spec.type = reader.text("type");
+    spec.modules = reader.texts_or_none("modules");
+    spec.external_module = reader.text_or("external_module", "");
+    spec.medium = reader.choice("medium", {"pmem", "ram", "nvdimm-nodax"});
+    if (spec.medium == "ram")
+        spec.seed = reader.text("seed");
+    else
+        spec.image = reader.text("image");
+    spec.options = reader.text_or("options", "");
+    auto prove = reader.table("prove");
+    spec.prove.options = prove.texts_or_none("options");
+    spec.prove.dax = prove.flag("dax");
+    spec.prove.page_cache = prove.flag("page_cache");
+    prove.finish();
+    return spec;
+}
+
+ImageSpec read_image(TomlReader &reader)
+{
+    ImageSpec spec;
+    spec.id = read_id(reader);
+    spec.command = reader.texts("command");
+    for (const char *place : {"{out}", "{source}"})
+        if (std::find(spec.command.begin(), spec.command.end(), place) == spec.command.end())
+            reader.fail("command", fmt::format("a command with the argument {}", place));
+    spec.version = reader.texts_or_none("version");
+    spec.check = reader.texts_or_none("check");
+    if (!spec.check.empty() && std::find(spec.check.begin(), spec.check.end(), "{out}") == spec.check.end())
+        reader.fail("check", "a command with the argument {out}");
+    if (reader.has("program")) {
+        auto program = reader.table("program");
+        spec.program = ProgramSpec{program.text("name"), program.text("at_least"), program.text("package"),
+                                   program.text("release"), program.texts_or_none("also")};
+        program.finish();
+    }
+    spec.align = static_cast<std::uint64_t>(reader.number_if("align", 1, huge).value_or(1));
+    return spec;
+}
+
+/// `directories = { "100" = 1900 }`: 1900 directories of 100 files each.
+vector<DirectoriesSpec> read_directories(TomlReader &reader)
+{
+    vector<DirectoriesSpec> all;
+    auto table = reader.table("directories");
+    for (const auto &key : table.keys()) {
+        const bool number =
+            !key.empty() && key.size() < 10 && key.find_first_not_of("0123456789") == string::npos;
+        if (!number)
+            table.fail(key, "a number of files as the key, a number of such directories as its value");
+        all.push_back({static_cast<std::uint64_t>(table.number(key, 1, huge)), std::stoull(key)});
+    }
+    table.finish();
+    return all;
+}
+
+DatasetSpec read_dataset(TomlReader &reader, const fs::path &root)
+{
+    DatasetSpec spec;
+    spec.id = read_id(reader);
+    spec.kind = reader.choice("kind", {"debian-rootfs", "random-file", "fio-layout", "file-tree"});
+    if (spec.kind == "debian-rootfs")
+        spec.packages = reader.texts("packages");
+    if (spec.kind == "random-file") {
+        spec.bytes = static_cast<std::uint64_t>(reader.number("bytes", 1, huge));
+        spec.seed = static_cast<std::uint64_t>(reader.number("seed", 0, huge));
+        spec.path = reader.text("path");
+    }
+    if (spec.kind == "file-tree") {
+        spec.directories = read_directories(reader);
+        spec.tiny_every = static_cast<std::uint64_t>(reader.number_if("tiny_every", 1, huge).value_or(0));
+    }
+    if (spec.kind == "fio-layout")
+        spec.job = fs::absolute(root) / reader.text("job");
+    return spec;
+}
+
+/// Each key as its declaration says; what it means, the engine knows.
+void check_key(TomlReader &reader, const WorkloadKey &key)
+{
+    if (!key.required && !reader.has(key.name))
+        return;
+    switch (key.kind) {
+    case KeyKind::text: reader.text(key.name); break;
+    case KeyKind::texts: reader.texts(key.name); break;
+    case KeyKind::number: reader.number(key.name, 1, huge); break;
+    case KeyKind::flag: reader.flag(key.name); break;
+    case KeyKind::table: reader.table(key.name); break;
+    case KeyKind::choice: reader.choice(key.name, key.allowed); break;
+    case KeyKind::choices:
+        for (const auto &text : reader.texts(key.name))
+            if (std::ranges::find(key.allowed, text) == key.allowed.end())
+                reader.fail(key.name, fmt::format("only \"{}\"", fmt::join(key.allowed, "\", \"")));
+    }
+}
+
+WorkloadSpec read_workload(TomlReader &reader)
+{
+    WorkloadSpec spec;
+    spec.id = read_id(reader);
+    for (const auto &key : find_engine(reader.choice("engine", engine_names()))->keys)
+        check_key(reader, key);
+    reader.finish();
+    spec.arguments = reader.json();
+    return spec;
+}
+
+Driver read_driver(TomlReader &reader)
+{
+    static const std::map<string, Driver> drivers{
+        {"single", Driver::single}, {"instances", Driver::instances}, {"build", Driver::build}};
+    return drivers.at(reader.choice("driver", {"single", "instances", "build"}));
+}
+
+ExperimentSpec read_experiment(TomlReader &reader)
+{
+    ExperimentSpec spec;
+    spec.id = read_id(reader);
+    spec.title = reader.text_or("title", spec.id);
+    spec.driver = read_driver(reader);
+    const bool in_guests = spec.driver != Driver::build;
+    if (in_guests) {
+        spec.clock = reader.choice("clock", {"instructions", "none"}) == "none" ? ClockKind::none
+                                                                                : ClockKind::instructions;
+        spec.memory_mib = static_cast<int>(reader.number("memory", 64, 1 << 20));
+    }
+    spec.datasets = reader.texts("datasets");
+    spec.filesystems = reader.texts(in_guests ? "filesystems" : "images");
+    spec.workloads = reader.texts("workloads");
+    if (reader.has("dataset_workloads")) {
+        auto table = reader.table("dataset_workloads");
+        for (const auto &key : table.keys())
+            spec.dataset_workloads[key] = table.texts(key);
+    }
+    if (spec.driver == Driver::instances)
+        spec.instances = reader.numbers_if("instances", 1, 64).value_or(vector<int>{1});
+    spec.timeout_s = static_cast<int>(reader.number("timeout", 1, 86400));
+    spec.estimate_s = reader.has("estimate") ? reader.real("estimate") : 15;
+    if (const auto metrics = reader.texts_if("table"))
+        spec.table = *metrics;
+    return spec;
+}
+
+ProfileSpec read_profile(TomlReader reader)
+{
+    ProfileSpec spec;
+    if (const auto value = reader.number_if("repetitions", 1, 10000))
+        spec.repetitions = static_cast<int>(*value);
+    if (const auto value = reader.number_if("limit", 1, 1 << 30))
+        spec.limit = static_cast<int>(*value);
+    spec.experiments = reader.texts_if("experiments");
+    spec.datasets = reader.texts_if("datasets");
+    spec.filesystems = reader.texts_if("filesystems");
+    spec.workloads = reader.texts_if("workloads");
+    spec.instances = reader.numbers_if("instances", 1, 64);
+    reader.finish();
+    return spec;
+}
+
+/// Which rows: keys of results.json's measurements with the values they must have.
+nlohmann::json read_row(TomlReader &reader, const string &key)
+{
+    static const std::set<string> known{"experiment", "workload", "dataset", "filesystem",
+                                        "variant",    "cache",    "metric"};
+    auto table = reader.table(key);
+    nlohmann::json row = nlohmann::json::object();
+    for (const auto &field : table.keys()) {
+        if (!known.contains(field))
+            table.fail(field, fmt::format("only \"{}\"", fmt::join(known, "\", \"")));
+        row[field] = table.text(field);
+    }
+    table.finish();
+    return row;
+}
+
+LimitSpec read_limit(TomlReader reader)
+{
+    LimitSpec spec;
+    spec.title = reader.text("title");
+    spec.row = read_row(reader, "row");
+    if (reader.has("at_most"))
+        spec.at_most = reader.real("at_most");
+    if (reader.has("against"))
+        spec.against = read_row(reader, "against");
+    if (reader.has("rivals"))
+        spec.rivals = reader.texts("rivals");
+    if (reader.has("times"))
+        spec.times = reader.real("times");
+    if (spec.at_most.has_value() != (spec.against.is_null() && spec.rivals.empty()))
+        reader.fail("at_most", "either at_most = NUMBER, or against = {…} or rivals = […] (with times)");
+    reader.finish();
+    return spec;
+}
+
+SuiteSpec read_suite(TomlReader &reader)
+{
+    SuiteSpec spec;
+    spec.id = read_id(reader);
+    spec.title = reader.text_or("title", spec.id);
+    spec.subject = reader.text_or("subject", "");
+    spec.experiments = reader.texts("experiments");
+    auto profiles = reader.table("profile");
+    for (const auto &name : profiles.keys())
+        spec.profiles[name] = read_profile(profiles.table(name));
+    if (reader.has("limit")) {
+        auto limits = reader.table("limit");
+        for (const auto &name : limits.keys())
+            spec.limits.push_back(read_limit(limits.table(name)));
+    }
+    return spec;
+}
+
+/// Reads every file of a folder, one spec each, and hands (spec, reader) on for reference checks.
+template <typename Spec, typename Read, typename Check>
+std::map<string, Spec> read_folder(const fs::path &folder, Read read, Check check)
+{
+    std::map<string, Spec> specs;
+    for (const auto &file : toml_files(folder)) {
+        const auto table = parse_toml(file);
+        TomlReader reader(file, table);
+        auto spec = read(reader);
+        reader.finish();
+        check(spec, reader);
+        const auto id = spec.id;
+        if (!specs.emplace(id, std::move(spec)).second)
+            reader.fail("id", "an id that no other file of the folder has");
+    }
+    return specs;
+}
+
+std::map<string, WorkloadSpec> read_workloads(const fs::path &folder)
+{
+    std::map<string, WorkloadSpec> specs;
+    for (const auto &file : toml_files(folder)) {
+        const auto table = parse_toml(file);
+        TomlReader whole(file, table);
+        const auto *list = table.get_as<toml::array>("workload");
+        if (list == nullptr || table.size() != 1)
+            whole.fail("workload", "nothing but [[workload]] tables");
+        for (const auto &node : *list) {
+            if (!node.is_table())
+                whole.fail("workload", "nothing but [[workload]] tables");
+            TomlReader reader(file, *node.as_table(), "workload.");
+            auto spec = read_workload(reader);
+            const auto id = spec.id;
+            if (!specs.emplace(id, std::move(spec)).second)
+                reader.fail("id", "an id that no other workload has");
+        }
+    }
+    return specs;
+}
+
+/// Checks that every id of a list is declared.
+template <typename Map>
+void check_known(const TomlReader &reader, const char *key, const vector<string> &ids, const Map &known,
+                 const char *folder)
+{
+    for (const auto &id : ids)
+        if (!known.contains(id))
+            reader.fail(key, fmt::format("ids declared in workloads/{}, where there is no {}", folder, id));
+}
+
+/// Images are built on the host, everything else runs in guests.
+void check_engines(const ExperimentSpec &spec, const TomlReader &reader, const Catalogue &catalogue)
+{
+    const bool builds = spec.driver == Driver::build;
+    auto ids = spec.workloads;
+    for (const auto &[dataset, more] : spec.dataset_workloads)
+        ids.insert(ids.end(), more.begin(), more.end());
+    for (const auto &id : ids) {
+        const auto found = catalogue.workloads.find(id);
+        if (found != catalogue.workloads.end() && (found->second.arguments.at("engine") == "build") != builds)
+            reader.fail("workloads", "workloads of the engine build with driver = \"build\", of the "
+                                     "others with the other drivers");
+    }
+}
+
+void check_experiment(const ExperimentSpec &spec, const TomlReader &reader, const Catalogue &catalogue)
+{
+    check_known(reader, "datasets", spec.datasets, catalogue.datasets, "datasets");
+    const bool builds = spec.driver == Driver::build;
+    if (builds)
+        check_known(reader, "images", spec.filesystems, catalogue.images, "images");
+    else
+        check_known(reader, "filesystems", spec.filesystems, catalogue.filesystems, "filesystems");
+    check_known(reader, "workloads", spec.workloads, catalogue.workloads, "workloads");
+    check_engines(spec, reader, catalogue);
+    for (const auto &[dataset, workloads] : spec.dataset_workloads) {
+        check_known(reader, "dataset_workloads", {dataset}, catalogue.datasets, "datasets");
+        check_known(reader, "dataset_workloads", workloads, catalogue.workloads, "workloads");
+    }
+}
+
+void check_suite(const SuiteSpec &spec, const TomlReader &reader, const Catalogue &catalogue)
+{
+    const vector<string> none;
+    check_known(reader, "experiments", spec.experiments, catalogue.experiments, "experiments");
+    if (!spec.subject.empty())
+        check_known(reader, "subject", {spec.subject}, catalogue.filesystems, "filesystems");
+    for (const auto &[name, profile] : spec.profiles) {
+        check_known(reader, "profile", profile.experiments.value_or(none), catalogue.experiments,
+                    "experiments");
+        check_known(reader, "profile", profile.datasets.value_or(none), catalogue.datasets, "datasets");
+        check_known(reader, "profile", profile.filesystems.value_or(none), catalogue.filesystems,
+                    "filesystems");
+        check_known(reader, "profile", profile.workloads.value_or(none), catalogue.workloads, "workloads");
+    }
+}
+
+} // namespace
+
+Catalogue load_catalogue(const fs::path &root)
+{
+    const auto unchecked = [](const auto &, const TomlReader &) {};
+    Catalogue all;
+    all.root = root;
+    all.images = read_folder<ImageSpec>(root / "images", read_image, unchecked);
+    all.datasets = read_folder<DatasetSpec>(
+        root / "datasets", [&](TomlReader &reader) { return read_dataset(reader, root); }, unchecked);
+    all.filesystems = read_folder<FilesystemSpec>(
+        root / "filesystems", read_filesystem, [&](const FilesystemSpec &spec, const TomlReader &reader) {
+            check_known(reader, spec.image.empty() ? "seed" : "image", {spec.needed_image()}, all.images,
+                        "images");
+        });
+    all.workloads = read_workloads(root / "workloads");
+    all.experiments = read_folder<ExperimentSpec>(
+        root / "experiments", read_experiment,
+        [&](const ExperimentSpec &spec, const TomlReader &reader) { check_experiment(spec, reader, all); });
+    all.suites = read_folder<SuiteSpec>(
+        root / "suites", read_suite,
+        [&](const SuiteSpec &spec, const TomlReader &reader) { check_suite(spec, reader, all); });
+    return all;
+}
+
+const char *name_of(Driver driver)
+{
+    switch (driver) {
+    case Driver::single: return "single";
+    case Driver::instances: return "instances";
+    case Driver::build: break;
+    }
+    return "build";
+}
+
+const char *name_of(ClockKind clock)
+{
+    return clock == ClockKind::instructions ? "instructions" : "none";
+}
+
+} // namespace daxbench

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+// The QEMU command line. Each choice that decides what is measured says why.
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "guest.hpp"
+#include "protocol.hpp"
+
+namespace daxbench {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr std::uint64_t mib = std::uint64_t{1} << 20;
+constexpr std::uint64_t gib = std::uint64_t{1} << 30;
+constexpr std::uint64_t image_unit = 2 * mib; // virtio-pmem wants its size in these
+
+// In QEMU's option strings a comma is written twice.
+std::string escaped(const fs::path &path)
+{
+    std::string out;
+    for (const char c : path.string())
+        out += c == ',' ? std::string(",,") : std::string(1, c);
+    return out;
+}
+
+void append(Argv &argv, std::initializer_list<std::string> words)
+{
+    argv.insert(argv.end(), words);
+}
+
+bool has_memory_device(const GuestConfig &config)
+{
+    return config.medium == "pmem" || config.medium == "nvdimm-nodax" || !config.tools.empty();
+}
+
+std::uint64_t file_bytes(const fs::path &file)
+{
+    std::error_code error;
+    const auto size = fs::file_size(file, error);
+    return error ? 0 : size; // 0 only when a dry run prints a command for an image to come
+}
+
+// Size of a file that becomes memory of the guest.
+std::uint64_t memory_bytes(const fs::path &file)
+{
+    const auto size = file_bytes(file);
+    if (size % image_unit != 0)
+        throw std::runtime_error(
+            fmt::format("expected an image of whole 2 MiB for virtio-pmem, {} has {} bytes: give its image "
+                        "`align = 2097152`",
+                        file.string(), size));
+    return size;
+}
+
+void add_accelerator(Argv &argv, const GuestConfig &config)
+{
+    if (config.accel == "kvm") {
+        append(argv, {"-accel", "kvm", "-cpu", "host"});
+    } else if (config.icount) {
+        // One nanosecond of guest time per instruction; idle time is skipped. Without ERMS and
+        // FSRM the guest copies by unrolled loops: each byte of `rep movsb` would count as an
+        // instruction. No RDRAND, a fixed seed and a clock of the guest's own: equal runs are equal.
+        append(argv, {"-accel", "tcg", "-icount", "shift=0,sleep=off", "-cpu",
+                      "max,-erms,-fsrm,-rdrand,-rdseed", "-rtc", "base=2026-01-01,clock=vm", "-seed", "1"});
+    } else {
+        // Several vCPUs take turns: side by side, QEMU 7.2 now and then runs the breakpoint of a
+        // kernel that is patching its own code after the patch is done, and the guest dies at boot.
+        append(argv, {"-accel", config.cpus > 1 ? "tcg,thread=single" : "tcg,thread=multi", "-cpu", "max"});
+    }
+    append(argv, {"-smp", config.icount ? "1" : std::to_string(config.cpus)});
+}
+
+void add_memory(Argv &argv, const GuestConfig &config)
+{
+    auto size = fmt::format("{}M", config.memory_mib);
+    if (has_memory_device(config)) {
+        // A gibibyte more than each image, since each slot may be aligned to one.
+        std::uint64_t room = 0;
+        for (const auto &file : {config.image, config.tools})
+            room += file.empty() ? 0 : (file_bytes(file) + gib - 1) / gib * gib + gib;
+        size += fmt::format(",slots=2,maxmem={}M", config.memory_mib + room / mib);
+    }
+    // Shared, so that the host's smaps tell guest RAM from the rest by its memfd.
+    append(argv, {"-m", size, "-object",
+                  fmt::format("memory-backend-memfd,id=ram,size={}M,share=on", config.memory_mib)});
+}
+
+void add_medium(Argv &argv, const GuestConfig &config)
+{
+    if (config.image.empty())
+        return;
+    const auto size = memory_bytes(config.image);
+    const bool writable = config.image_writable && config.medium != "nvdimm-nodax";
+    const auto backend = fmt::format("memory-backend-file,id=image,mem-path={},size={},share=on{}",
+                                     escaped(config.image), size, writable ? "" : ",readonly=on");
+    if (config.medium == "pmem") {
+        append(argv, {"-object", backend, "-device",
+                      fmt::format("virtio-pmem-pci,memdev=image,addr={}", pmem_address("image"))});
+        return;
+    }
+    if (config.medium == "ivshmem") {
+        // A PCI device whose BAR 2 is the file: memory at a physical address, without a driver.
+        append(argv, {"-object", backend, "-device", "ivshmem-plain,memdev=image"});
+        return;
+    }
+    // Read-only without a label area: the guest gets a pmem device whose DAX is off.
+    append(argv, {"-object", backend, "-device", "nvdimm,memdev=image,unarmed=on"});
+}
+
+// What memory is filled from: a disk, since mapped memory would count as the guest's in the host.
+void add_seed(Argv &argv, const GuestConfig &config)
+{
+    if (config.seed.empty())
+        return;
+    append(argv, {"-blockdev",
+                  fmt::format("driver=raw,node-name=seed,read-only=on,file.driver=file,"
+                              "file.filename={},file.read-only=on",
+                              escaped(config.seed)),
+                  "-device", "virtio-blk-pci,drive=seed,serial=seed"});
+}
+
+// Memory, too, and not a disk, whose interrupts come when the host pleases.
+void add_tools(Argv &argv, const GuestConfig &config)
+{
+    if (config.tools.empty())
+        return;
+    append(argv, {"-object",
+                  fmt::format("memory-backend-file,id=tools,mem-path={},size={},share=on,readonly=on",
+                              escaped(config.tools), memory_bytes(config.tools)),
+                  "-device", fmt::format("virtio-pmem-pci,memdev=tools,addr={}", pmem_address("tools"))});
+}
+
+void add_channels(Argv &argv, const GuestConfig &config, const fs::path &run_dir)
+{
+    append(argv, {"-chardev", fmt::format("file,id=console,path={}", escaped(config.log_dir / "console.log")),
+                  "-serial", "chardev:console", "-chardev",
+                  fmt::format("socket,id=agent,path={},server=on,wait=off", escaped(run_dir / "agent.sock")),
+                  // Without an I/O event QEMU handles what the guest sends at the instruction that sends it,
+                  // and not some time later in another thread while the guest waits.
+                  "-device", "virtio-serial-pci,ioeventfd=off", "-device",
+                  fmt::format("virtserialport,chardev=agent,name={}", agent_port_name), "-qmp",
+                  fmt::format("unix:{},server=on,wait=off", escaped(run_dir / "qmp.sock"))});
+    if (!config.script.empty())
+        append(argv,
+               {"-fw_cfg", fmt::format("name={},file={}", script_name, escaped(run_dir / script_file))});
+    // Stopped until the host has connected.
+    append(argv, {"-S"});
+}
+
+} // namespace
+
+std::string kernel_cmdline(const GuestConfig &config)
+{
+    // A panic ends QEMU at once (-no-reboot). Layout randomness would vary the figures.
+    std::string line = "console=ttyS0 quiet loglevel=4 panic=-1 oops=panic nokaslr norandmaps";
+    // The crypto self-tests run beside the first measurements for half a second.
+    line += " cryptomgr.notests nowatchdog";
+    if (config.accel == "tcg")
+        line += " no_timer_check tsc=reliable rcupdate.rcu_cpu_stall_suppress=1";
+    if (config.icount) {
+        // The frequency is known exactly. Calibrating it and the local APIC's timer reads the TSC
+        // in a loop, the slowest thing there is under icount (two seconds of a boot).
+        line += " tsc_early_khz=1000000 nolapic_timer";
+    }
+    if (!config.extra_cmdline.empty())
+        line += " " + config.extra_cmdline;
+    return line;
+}
+
+Argv qemu_command(const GuestConfig &config, const fs::path &run_dir)
+{
+    Argv argv{"qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"};
+    append(argv, {"-machine", fmt::format("q35,memory-backend=ram,usb=off,vmport=off{}",
+                                          config.medium == "nvdimm-nodax" ? ",nvdimm=on" : "")});
+    add_accelerator(argv, config);
+    add_memory(argv, config);
+    // The bare ELF kernel spares TCG the decompression; under KVM the usual way is as fast.
+    const bool direct = config.accel == "tcg" && !config.kernel.vmlinux.empty();
+    append(argv, {"-kernel", (direct ? config.kernel.vmlinux : config.kernel.vmlinuz).string(), "-initrd",
+                  config.initramfs.string(), "-append", kernel_cmdline(config)});
+    add_channels(argv, config, run_dir);
+    add_medium(argv, config);
+    add_seed(argv, config);
+    add_tools(argv, config);
+    return argv;
+}
+
+} // namespace daxbench

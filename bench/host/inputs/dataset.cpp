@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dataset.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <random>
+#include <sstream>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "cache.hpp"
+#include "debian_mirrors.hpp"
+#include "debian_rootfs.hpp"
+
+namespace daxbench {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+namespace {
+
+// Bump when a dataset's content changes for the same spec.
+constexpr int content_version = 1;
+constexpr std::uint64_t page = 4096;
+
+// Equal for everybody, so that images of it are.
+void set_time(const fs::path &file)
+{
+    fs::last_write_time(file, std::chrono::file_clock::from_sys(std::chrono::sys_seconds(dataset_epoch)));
+}
+
+void make_random_file(const DatasetSpec &spec, const fs::path &tree)
+{
+    const fs::path name(spec.path);
+    if (spec.path.empty() || name.is_absolute() || spec.path.find("..") != std::string::npos)
+        throw std::runtime_error(
+            fmt::format("expected a relative path for the file of dataset {}, got `{}`", spec.id, spec.path));
+    fs::create_directories((tree / name).parent_path());
+    std::ofstream file(tree / name, std::ios::binary);
+    std::mt19937_64 random(spec.seed);
+    std::vector<std::uint64_t> buffer(1 << 17);
+    for (std::uint64_t left = spec.bytes; left > 0 && file;) {
+        throw_if_interrupted();
+        for (auto &word : buffer)
+            word = random();
+        const auto count = std::min<std::uint64_t>(left, buffer.size() * sizeof buffer[0]);
+        file.write(reinterpret_cast<const char *>(buffer.data()), static_cast<std::streamsize>(count));
+        left -= count;
+    }
+    file.close();
+    if (!file)
+        throw std::runtime_error(fmt::format("expected to write {} bytes to {}, failed: is the disk full?",
+                                             spec.bytes, (tree / name).string()));
+    set_time(tree / name);
+}
+
+void make_fio_layout(const DatasetSpec &spec, const fs::path &tree)
+{
+    run_checked({"fio", "--output-format=terse", spec.job.string()}, {.cwd = tree, .timeout = Seconds(600)});
+    for (const auto &entry : fs::directory_iterator(tree))
+        if (entry.path().extension() == ".state")
+            fs::remove(entry.path());
+    for (const auto &entry : fs::directory_iterator(tree))
+        set_time(entry.path());
+}
+
+// A file of some size beside the many without, by which a mount is proved.
+constexpr char probe_name[] = "probe.bin";
+constexpr std::uint64_t probe_bytes = 4 << 20;
+
+void make_directory_of_files(const fs::path &dir, std::uint64_t entries, std::uint64_t tiny_every)
+{
+    fs::create_directory(dir);
+    for (std::uint64_t i = 0; i < entries; ++i) {
+        throw_if_interrupted();
+        const auto name = fmt::format("file-{:06}", i);
+        const auto file = dir / name;
+        const Fd fd(open(file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644));
+        const bool tiny = tiny_every != 0 && i % tiny_every == 0;
+        const timespec epoch{static_cast<time_t>(dataset_epoch.count()), 0};
+        const timespec times[2] = {epoch, epoch};
+        if (!fd || (tiny && write(fd.get(), name.data(), name.size()) < 0) || futimens(fd.get(), times) < 0)
+            throw std::runtime_error(
+                fmt::format("expected to write {}, failed: {}", file.string(), std::strerror(errno)));
+    }
+    set_time(dir);
+}
+
+void make_file_tree(const DatasetSpec &spec, const fs::path &tree)
+{
+    for (const auto &directories : spec.directories)
+        for (std::uint64_t i = 0; i < directories.count; ++i)
+            make_directory_of_files(tree / fmt::format("d{}-{:04}", directories.entries, i),
+                                    directories.entries, spec.tiny_every);
+    DatasetSpec probe = spec;
+    probe.bytes = probe_bytes;
+    probe.path = probe_name;
+    make_random_file(probe, tree);
+}
+
+std::string spec_key(const DatasetSpec &spec)
+{
+    std::string text = fmt::format("{} {}\n", content_version, spec.kind);
+    if (spec.kind == "debian-rootfs")
+        text += fmt::format("{} {}", debian_codename(), fmt::join(spec.packages, " "));
+    else if (spec.kind == "random-file")
+        text += fmt::format("{} {} {}", spec.bytes, spec.seed, spec.path);
+    else if (spec.kind == "fio-layout")
+        text += read_file(spec.job);
+    else if (spec.kind == "file-tree")
+        for (const auto &directories : spec.directories)
+            text += fmt::format("{}x{} {} ", directories.count, directories.entries, spec.tiny_every);
+    else
+        throw std::runtime_error(fmt::format("expected debian-rootfs, random-file, fio-layout or file-tree "
+                                             "as the kind of dataset {}, got `{}`",
+                                             spec.id, spec.kind));
+    return fmt::format("{}-{}", spec.id, xxh3_text(text).substr(0, 16));
+}
+
+// Does not depend on the state being there yet: fakeroot -s makes it.
+Argv with_state(const fs::path &state, const Argv &argv, bool writes)
+{
+    if (running_as_root())
+        return argv;
+    Argv result{"fakeroot"};
+    if (fs::exists(state))
+        result.insert(result.end(), {"-i", state.string()});
+    if (writes)
+        result.insert(result.end(), {"-s", state.string()});
+    result.push_back("--");
+    result.insert(result.end(), argv.begin(), argv.end());
+    return result;
+}
+
+struct Totals {
+    std::uint64_t bytes = 0;
+    std::uint64_t data_bytes = 0;
+    std::uint64_t entries = 0;
+};
+
+Totals totals_of(const std::string &manifest)
+{
+    Totals totals;
+    std::istringstream stream(manifest);
+    for (std::string line; std::getline(stream, line);) {
+        ++totals.entries;
+        const auto entry = json::parse(line);
+        // "link" names an earlier entry with the same inode.
+        if (entry.at("type") != "reg" || (entry.contains("link") && entry.at("link") != entry.at("path")))
+            continue;
+        const std::uint64_t size = entry.at("size");
+        totals.bytes += size;
+        totals.data_bytes += (size + page - 1) / page * page;
+    }
+    return totals;
+}
+
+void make_dataset(const DatasetSpec &spec, const fs::path &dir, const Progress &progress)
+{
+    const auto tree = dir / "tree";
+    const auto state = dir / "fakeroot.state";
+    fs::create_directories(tree);
+    if (spec.kind == "debian-rootfs")
+        make_debian_rootfs(
+            spec.packages, tree, dir, [&](const Argv &argv) { return with_state(state, argv, true); },
+            progress);
+    else if (spec.kind == "random-file")
+        make_random_file(spec, tree);
+    else if (spec.kind == "file-tree")
+        make_file_tree(spec, tree);
+    else
+        make_fio_layout(spec, tree);
+    if (spec.kind != "debian-rootfs")
+        set_time(tree);
+    progress("writing the manifest of " + spec.id);
+    const auto manifest = run_checked(with_state(state, {DAXBENCH_MANIFEST_TOOL, tree.string()}, false)).out;
+    write_file(dir / "manifest.jsonl", manifest);
+    const auto totals = totals_of(manifest);
+    const json info = {{"id", spec.id},
+                       {"hash", xxh3_text(manifest)},
+                       {"bytes", totals.bytes},
+                       {"data_bytes", totals.data_bytes},
+                       {"entries", totals.entries}};
+    write_file(dir / "dataset.json", info.dump(2) + "\n");
+}
+
+} // namespace
+
+std::string probe_file_of(const DatasetSpec &spec)
+{
+    if (spec.kind == "file-tree")
+        return probe_name;
+    return spec.kind == "random-file" ? spec.path : "large";
+}
+
+fs::path dataset_cache_dir(const DatasetSpec &spec)
+{
+    return Cache::path("datasets", spec_key(spec));
+}
+
+Dataset ensure_dataset(const DatasetSpec &spec, const Progress &progress)
+{
+    const auto dir = Cache::entry("datasets", spec_key(spec), [&](const fs::path &aside) {
+        progress("making the dataset " + spec.id);
+        make_dataset(spec, aside, progress);
+    });
+    const auto info = json::parse(read_file(dir / "dataset.json"));
+    Dataset dataset;
+    dataset.id = spec.id;
+    dataset.hash = info.at("hash");
+    dataset.dir = dir / "tree";
+    dataset.manifest_path = dir / "manifest.jsonl";
+    if (fs::exists(dir / "fakeroot.state"))
+        dataset.fakeroot_state = dir / "fakeroot.state";
+    dataset.data_bytes = info.at("data_bytes");
+    dataset.bytes = info.at("bytes");
+    dataset.entries = info.at("entries");
+    return dataset;
+}
+
+Argv dataset_command(const Dataset &dataset, const Argv &argv)
+{
+    return dataset.fakeroot_state.empty() ? argv : with_state(dataset.fakeroot_state, argv, false);
+}
+
+} // namespace daxbench

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+// Trees that images are made of: made once, cached, each with a manifest.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "input_specs.hpp"
+#include "process.hpp"
+
+namespace daxbench {
+
+struct Dataset {
+    std::string id;
+    std::string hash;                     // XXH3-128 of the manifest: what the tree is
+    std::filesystem::path dir;            // the tree
+    std::filesystem::path manifest_path;  // one JSON object a line, see bench/protocol/manifest.hpp
+    std::filesystem::path fakeroot_state; // non-root only: owners and devices of the tree
+    std::uint64_t data_bytes = 0;         // Σ over distinct regular inodes of size rounded up to 4096
+    std::uint64_t bytes = 0;              // Σ over distinct regular inodes of size
+    std::uint64_t entries = 0;            // names, the root included
+};
+
+// The file that a mount is proved by: a path in the tree, or "large" for the largest.
+std::string probe_file_of(const DatasetSpec &spec);
+
+// Where a dataset is, or will be. Throws for an unknown kind.
+std::filesystem::path dataset_cache_dir(const DatasetSpec &spec);
+Dataset ensure_dataset(const DatasetSpec &spec, const Progress &progress);
+
+// Prefix for a command that reads or writes the dataset's tree: nothing for root, otherwise
+// fakeroot with the dataset's state.
+Argv dataset_command(const Dataset &dataset, const Argv &argv);
+
+} // namespace daxbench

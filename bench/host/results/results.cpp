@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "results.hpp"
+
+#include <algorithm>
+#include <stdexcept>
+
+#include <unistd.h>
+
+#include <fmt/chrono.h>
+#include <fmt/core.h>
+
+#include "cache.hpp"
+#include "limits.hpp"
+#include "process.hpp"
+
+namespace daxbench {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+using std::string;
+using std::vector;
+
+constexpr const char *python = "/usr/bin/python3"; // Debian's, for which Debian's modules are
+
+string utc(std::chrono::system_clock::time_point when, const char *format)
+{
+    return fmt::format(fmt::runtime(format), fmt::gmtime(std::chrono::system_clock::to_time_t(when)));
+}
+
+/// A cell as results.json lists it: its document without arguments, samples and raw answers.
+json cell_row(const json &document)
+{
+    json row;
+    for (const char *key : {"id", "experiment", "dataset", "filesystem", "instances"})
+        row[key] = document.at("cell").at(key);
+    for (const char *key : {"status", "error", "reason", "seconds", "proof", "log"})
+        if (document.contains(key))
+            row[key] = document[key];
+    return row;
+}
+
+json image_row(const Image &image)
+{
+    return {{"id", image.id},       {"dataset", image.dataset},
+            {"bytes", image.bytes}, {"build_seconds", image.build_seconds},
+            {"xxh3", image.xxh3},   {"tool_version", image.tool_version}};
+}
+
+Measurement image_measurement(const Image &image, const string &metric, const string &unit, double value)
+{
+    Measurement row;
+    row.experiment = "image-build";
+    row.workload = "build";
+    row.dataset = image.dataset;
+    row.filesystem = image.id;
+    row.metric = metric;
+    row.unit = unit;
+    row.clock = unit == "seconds" ? "host-wall" : "none";
+    row.samples = {value};
+    return row;
+}
+
+string reason_of(const json &document)
+{
+    return document.value("error", document.value("reason", string("not measured")));
+}
+
+json errors_of(const vector<json> &cells)
+{
+    auto errors = json::array();
+    for (const auto &cell : cells)
+        if (cell.at("status") != "ok")
+            errors.push_back({{"cell", cell.at("cell").at("id")}, {"error", reason_of(cell)}});
+    return errors;
+}
+
+json guest_environment(const World *world, const vector<json> &cells)
+{
+    json hello = json::object();
+    for (const auto &cell : cells)
+        if (hello.empty() && cell.contains("hello") && cell["hello"].is_object())
+            hello = cell["hello"];
+    return {{"kernel", hello.value("kernel", world != nullptr ? world->kernel.release : "")},
+            {"kernel_package", world != nullptr ? world->kernel.package : ""},
+            {"cpu_model", hello.value("cpu_model", "")},
+            {"clocksource", hello.value("clocksource", "")}};
+}
+
+json example_command(const vector<json> &cells)
+{
+    for (const auto &cell : cells)
+        if (cell.contains("qemu") && !cell["qemu"].empty())
+            return cell["qemu"];
+    return json::array();
+}
+
+json tool_versions(const World *world)
+{
+    auto tools = json::object();
+    if (world == nullptr)
+        return tools;
+    for (const auto &[id, tool] : world->image_tools)
+        tools["image " + id] = tool.version;
+    for (const auto &[key, image] : world->images)
+        tools[fs::path(image.command.empty() ? image.id : image.command.front()).filename().string()] =
+            image.tool_version;
+    if (world->tools)
+        for (const auto &[tool, version] : world->tools->versions)
+            tools[tool] = version;
+    return tools;
+}
+
+json module_documents(const World *world)
+{
+    auto modules = json::object();
+    if (world == nullptr)
+        return modules;
+    for (const auto &[name, path] : world->external_modules)
+        modules[name] = {{"path", fs::relative(path, world->paths.build).string()},
+                         {"sha256", sha256_file(path)}};
+    return modules;
+}
+
+/// Of the guests; the host's where there were none.
+const char *clock_of(const World *world)
+{
+    const auto accel = world != nullptr ? world->accel.name : "";
+    return accel == "kvm" ? "ns" : accel == "none" ? "host-wall" : "instructions";
+}
+
+string status_of(const Composition &parts)
+{
+    if (parts.interrupted)
+        return "interrupted";
+    const bool complete = std::all_of(parts.cells.begin(), parts.cells.end(),
+                                      [](const json &cell) { return cell.at("status") == "ok"; });
+    return complete ? "complete" : "partial";
+}
+
+} // namespace
+
+string iso_time(std::chrono::system_clock::time_point when)
+{
+    return utc(when, "{:%Y-%m-%dT%H:%M:%SZ}");
+}
+
+string stamp(std::chrono::system_clock::time_point when)
+{
+    return utc(when, "{:%Y%m%d-%H%M%S}");
+}
+
+json cell_document(const Cell &cell, const CellResult &result, const string &log)
+{
+    json document = {{"schema_version", 1},
+                     {"cell", to_json(cell)},
+                     {"status", result.status},
+                     {"seconds", result.seconds},
+                     {"log", log},
+                     {"hello", result.hello},
+                     {"qemu", result.qemu},
+                     {"measurements", json::array()},
+                     {"raw", result.raw}};
+    if (!result.error.empty())
+        document[result.status == "skipped" ? "reason" : "error"] = result.error;
+    if (result.proof.is_object())
+        document["proof"] = result.proof;
+    for (const auto &row : result.measurements)
+        document["measurements"].push_back(to_json(row));
+    return document;
+}
+
+json environment_document(const HostEnvironment &host, const GitState &git, const World *world,
+                          const vector<json> &cells)
+{
+    const auto modules = module_documents(world);
+    return {
+        {"host",
+         {{"os", host.os},
+          {"cpu", host.cpu},
+          {"cores", host.cores},
+          {"memory_bytes", host.memory_bytes},
+          {"kernel", host.kernel}}},
+        {"qemu", {{"version", host.qemu_version}, {"machine", "q35"}, {"command", example_command(cells)}}},
+        {"guest", guest_environment(world, cells)},
+        {"accelerator", world != nullptr ? world->accel.name : ""},
+        {"accelerator_reason", world != nullptr ? world->accel.reason : ""},
+        {"clock", clock_of(world)},
+        {"module", modules.empty() ? json() : *modules.begin()},
+        {"external_modules", modules},
+        {"git", {{"commit", git.commit}, {"dirty", git.dirty}}},
+        {"tools", tool_versions(world)}};
+}
+
+json compose(const Composition &parts)
+{
+    auto images = json::array();
+    auto measurements = json::array();
+    for (const auto &image : parts.images) {
+        images.push_back(image_row(image));
+        measurements.push_back(
+            to_json(image_measurement(image, "image_bytes", "bytes", static_cast<double>(image.bytes))));
+        measurements.push_back(
+            to_json(image_measurement(image, "build_seconds", "seconds", image.build_seconds)));
+    }
+    auto cells = json::array();
+    for (const auto &document : parts.cells) {
+        cells.push_back(cell_row(document));
+        for (const auto &row : document.at("measurements"))
+            measurements.push_back(row);
+    }
+    const auto &run = parts.run;
+    return {{"schema_version", 1},
+            {"run",
+             {{"id", run.id},
+              {"suite", run.suite},
+              {"title", run.title},
+              {"profile", run.profile},
+              {"status", status_of(parts)},
+              {"started", run.started},
+              {"finished", iso_time(std::chrono::system_clock::now())},
+              {"seconds", parts.seconds},
+              {"seed", run.seed}}},
+            {"command", run.command},
+            {"environment", parts.environment},
+            {"images", images},
+            {"cells", cells},
+            {"measurements", measurements},
+            {"limits", judge_limits(parts.limits, measurements)},
+            {"errors", errors_of(parts.cells)}};
+}
+
+vector<json> read_cells(const fs::path &run_dir, const vector<Cell> &cells)
+{
+    vector<json> documents;
+    for (const auto &cell : cells) {
+        const auto path = run_dir / "cells" / (file_name_of(cell.id) + ".json");
+        if (fs::exists(path))
+            documents.push_back(json::parse(read_file(path)));
+    }
+    return documents;
+}
+
+void write_results(const fs::path &run_dir, const json &results, const Paths &paths)
+{
+    const auto aside = run_dir / "results.json.new";
+    write_file(aside, results.dump(1) + "\n");
+    if (!interrupted()) {
+        const auto check = run_command({python, (paths.source / "analysis/validate.py").string(),
+                                        aside.string(), (paths.source / "results/schema.json").string()});
+        if (!check.ok())
+            throw std::runtime_error(
+                fmt::format("expected results that results/schema.json allows; {} is left there, and: {}{}",
+                            aside.string(), check.out.substr(0, check.out.find('\n')), check.err));
+    }
+    fs::rename(aside, run_dir / "results.json");
+}
+
+void point_latest_at(const fs::path &run_dir)
+{
+    const auto aside = run_dir.parent_path() / fmt::format(".latest.{}", getpid());
+    fs::remove(aside);
+    fs::create_directory_symlink(run_dir.filename(), aside);
+    fs::rename(aside, run_dir.parent_path() / "latest");
+}
+
+} // namespace daxbench

@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "workload.hpp"
+
+#include <algorithm>
+
+namespace daxbench {
+
+namespace {
+
+using nlohmann::json;
+
+template <typename Declaration> std::vector<std::string> names_of(const std::vector<Declaration> &all)
+{
+    std::vector<std::string> names;
+    for (const auto &one : all)
+        names.push_back(one.name);
+    return names;
+}
+
+WorkloadKey required(WorkloadKey key)
+{
+    key.required = true;
+    return key;
+}
+
+const WorkloadKey cache = {
+    "cache", KeyKind::choices, "measured warm, cold or both (default: warm)", {"warm", "cold"}};
+const WorkloadKey variants = {
+    "variants", KeyKind::choices, "kinds of mapping (default: shared)", {"shared", "private"}};
+const WorkloadKey file = {
+    "file", KeyKind::text,
+    "which files: large (the largest; default), small (of 1 to 65536 bytes), all, or a path"};
+const WorkloadKey limit = {"limit", KeyKind::number, "files at most"};
+const WorkloadKey per = {
+    "per", KeyKind::choice, "what the cost is divided by (default: op)", {"op", "page", "MiB"}};
+const WorkloadKey repetitions = {"repetitions", KeyKind::number, "samples; a profile may change it"};
+const WorkloadKey passes = {"passes", KeyKind::number, "runs through all operations in one sample"};
+
+std::vector<EngineDeclaration> make_engines()
+{
+    return {
+        {"benchmark",
+         "one operation, timed in the agent's process",
+         {required({"op", KeyKind::choice, "what is timed", operation_names()}),
+          {"pattern",
+           KeyKind::choice,
+           "order of blocks or pages (default: sequential)",
+           {"random", "sequential", "sparse"}},
+          {"block", KeyKind::number, "bytes of a read (default: 4096)"},
+          {"iterations", KeyKind::number, "operations of a pass at most"},
+          {"count_events", KeyKind::flag, "count the events of the CPU's counters in a pass (default: true)"},
+          file,
+          limit,
+          per,
+          cache,
+          variants,
+          passes,
+          repetitions}},
+        {"fio",
+         "a job of fio",
+         {required({"job", KeyKind::text, "the job file, below the folder of declarations"}), file, limit,
+          per, cache, repetitions}},
+        {"program",
+         "a program of the filesystem, started with the filesystem as its root",
+         {required({"argv", KeyKind::texts, "the program's path and its arguments"}),
+          {"env", KeyKind::table, "its environment"},
+          {"expect", KeyKind::text, "what it must print (default: the same every time)"},
+          per,
+          cache,
+          passes,
+          repetitions}},
+        {"read-all", "every file read once: what the page cache holds then", {}},
+        {"map-rss",
+         "a process that maps a file and touches every page: its RSS, and what its frames are",
+         {file, limit, variants, repetitions}},
+        {"inode-slab", "every name looked at: what the inodes take", {}},
+        {"page-tables",
+         "many processes that map a file and touch a few pages: what their page tables take",
+         {required({"processes", KeyKind::number, "how many, alive at the same time"}),
+          required({"touches", KeyKind::number, "pages that each touches"}), file, limit, variants}},
+        {"build", "a tool makes an image of the dataset, on the host", {cache, repetitions}},
+    };
+}
+
+json schema_of(const WorkloadKey &key)
+{
+    const json text = {{"type", "string"}};
+    json schema = text;
+    switch (key.kind) {
+    case KeyKind::text: break;
+    case KeyKind::texts: schema = {{"type", "array"}, {"items", text}, {"minItems", 1}}; break;
+    case KeyKind::number: schema = {{"type", "integer"}, {"minimum", 1}}; break;
+    case KeyKind::flag: schema = {{"type", "boolean"}}; break;
+    case KeyKind::table: schema = {{"type", "object"}, {"additionalProperties", text}}; break;
+    case KeyKind::choice: schema = {{"enum", key.allowed}}; break;
+    case KeyKind::choices: schema = {{"type", "array"}, {"items", {{"enum", key.allowed}}}}; break;
+    }
+    schema["description"] = key.meaning;
+    return schema;
+}
+
+json schema_of(const EngineDeclaration &engine)
+{
+    json properties = {{"id", {{"type", "string"}, {"pattern", "^[a-z0-9-]+$"}}},
+                       {"engine", {{"const", engine.name}}}};
+    json wanted = {"id", "engine"};
+    for (const auto &key : engine.keys) {
+        properties[key.name] = schema_of(key);
+        if (key.required)
+            wanted.push_back(key.name);
+    }
+    return {{"description", engine.meaning},
+            {"type", "object"},
+            {"properties", properties},
+            {"required", wanted},
+            {"additionalProperties", false}};
+}
+
+} // namespace
+
+const std::vector<OperationDeclaration> &declared_operations()
+{
+    static const std::vector<OperationDeclaration> operations = {
+        {"read", "pread of `block` bytes at multiples of it in random order, or read of the whole file"},
+        {"mmap-touch",
+         "one byte of each page of a mapping of the whole file; sparse: of one page in each 2 MiB"},
+        {"munmap", "the same mapping, all of it touched, taken away"},
+        {"fork",
+         "a child, which ends at once, of a process with the same mapping touched; private: written to"},
+        {"open-mmap-touch-close",
+         "open, fstat, mmap (private), touch of every page, munmap, close; of each file"},
+        {"open-close", "open and close, of each file"},
+        {"stat", "lstat of each name"},
+        {"lookup", "lstat of the names in the directory `file`, in random order"},
+        {"walk", "getdents and lstat of the whole tree"},
+        {"mount", "mount of what was unmounted before"},
+    };
+    return operations;
+}
+
+const std::vector<EngineDeclaration> &declared_engines()
+{
+    static const std::vector<EngineDeclaration> engines = make_engines();
+    return engines;
+}
+
+const EngineDeclaration *find_engine(std::string_view name)
+{
+    const auto &all = declared_engines();
+    const auto found = std::ranges::find(all, name, &EngineDeclaration::name);
+    return found == all.end() ? nullptr : &*found;
+}
+
+std::vector<std::string> engine_names()
+{
+    return names_of(declared_engines());
+}
+
+std::vector<std::string> operation_names()
+{
+    return names_of(declared_operations());
+}
+
+json workload_schema()
+{
+    json kinds = json::array();
+    for (const auto &engine : declared_engines())
+        kinds.push_back(schema_of(engine));
+    return {{"$schema", "https://json-schema.org/draft/2020-12/schema"},
+            {"title", "Workloads of the bench"},
+            {"type", "object"},
+            {"properties", {{"workload", {{"type", "array"}, {"items", {{"oneOf", kinds}}}}}}},
+            {"required", {"workload"}},
+            {"additionalProperties", false}};
+}
+
+} // namespace daxbench

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "mkdaxfs.hpp"
+
+#include <chrono>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <ostream>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include "build_image.hpp"
+#include "directory_source.hpp"
+#include "error.hpp"
+#include "inputs.hpp"
+#include "mkfs_options.hpp"
+#include "oci_source.hpp"
+#include "options.hpp"
+#include "output_file.hpp"
+#include "progress.hpp"
+#include "source_list.hpp"
+#include "summary.hpp"
+#include "tar_source.hpp"
+#include "target.hpp"
+#include "text_source.hpp"
+
+namespace daxfs {
+
+namespace {
+
+struct Streams {
+    std::ostream &out;
+    std::ostream &err;
+    bool err_is_terminal;
+};
+
+PathFilter filter_of(const MkfsOptions &o)
+{
+    PathFilter filter;
+    for (const std::string &glob : o.exclude)
+        filter.add_glob(glob);
+    for (const std::string &regex : o.exclude_regex)
+        filter.add_regex(regex);
+    return filter;
+}
+
+// In the order of the command line.
+void add_sources(SourceList &list, const CLI::App &app, const MkfsOptions &o, Inputs &inputs,
+                 const OnUnreadable &unreadable)
+{
+    const PathFilter filter = filter_of(o);
+    std::map<std::string, std::size_t> used;
+    for (const CLI::Option *option : app.parse_order()) {
+        const std::string name = option->get_name();
+        const std::size_t i = used[name]++;
+        if (name == "SOURCE" || (name == "IMAGE" && o.has_target())) {
+            const std::string &directory = name == "SOURCE" ? o.sources[i] : o.image;
+            list.add(std::make_unique<DirectorySource>(directory, filter, unreadable));
+            if (!o.has_target())
+                refuse_image_inside_source(o, directory, filter);
+        } else if (name == "--tar") {
+            list.add(std::make_unique<TarSource>(inputs.bytes(o.tar[i]), o.tar[i], filter));
+        } else if (name == "--oci") {
+            list.add(std::make_unique<OciSource>(o.oci[i], o.platform, filter));
+        } else if (name == "--text") {
+            list.add(std::make_unique<TextSource>(inputs.text(o.text[i]), o.text[i], filter));
+        }
+    }
+}
+
+double seconds_since(std::chrono::steady_clock::time_point start)
+{
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+// None where nobody wants to see it.
+std::unique_ptr<ProgressPrinter> print_progress(const MkfsOptions &o, Streams &streams,
+                                                const Progress &progress, const std::string &prefix = "")
+{
+    if (o.quiet || o.json)
+        return nullptr;
+    return std::make_unique<ProgressPrinter>(progress, streams.err, streams.err_is_terminal, prefix);
+}
+
+void make_layers(const MkfsOptions &o, Streams &streams, const std::atomic<bool> *stop)
+{
+    const Workers workers = {o.threads, stop, nullptr};
+    const OciImage image(o.oci.front(), o.platform, workers);
+    const PathFilter filter = filter_of(o);
+    const std::size_t count = image.layers().size();
+    if (count == 0)
+        throw std::runtime_error(printable(o.oci.front()) + ": expected an image with layers, it has none");
+    TreeBuilder below;
+    struct Layer {
+        std::string name;
+        std::shared_ptr<OutputFile> file;
+        BuildSummary summary;
+        double seconds;
+    };
+    std::vector<Layer> layers;
+    for (std::size_t i = 0; i < count; ++i) {
+        Progress progress;
+        const auto printer =
+            print_progress(o, streams, progress, fmt::format("layer {} of {}: ", i + 1, count));
+        const auto start = std::chrono::steady_clock::now();
+        OciLayerSource source(image, i, filter, below);
+        const std::string name = fmt::format("{}.{}", o.image, i + 1);
+        refuse_image_instead_of_source(o, name);
+        const auto file = std::make_shared<OutputFile>(name, OutputFile::Publish::later);
+        try {
+            const BuildSummary summary =
+                build_image(source, [&] { return file; }, o.build, {o.threads, stop, &progress});
+            layers.push_back({name, file, summary, seconds_since(start)});
+        } catch (const Interrupted &) {
+            throw;
+        } catch (const std::runtime_error &failure) {
+            throw std::runtime_error(fmt::format("layer {}: {}", i + 1, failure.what()));
+        }
+    }
+    // All or none.
+    for (const Layer &layer : layers)
+        layer.file->publish();
+    for (const Layer &layer : layers)
+        report(o, layer.name, layer.summary, layer.seconds, streams.out);
+}
+
+void make_image(const CLI::App &app, const MkfsOptions &o, Inputs &inputs, Streams &streams,
+                const std::atomic<bool> *stop)
+{
+    const auto start = std::chrono::steady_clock::now();
+    if (o.phys.empty() && o.heap.empty())
+        refuse_image_instead_of_source(o, target_name(o));
+    SourceList sources;
+    std::mutex mutex;
+    OnUnreadable unreadable;
+    if (o.keep_going)
+        unreadable = [&](const std::string &failure) {
+            const std::lock_guard lock(mutex);
+            streams.err << "mkdaxfs: left out: " << failure << '\n';
+        };
+    add_sources(sources, app, o, inputs, unreadable);
+    Progress progress;
+    auto printer = print_progress(o, streams, progress);
+    const BuildSummary summary =
+        build_image(sources, [&] { return open_target(o); }, o.build, {o.threads, stop, &progress});
+    printer.reset();
+    report(o, target_name(o), summary, seconds_since(start), streams.out);
+}
+
+} // namespace
+
+int mkdaxfs_main(const std::vector<std::string> &args, std::istream &in, std::ostream &out, std::ostream &err,
+                 const std::atomic<bool> *stop, bool err_is_terminal)
+{
+    Streams streams = {out, err, err_is_terminal};
+    MkfsOptions options;
+    CLI::App app("Make a DAXFS image of directories, archives, container images or text.", "mkdaxfs");
+    declare(app, options);
+    try {
+        parse_arguments(app, args, "--label");
+        Inputs inputs(in, stop);
+        complete(options, inputs);
+        if (app.count("--label") != 0) // an empty one, too
+            options.build.label = options.label;
+        if (options.layers)
+            make_layers(options, streams, stop);
+        else
+            make_image(app, options, inputs, streams, stop);
+        if (!out.flush())
+            throw std::runtime_error("the image is made, but its summary cannot be written");
+        return 0;
+    } catch (const CLI::Success &asked) {
+        return end_as_asked(app, asked, out, err, 1);
+    } catch (const CLI::ParseError &wrong) {
+        err << "mkdaxfs: " << wrong.what() << " (mkdaxfs --help tells more)\n";
+        return 2;
+    } catch (const Interrupted &stopped) {
+        err << "mkdaxfs: " << stopped.what() << '\n';
+        return 130;
+    } catch (const std::bad_alloc &) {
+        err << "mkdaxfs: out of memory\n";
+        return 1;
+    } catch (const std::exception &failure) {
+        err << "mkdaxfs: " << failure.what() << '\n';
+        return 1;
+    }
+}
+
+} // namespace daxfs

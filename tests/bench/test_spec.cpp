@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: Apache-2.0
+// workloads/*.toml: the tree's own files load, and what is wrong in one is named.
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+#include <gtest/gtest.h>
+
+#include "process.hpp"
+#include "spec.hpp"
+#include "workload.hpp"
+#include "world.hpp"
+
+namespace daxbench {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// A private copy of the tree's workloads that a test may spoil.
+class SpecTest : public testing::Test {
+protected:
+    SpecTest() : root_(folder_.path() / "workloads")
+    {
+        fs::copy(own_paths().source / "workloads", root_, fs::copy_options::recursive);
+    }
+
+    void write(const std::string &path, const std::string &text) const
+    {
+        std::ofstream(root_ / path) << text;
+    }
+
+    std::string error() const
+    {
+        try {
+            load_catalogue(root_);
+        } catch (const std::exception &error) {
+            return error.what();
+        }
+        return "";
+    }
+
+    TempDir folder_;
+    fs::path root_;
+};
+
+const std::string rival = "id = \"rival\"\ntype = \"rival\"\nmedium = \"pmem\"\n"
+                          "image = \"erofs-4k\"\n[prove]\ndax = true\npage_cache = false\n";
+
+TEST_F(SpecTest, OwnDeclarationsLoad)
+{
+    const auto all = load_catalogue(root_);
+    EXPECT_TRUE(all.suites.contains("erofs-vs-daxfs"));
+    EXPECT_GE(all.filesystems.size(), 5U);
+    EXPECT_EQ(all.filesystems.at("tmpfs").needed_image(), "erofs-4k");
+    EXPECT_EQ(all.datasets.at("weights").bytes, 268435456U);
+    EXPECT_TRUE(all.datasets.at("fio-verify").job.is_absolute());
+}
+
+TEST_F(SpecTest, ARivalNeedsOneFileOnly)
+{
+    write("filesystems/rival.toml", rival);
+    EXPECT_EQ(load_catalogue(root_).filesystems.at("rival").label, "rival");
+}
+
+TEST_F(SpecTest, UnknownKeyIsNamedWithFileAndLine)
+{
+    write("filesystems/rival.toml", "colour = \"red\"\n" + rival);
+    EXPECT_NE(error().find("rival.toml:1: colour: expected only the keys"), std::string::npos) << error();
+}
+
+TEST_F(SpecTest, UnknownKeyInNestedTableIsNamed)
+{
+    write("filesystems/rival.toml", rival + "daxx = true\n");
+    EXPECT_NE(error().find("rival.toml:8: prove.daxx: "), std::string::npos) << error();
+}
+
+TEST_F(SpecTest, WrongTypeSaysWhatCame)
+{
+    write("filesystems/rival.toml", "options = 7\n" + rival);
+    EXPECT_NE(error().find("rival.toml:1: options: expected a string, got 7"), std::string::npos) << error();
+}
+
+TEST_F(SpecTest, MissingKeyIsNamed)
+{
+    write("filesystems/rival.toml", "id = \"rival\"\ntype = \"rival\"\nmedium = \"pmem\"\n");
+    EXPECT_NE(error().find("image: expected a string, got nothing"), std::string::npos) << error();
+}
+
+TEST_F(SpecTest, ChoiceListsWhatIsAllowed)
+{
+    write("filesystems/rival.toml", "medium = \"floppy\"\nid = \"r\"\ntype = \"r\"\n");
+    EXPECT_NE(error().find("medium: expected one of \"pmem\", \"ram\", \"nvdimm-nodax\", got"),
+              std::string::npos)
+        << error();
+}
+
+TEST_F(SpecTest, ReferenceToNothingIsNamed)
+{
+    fs::remove(root_ / "images/erofs-4k.toml");
+    EXPECT_NE(error().find("where there is no erofs-4k"), std::string::npos) << error();
+}
+
+TEST_F(SpecTest, SameIdTwiceIsRefused)
+{
+    fs::copy_file(root_ / "filesystems/tmpfs.toml", root_ / "filesystems/z.toml");
+    EXPECT_NE(error().find("z.toml"), std::string::npos) << error();
+    EXPECT_NE(error().find("an id that no other file"), std::string::npos) << error();
+}
+
+TEST_F(SpecTest, IdThatIsNoPathPartIsRefused)
+{
+    write("filesystems/rival.toml", "id = \"../x\"\n");
+    EXPECT_NE(error().find("id: expected lower case letters"), std::string::npos) << error();
+}
+
+TEST_F(SpecTest, SyntaxErrorHasFileAndLine)
+{
+    write("suites/broken.toml", "id = \"broken\"\ntitle = \n");
+    EXPECT_NE(error().find("broken.toml:2: "), std::string::npos) << error();
+}
+
+TEST_F(SpecTest, WorkloadWithUnknownOpIsRefused)
+{
+    write("workloads/more.toml", "[[workload]]\nid = \"w\"\nengine = \"benchmark\"\nop = \"fly\"\n");
+    EXPECT_NE(error().find("workload.op: expected one of"), std::string::npos) << error();
+}
+
+TEST_F(SpecTest, AKeyOfAnotherEngineIsRefused)
+{
+    write("workloads/more.toml", "[[workload]]\nid = \"w\"\nengine = \"read-all\"\nop = \"stat\"\n");
+    EXPECT_NE(error().find("op"), std::string::npos) << error();
+    write("workloads/more.toml", "[[workload]]\nid = \"w\"\nengine = \"page-tables\"\nprocesses = 3\n");
+    EXPECT_NE(error().find("workload.touches: expected"), std::string::npos) << error();
+}
+
+// The schema that editors read is the one that `daxbench schema` prints.
+TEST(Schema, OfWorkloadsIsGenerated)
+{
+    const auto kept = read_file(own_paths().source / "workloads/workload.schema.json");
+    EXPECT_TRUE(kept == workload_schema().dump(2) + "\n")
+        << "run: build/bench/host/daxbench schema > workloads/workload.schema.json";
+}
+
+TEST_F(SpecTest, NumberOutOfRangeIsRefused)
+{
+    write("workloads/more.toml",
+          "[[workload]]\nid = \"w\"\nengine = \"benchmark\"\nop = \"stat\"\nlimit = 0\n");
+    EXPECT_NE(error().find("workload.limit: expected a whole number from 1"), std::string::npos) << error();
+}
+
+TEST_F(SpecTest, ALimitHasOneBound)
+{
+    const std::string suite = "id = \"s\"\nexperiments = [\"latency\"]\n[profile.default]\n"
+                              "[limit.a]\ntitle = \"t\"\nrow = { filesystem = \"daxfs\" }\n";
+    write("suites/more.toml", suite + "at_most = 3\n");
+    EXPECT_EQ(load_catalogue(root_).suites.at("s").limits.at(0).at_most, 3);
+    write("suites/more.toml", suite + "at_most = 3\nrivals = [\"tmpfs\"]\n");
+    EXPECT_NE(error().find("at_most: expected either"), std::string::npos) << error();
+    write("suites/more.toml", suite + "at_most = 3\nagainst = { flavour = \"x\" }\n");
+    EXPECT_NE(error().find("flavour: expected only"), std::string::npos) << error();
+}
+
+TEST_F(SpecTest, DirectoriesOfAFileTreeAreNumbers)
+{
+    const std::string dataset = "id = \"t\"\nkind = \"file-tree\"\n[directories]\n";
+    write("datasets/t.toml", dataset + "10 = 2\n");
+    EXPECT_EQ(load_catalogue(root_).datasets.at("t").directories.at(0).count, 2U);
+    write("datasets/t.toml", dataset + "ten = 2\n");
+    EXPECT_NE(error().find("ten: expected a number of files"), std::string::npos) << error();
+}
+
+TEST_F(SpecTest, BuildsNameImagesAndWorkloadsOfTheirOwn)
+{
+    const std::string text = "id = \"b\"\ndriver = \"build\"\ndatasets = [\"fewfiles\"]\ntimeout = 9\n";
+    write("experiments/b.toml", text + "images = [\"erofs-4k\"]\nworkloads = [\"build\"]\n");
+    const auto all = load_catalogue(root_);
+    EXPECT_EQ(all.experiments.at("b").driver, Driver::build);
+    EXPECT_EQ(all.experiments.at("b").filesystems, std::vector<std::string>{"erofs-4k"});
+    write("experiments/b.toml", text + "images = [\"none\"]\nworkloads = [\"build\"]\n");
+    EXPECT_NE(error().find("images: expected ids declared in workloads/images"), std::string::npos)
+        << error();
+    write("experiments/b.toml", text + "images = [\"erofs-4k\"]\nworkloads = [\"stat\"]\n");
+    EXPECT_NE(error().find("workloads: expected workloads of the engine build"), std::string::npos)
+        << error();
+    write("experiments/b.toml", text + "filesystems = [\"daxfs\"]\nworkloads = [\"build\"]\n");
+    EXPECT_NE(error().find("images: expected"), std::string::npos) << error();
+}
+
+TEST_F(SpecTest, MissingFolderIsNamed)
+{
+    fs::remove_all(root_ / "suites");
+    EXPECT_NE(error().find("suites: expected a folder"), std::string::npos) << error();
+}
+
+} // namespace
+} // namespace daxbench
