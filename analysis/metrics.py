@@ -50,6 +50,9 @@ _KNOWN = {
     FAULTS: Metric("page faults", -1),
     "minor_faults": Metric("minor faults", 0),
     "major_faults": Metric("major faults", 0),
+    "page_table_bytes": Metric("page tables", -1),
+    "meminfo_page_table_bytes": Metric("page tables, whole guest", 0),
+    "inode_object_bytes": Metric("a cached inode", -1),
     "build_seconds": Metric("build time", -1),
     "build_cpu_seconds": Metric("CPU time, user and system", -1),
     "flush_seconds": Metric("then flushed in", 0),
@@ -60,6 +63,10 @@ _KNOWN = {
     "iops": Metric("operations per second", 1),
     **{metric: Metric(f"frames: {kind}", 0) for metric, kind in FRAMES.items()},
 }
+
+
+def is_known(metric: str) -> bool:
+    return metric in _KNOWN
 
 
 def of(metric: str) -> Metric:

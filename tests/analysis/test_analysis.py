@@ -8,6 +8,7 @@ import contextlib
 import copy
 import io
 import math
+import re
 import sys
 import tempfile
 import unittest
@@ -538,6 +539,18 @@ class NoNamesInCode(unittest.TestCase):
             text = path.read_text(encoding="utf-8")
             for name in names:
                 self.assertFalse(f'"{name}"' in text, f"{path.name} names {name}")
+
+
+class EveryMetricIsKnown(unittest.TestCase):
+    def test_what_the_bench_measures_has_a_label_and_a_direction(self):
+        # Fields of fio's output and of the program that measures a tool.
+        names = {"cost_per_op"}
+        for folder in ("guest/engines", "host/measure"):
+            for path in sorted((ROOT / "bench" / folder).glob("*.cpp")):
+                names |= set(re.findall(r'"([a-z_]+_(?:bytes|seconds))"', path.read_text(encoding="utf-8")))
+        names -= {"io_bytes", "peak_bytes"}
+        self.assertGreater(len(names), 20)
+        self.assertEqual([name for name in sorted(names) if not metrics.is_known(name)], [])
 
 
 if __name__ == "__main__":
