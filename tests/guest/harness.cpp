@@ -36,7 +36,7 @@ Bench make_bench()
     bench.module = daxbench::module_path(paths, bench.kernel, "daxfs");
     daxbench::InitramfsSpec spec;
     spec.kernel = bench.kernel;
-    spec.agent = bench.build / "bench/guest/agent/agent";
+    spec.agent = bench.build / "bench/guest/agent";
     spec.modules = {{"erofs", {"erofs"}},
                     {"overlay", {"overlay"}},
                     {"loop", {"loop"}},

@@ -69,7 +69,7 @@ InitramfsSpec initramfs_spec(World &world, const Catalogue &catalogue)
 {
     InitramfsSpec spec;
     spec.kernel = world.kernel;
-    spec.agent = world.paths.build / "bench/guest/agent/agent";
+    spec.agent = world.paths.build / "bench/guest/agent";
     spec.modules[tools_filesystem] = {tools_filesystem};
     for (const auto &[id, filesystem] : catalogue.filesystems) {
         for (const auto &module : filesystem.modules)
