@@ -216,7 +216,8 @@ static vm_fault_t daxfs_map_ahead(struct daxfs_fault *fault)
 	return ret == VM_FAULT_FALLBACK ? daxfs_map_window(fault) : ret;
 }
 
-static bool daxfs_fault_begin(struct daxfs_fault *fault, struct vm_fault *vmf, int *id)
+/* Inline, so that sparse sees which of its callers' paths hold the region. */
+static inline bool daxfs_fault_begin(struct daxfs_fault *fault, struct vm_fault *vmf, int *id)
 {
 	fault->vmf = vmf;
 	fault->inode = file_inode(vmf->vma->vm_file);
