@@ -5,6 +5,16 @@
 say() { printf '%s\n' "$*" >&2; }
 die() { say "$(basename "$0"): $*"; exit 1; }
 
+# stage NAME: what comes now. stages_done: how long each took.
+stage='' stages=''
+stage() {
+	now=$(date +%s)
+	[ -z "$stage" ] || stages="$stages${stages:+, }$stage $((now - stage_start)) s"
+	stage=$1 stage_start=$now
+	[ -z "$stage" ] || say "$stage"
+}
+stages_done() { stage ''; say "stages: $stages"; }
+
 wanted_packages() { sed 's/#.*//; /^ *$/d' "$top/setup/$1"; }
 
 # missing_packages LIST
@@ -66,19 +76,31 @@ quietly() {
 configure() {
 	mkdir -p "$top/build"
 	[ -e "$top/build/build.ninja" ] || {
-		say "configuring"
+		stage "configure"
 		quietly meson setup "$top/build" "$top"
 	}
 }
 
-# build TARGET SETUP-OPTION…: the kernel's headers first, then the module against them.
+# kernels_of_before: headers that the module was built against, and still can be.
+kernels_of_before() {
+	tr , '\n' <"$top/build/kernel_dirs" 2>/dev/null | while read -r dir || [ -n "$dir" ]; do
+		grep -qs -v -e -debug "$dir/include/generated/utsrelease.h" && printf '%s\n' "$dir"
+	done
+}
+
+# build TARGET keep|only SETUP-OPTION…: the kernels' headers first, then the module against them; keep:
+# also against those of before, so that tests on another kernel do not run yesterday's module.
 build() {
 	target=$1
-	shift
-	say "building"
+	others=$2
+	shift 2
+	stage "host tools"
 	quietly ninja -C "$top/build" bench/host/daxbench
+	stage "guest kernels"
 	dirs=$("$top/build/bench/host/daxbench" setup "$@") || exit 1
+	[ "$others" = only ] || dirs=$(printf '%s\n' "$dirs" "$(kernels_of_before)" | awk 'NF && !seen[$0]++')
 	dirs=$(printf '%s\n' "$dirs" | paste -sd, -)
+	stage "build"
 	if [ "$dirs" != "$(cat "$top/build/kernel_dirs" 2>/dev/null)" ]; then
 		quietly meson configure "$top/build" "-Dkernel_dirs=$dirs"
 		printf '%s' "$dirs" >"$top/build/kernel_dirs"
