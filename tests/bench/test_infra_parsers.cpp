@@ -57,44 +57,6 @@ TEST(Smaps, WithoutAnImageItIsPartOfTheRest)
     EXPECT_EQ(memory.rest.rss, 8u * 1024);
 }
 
-TEST(ModuleIndex, LoadsWhatIsNeededFirstAndOnce)
-{
-    const auto index =
-        ModuleIndex::parse("kernel/a/nd_pmem.ko.xz: kernel/a/nd_btt.ko.xz kernel/a/libnvdimm.ko.xz\n"
-                           "kernel/a/nd_btt.ko.xz: kernel/a/libnvdimm.ko.xz\n"
-                           "kernel/a/libnvdimm.ko.xz:\n"
-                           "kernel/b/virtio-pmem.ko.zst: kernel/a/libnvdimm.ko.xz\n",
-                           "kernel/c/virtio_pci.ko\n");
-    EXPECT_EQ(index.load_order({"nd-pmem", "virtio_pmem", "virtio_pci"}),
-              (Names{"kernel/a/libnvdimm.ko.xz", "kernel/a/nd_btt.ko.xz", "kernel/a/nd_pmem.ko.xz",
-                     "kernel/b/virtio-pmem.ko.zst"}));
-    EXPECT_TRUE(index.has("virtio_pci"));
-    EXPECT_TRUE(index.builtin("virtio-pci"));
-    EXPECT_FALSE(index.has("ext4"));
-}
-
-TEST(ModuleIndex, FollowsSoftDependenciesThroughAliases)
-{
-    const auto index = ModuleIndex::parse("kernel/fs/erofs.ko: kernel/lib/libcrc32c.ko\n"
-                                          "kernel/lib/libcrc32c.ko:\n"
-                                          "kernel/x86/crc32c-intel.ko:\n"
-                                          "kernel/crypto/crc32c_generic.ko:\n",
-                                          "", "# comment\nsoftdep libcrc32c pre: crc32c post: x\n",
-                                          "alias crc32c crc32c_intel\nalias crc32c crc32c_generic\n");
-    EXPECT_EQ(index.load_order({"erofs"}),
-              (Names{"kernel/crypto/crc32c_generic.ko", "kernel/lib/libcrc32c.ko", "kernel/fs/erofs.ko"}));
-}
-
-TEST(ModuleIndex, NamesTheModuleTheKernelLacks)
-{
-    try {
-        ModuleIndex::parse("", "").load_order({"erofs"});
-        FAIL() << "no error";
-    } catch (const std::runtime_error &error) {
-        EXPECT_NE(std::string(error.what()).find("erofs"), std::string::npos);
-    }
-}
-
 TEST(OsRelease, GivesValuesWithoutQuotes)
 {
     const std::string text = "PRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\nID=debian\n"

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Programs of the mounted tree, started in a chroot on it: the time from vfork to the end, their
 // faults, and the frames they had mapped when they ended.
-#include <cerrno>
-#include <csignal>
+#include <algorithm>
+#include <cmath>
 #include <stdexcept>
 
 #include <fcntl.h>
-#include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -15,6 +14,7 @@
 
 #include "engines.hpp"
 #include "frames.hpp"
+#include "held_program.hpp"
 #include "io.hpp"
 #include "operations.hpp"
 #include "process.hpp"
@@ -115,41 +115,24 @@ void check_output(const Program &program, const json &workload)
                                              percent_encode(out.substr(0, 200))));
 }
 
-void wait_for_stop(pid_t pid, int &status)
+double faults_of(const rusage &usage)
 {
-    while (::waitpid(pid, &status, 0) < 0)
-        if (errno != EINTR)
-            throw_errno("cannot wait for a traced program");
+    return static_cast<double>(usage.ru_minflt + usage.ru_majflt);
 }
 
-// Runs it once more under ptrace and counts when it is about to end, its memory still there.
-Frames frames_at_exit(const Program &program, const std::vector<PhysicalRange> &pmem)
+// Runs it once more and counts when it is about to end. It must have faulted as the timed runs did:
+// otherwise its frames are those of another path.
+Frames frames_at_exit(const Program &program, const std::vector<PhysicalRange> &pmem, double timed_faults)
 {
-    const pid_t pid = ::fork();
-    if (pid < 0)
-        throw_errno("cannot fork");
-    if (pid == 0) {
-        ::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr);
-        become(program);
-    }
-    int status = 0;
-    wait_for_stop(pid, status); // at its execve
-    if (!WIFSTOPPED(status))
-        check_status(program, status);
-    ::ptrace(PTRACE_SETOPTIONS, pid, nullptr, PTRACE_O_TRACEEXIT | PTRACE_O_EXITKILL);
-    ::ptrace(PTRACE_CONT, pid, nullptr, nullptr);
     Frames frames;
-    for (;;) {
-        wait_for_stop(pid, status);
-        if (!WIFSTOPPED(status))
-            break;
-        const bool at_exit = status >> 8 == (SIGTRAP | (PTRACE_EVENT_EXIT << 8));
-        if (at_exit)
-            frames = count_frames(pid, pmem);
-        const long signal = WSTOPSIG(status) == SIGTRAP ? 0 : WSTOPSIG(status);
-        ::ptrace(PTRACE_CONT, pid, nullptr, signal);
-    }
-    check_status(program, status);
+    const auto held =
+        run_held([&] { become(program); }, [&](pid_t pid) { frames = count_frames(pid, pmem); });
+    check_status(program, held.status);
+    const double faults = faults_of(held.usage);
+    if (std::abs(faults - timed_faults) > std::max(3.0, timed_faults * 0.02))
+        throw std::runtime_error(fmt::format("expected {} to fault as in the timed runs ({:.0f} times) while "
+                                             "its frames were counted, it did {:.0f} times",
+                                             program.argv_text[0], timed_faults, faults));
     return frames;
 }
 
@@ -173,7 +156,7 @@ struct Samples {
         double values[5] = {};
         for (const Run &run : runs) {
             values[0] += run.ns;
-            values[1] += static_cast<double>(run.usage.ru_minflt + run.usage.ru_majflt);
+            values[1] += faults_of(run.usage);
             values[2] += static_cast<double>(run.usage.ru_minflt);
             values[3] += static_cast<double>(run.usage.ru_majflt);
             values[4] += static_cast<double>(run.usage.ru_nvcsw + run.usage.ru_nivcsw);
@@ -214,7 +197,7 @@ json measure(const RunRequest &request, const Program &program, const std::strin
         samples.add(runs);
     }
     prepare(request.target, cache);
-    json extra = frame_metrics(frames_at_exit(program, pmem));
+    json extra = frame_metrics(frames_at_exit(program, pmem, samples.faults.back()));
     extra["page_faults"] = {{"unit", "faults"}, {"samples", samples.faults}};
     extra["minor_faults"] = {{"unit", "faults"}, {"samples", samples.minor}};
     extra["major_faults"] = {{"unit", "faults"}, {"samples", samples.major}};

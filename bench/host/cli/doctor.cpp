@@ -148,7 +148,7 @@ std::vector<Finding> examine(const Catalogue &catalogue, const KernelChoice &ker
                                 world.accel.seconds_to_hello));
     });
     for (const auto &[name, why] : world.missing)
-        look("module " + name, [&, &why = why]() -> Finding { return {"", Verdict::bad, why, ""}; });
+        look(name, [&, &why = why]() -> Finding { return {"", Verdict::bad, why, ""}; });
     return findings;
 }
 

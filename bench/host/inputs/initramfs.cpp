@@ -2,9 +2,9 @@
 #include "initramfs.hpp"
 
 #include <algorithm>
-#include <functional>
 #include <memory>
 #include <regex>
+#include <set>
 #include <sstream>
 
 #include <sys/stat.h>
@@ -16,6 +16,7 @@
 
 #include "cache.hpp"
 #include "decompress.hpp"
+#include "kernel_modules.hpp"
 #include "shared_libraries.hpp"
 
 namespace daxbench {
@@ -93,11 +94,11 @@ void add_busybox(Tree &tree)
 }
 
 // Adds the modules' files and gives their paths in the guest, in load order.
-std::vector<std::string> add_modules(Tree &tree, const Kernel &kernel, const ModuleIndex &index,
+std::vector<std::string> add_modules(Tree &tree, const Kernel &kernel, const KernelModules &modules,
                                      const std::vector<std::string> &names)
 {
     std::vector<std::string> paths;
-    for (const auto &file : index.load_order(names)) {
+    for (const auto &file : modules.load_order(names)) {
         const auto path = "lib/modules/" + module_name(file) + ".ko";
         tree[path] = {.from = kernel.modules_dir / file, .module = true};
         paths.push_back("/" + path);
@@ -115,7 +116,7 @@ std::vector<std::string> split(const std::string &text, char separator)
     return parts;
 }
 
-std::vector<std::string> add_external(Tree &tree, const Kernel &kernel, const ModuleIndex &index,
+std::vector<std::string> add_external(Tree &tree, const Kernel &kernel, const KernelModules &modules,
                                       const std::string &name, const fs::path &file)
 {
     if (!fs::exists(file))
@@ -123,7 +124,7 @@ std::vector<std::string> add_external(Tree &tree, const Kernel &kernel, const Mo
             "expected the kernel module {}, there is no such file: build it first (./run-bench does)",
             file.string()));
     const auto needs = split(run_checked({"modinfo", "-F", "depends", file.string()}).out, ',');
-    auto paths = add_modules(tree, kernel, index, needs);
+    auto paths = add_modules(tree, kernel, modules, needs);
     const auto path = fmt::format("lib/modules/{}.ko", name);
     tree[path] = {.from = file, .module = true};
     paths.push_back("/" + path);
@@ -132,7 +133,7 @@ std::vector<std::string> add_external(Tree &tree, const Kernel &kernel, const Mo
 
 Tree make_tree(const InitramfsSpec &spec)
 {
-    const auto index = ModuleIndex::load(spec.kernel.modules_dir);
+    const KernelModules known(spec.kernel.modules_dir);
     Tree tree;
     if (!fs::exists(spec.agent))
         throw std::runtime_error(
@@ -144,15 +145,15 @@ Tree make_tree(const InitramfsSpec &spec)
         add_program(tree, path, program);
     auto base = needed_modules;
     for (const auto &name : device_modules)
-        if (index.has(name))
+        if (known.has(name))
             base.push_back(name);
     json config;
-    config["base_modules"] = add_modules(tree, spec.kernel, index, base);
+    config["base_modules"] = add_modules(tree, spec.kernel, known, base);
     config["modules"] = json::object();
     for (const auto &[name, modules] : spec.modules)
-        config["modules"][name] = add_modules(tree, spec.kernel, index, modules);
+        config["modules"][name] = add_modules(tree, spec.kernel, known, modules);
     for (const auto &[name, file] : spec.external_modules)
-        config["modules"][name] = add_external(tree, spec.kernel, index, name, file);
+        config["modules"][name] = add_external(tree, spec.kernel, known, name, file);
     tree["etc/daxbench.json"] = {.text = config.dump(2) + "\n"};
     return tree;
 }
@@ -252,117 +253,6 @@ fs::path ensure_initramfs(const InitramfsSpec &spec)
         write_archive(tree, aside / "initramfs.cpio");
     });
     return dir / "initramfs.cpio";
-}
-
-std::string module_name(std::string_view path)
-{
-    auto name = std::string(path.substr(path.rfind('/') + 1));
-    name.erase(std::min(name.find(".ko"), name.size()));
-    std::replace(name.begin(), name.end(), '-', '_');
-    return name;
-}
-
-namespace {
-
-template <typename Use> void each_line(std::string_view text, const Use &use)
-{
-    std::istringstream stream{std::string(text)};
-    for (std::string line; std::getline(stream, line);)
-        if (!line.empty() && line[0] != '#')
-            use(line);
-}
-
-} // namespace
-
-ModuleIndex ModuleIndex::parse(std::string_view modules_dep, std::string_view modules_builtin,
-                               std::string_view modules_softdep, std::string_view modules_alias)
-{
-    ModuleIndex index;
-    each_line(modules_builtin, [&](const std::string &line) { index.builtin_.insert(module_name(line)); });
-    each_line(modules_dep, [&](const std::string &line) {
-        const auto colon = line.find(':');
-        if (colon == std::string::npos)
-            return;
-        const auto name = module_name(line.substr(0, colon));
-        index.file_[name] = line.substr(0, colon);
-        for (const auto &needed : split(line.substr(colon + 1), ' '))
-            index.needs_[name].push_back(module_name(needed));
-    });
-    each_line(modules_alias, [&](const std::string &line) {
-        const auto words = split(line, ' ');
-        if (words.size() == 3 && words[0] == "alias")
-            index.alias_.emplace(module_name(words[1]), module_name(words[2]));
-    });
-    each_line(modules_softdep, [&](const std::string &line) {
-        const auto words = split(line, ' ');
-        bool before = false;
-        for (std::size_t i = 2; i < words.size(); ++i)
-            if (words[i].ends_with(':'))
-                before = words[i] == "pre:";
-            else if (before && words[0] == "softdep")
-                index.soft_[module_name(words[1])].push_back(module_name(words[i]));
-    });
-    return index;
-}
-
-ModuleIndex ModuleIndex::load(const fs::path &modules_dir)
-{
-    const auto text = [&](const char *name, bool needed) {
-        const auto path = modules_dir / name;
-        return needed || fs::exists(path) ? read_file(path) : std::string();
-    };
-    return parse(text("modules.dep", true), text("modules.builtin", false), text("modules.softdep", false),
-                 text("modules.alias", false));
-}
-
-bool ModuleIndex::builtin(std::string_view name) const
-{
-    return builtin_.contains(module_name(name));
-}
-
-bool ModuleIndex::has(std::string_view name) const
-{
-    return builtin(name) || file_.contains(module_name(name));
-}
-
-// A soft dependency may be an alias of several modules (crc32c: generic, SSE4.2): the generic one
-// works everywhere.
-std::string ModuleIndex::resolve_soft(const std::string &name) const
-{
-    if (has(name))
-        return name;
-    std::string best;
-    for (auto [it, last] = alias_.equal_range(name); it != last; ++it)
-        if (best.empty() || it->second.ends_with("_generic"))
-            best = it->second;
-    return best;
-}
-
-std::vector<std::string> ModuleIndex::load_order(const std::vector<std::string> &names) const
-{
-    std::vector<std::string> order;
-    std::set<std::string> seen;
-    const std::function<void(const std::string &)> visit = [&](const std::string &name) {
-        if (builtin_.contains(name) || !seen.insert(name).second)
-            return;
-        const auto file = file_.find(name);
-        if (file == file_.end())
-            throw std::runtime_error(
-                fmt::format("expected the kernel module {}, the guest's kernel has none of that name: use a "
-                            "kernel with it, or leave out what needs it",
-                            name));
-        if (const auto soft = soft_.find(name); soft != soft_.end())
-            for (const auto &wanted : soft->second)
-                if (const auto found = resolve_soft(wanted); has(found))
-                    visit(found);
-        if (const auto needs = needs_.find(name); needs != needs_.end())
-            for (auto it = needs->second.rbegin(); it != needs->second.rend(); ++it)
-                visit(*it);
-        order.push_back(file->second);
-    };
-    for (const auto &name : names)
-        visit(module_name(name));
-    return order;
 }
 
 } // namespace daxbench

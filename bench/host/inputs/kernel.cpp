@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cache.hpp"
+#include "kernel_modules.hpp"
 
 namespace daxbench {
 
@@ -293,10 +294,7 @@ Kernel user_kernel(const fs::path &vmlinuz, const fs::path &modules, const fs::p
     const auto release = release_of_bzimage(kernel.vmlinuz);
     kernel.modules_dir = modules_folder(modules, release);
     kernel.release = release.value_or(kernel.modules_dir.filename().string());
-    if (!fs::exists(kernel.modules_dir / "modules.dep"))
-        throw std::runtime_error(
-            fmt::format("expected {0}/modules.dep, it is not there: run `depmod -b BASE {1}`",
-                        kernel.modules_dir.string(), kernel.release));
+    static_cast<void>(KernelModules(kernel.modules_dir)); // throws where depmod has not been
     if (!headers.empty() && !fs::exists(headers / "Makefile"))
         throw std::runtime_error(
             fmt::format("expected kernel headers with a Makefile at {}, there is none", headers.string()));

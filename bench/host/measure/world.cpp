@@ -9,6 +9,7 @@
 
 #include "cache.hpp"
 #include "initramfs.hpp"
+#include "kernel_modules.hpp"
 #include "source_kernel.hpp"
 
 #ifndef DAXFS_SOURCE_DIR
@@ -32,6 +33,11 @@ string image_key(const string &image, const string &dataset)
 string tool_key(const string &image)
 {
     return "tool of " + image;
+}
+
+string module_key(const string &module)
+{
+    return "module " + module;
 }
 
 /// Runs `make`; what it throws becomes the reason why `key` is missing. Ctrl-C goes through.
@@ -70,10 +76,22 @@ InitramfsSpec initramfs_spec(World &world, const Catalogue &catalogue)
     InitramfsSpec spec;
     spec.kernel = world.kernel;
     spec.agent = world.paths.build / "bench/guest/agent";
-    spec.modules[tools_filesystem] = {tools_filesystem};
+    const KernelModules known(world.kernel.modules_dir);
+    // A kernel may lack what only some cells need: they fail, the others run.
+    const auto add = [&](const string &module) {
+        if (known.has(module))
+            spec.modules[module] = {module};
+        else
+            world.missing.emplace(
+                module_key(module),
+                fmt::format("expected the module {} in the guest's kernel {}, it has none of "
+                            "that name: use a kernel with it, or leave out what needs it",
+                            module, world.kernel.release));
+    };
+    add(tools_filesystem);
     for (const auto &[id, filesystem] : catalogue.filesystems) {
         for (const auto &module : filesystem.modules)
-            spec.modules[module] = {module};
+            add(module);
         const auto &external = filesystem.external_module;
         if (external.empty())
             continue;
@@ -81,7 +99,7 @@ InitramfsSpec initramfs_spec(World &world, const Catalogue &catalogue)
         if (fs::exists(path))
             spec.external_modules[external] = path;
         else
-            world.missing.emplace(external,
+            world.missing.emplace(module_key(external),
                                   fmt::format("expected the module {}, it is not there; build it with ninja "
                                               "-C {} (kernel headers: daxbench setup)",
                                               path.string(), world.paths.build.string()));
@@ -219,7 +237,9 @@ string why_not(const World &world, const Catalogue &catalogue, const Cell &cell)
     if (needs_guest(cell)) {
         const auto &filesystem = catalogue.filesystems.at(cell.filesystem);
         needs.push_back(image_key(filesystem.needed_image(), cell.dataset));
-        needs.push_back(filesystem.external_module);
+        needs.push_back(module_key(filesystem.external_module));
+        for (const auto &module : filesystem.modules)
+            needs.push_back(module_key(module));
     } else {
         needs.push_back(tool_key(cell.filesystem));
     }

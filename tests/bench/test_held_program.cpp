@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+// Programs that are looked at when they are about to end.
+#include <stdexcept>
+#include <string>
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <gtest/gtest.h>
+
+#include "held_program.hpp"
+#include "io.hpp"
+
+namespace daxbench {
+namespace {
+
+void shell(const char *script)
+{
+    const char *const argv[] = {"sh", "-c", script, nullptr};
+    const char *const env[] = {"PATH=/usr/bin:/bin", nullptr};
+    ::execve("/bin/sh", const_cast<char *const *>(argv), const_cast<char *const *>(env));
+}
+
+TEST(HeldProgram, IsLookedAtOnceWithItsMemoryAndUntraced)
+{
+    int looks = 0;
+    std::string maps;
+    std::string status;
+    const auto held = run_held([] { shell("exit 3"); },
+                               [&](pid_t pid) {
+                                   ++looks;
+                                   maps = read_file("/proc/" + std::to_string(pid) + "/maps");
+                                   status = read_file("/proc/" + std::to_string(pid) + "/status");
+                               });
+    EXPECT_EQ(looks, 1);
+    EXPECT_NE(maps.find("[stack]"), std::string::npos) << maps;
+    EXPECT_NE(status.find("TracerPid:\t0\n"), std::string::npos) << status;
+    EXPECT_TRUE(WIFEXITED(held.status));
+    EXPECT_EQ(WEXITSTATUS(held.status), 3);
+    EXPECT_GT(held.usage.ru_minflt, 0);
+}
+
+TEST(HeldProgram, ItsChildrenEndWithoutBeingLookedAt)
+{
+    int looks = 0;
+    run_held([] { shell("/bin/true; (exit 1); /bin/true"); }, [&](pid_t) { ++looks; });
+    EXPECT_EQ(looks, 1);
+}
+
+TEST(HeldProgram, AnotherEndIsAnError)
+{
+    EXPECT_THROW(run_held([] { shell("kill -KILL $$"); }, [](pid_t) {}), std::runtime_error);
+}
+
+TEST(HeldProgram, AProgramThatIsNotThereEndsWith127)
+{
+    const auto held = run_held([] {}, [](pid_t) {});
+    EXPECT_EQ(WEXITSTATUS(held.status), 127);
+}
+
+TEST(HeldProgram, WhatTheLookThrowsComesOut)
+{
+    try {
+        run_held([] { shell("exit 0"); }, [](pid_t) { throw std::runtime_error("seen"); });
+        FAIL() << "no error";
+    } catch (const std::runtime_error &error) {
+        EXPECT_STREQ(error.what(), "seen");
+    }
+}
+
+} // namespace
+} // namespace daxbench
