@@ -32,7 +32,7 @@ Bench make_bench()
     bench.kernel = version ? daxbench::named_kernel(version, daxbench::kernel_configs(paths), progress)
                            : daxbench::choose_kernel({}, progress);
     if (version && daxbench::source_kernel_name(version).debug)
-        bench.patience = 10;
+        bench.patience = 20;
     bench.module = daxbench::module_path(paths, bench.kernel, "daxfs");
     daxbench::InitramfsSpec spec;
     spec.kernel = bench.kernel;
