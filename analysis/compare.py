@@ -1,16 +1,23 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Compare two runs row by row: status 0 where every row agrees, 1 where one does not, 2 usage.
+"""Compare run B with run A row by row: has something become worse?
 
-Usage: compare.py RUN_A RUN_B [--tolerance 0.001] [--unit instructions]
+Usage: compare.py A B [--fail-above 0.5%] [--same] [--unit instructions] [--only PATTERN] [--anyway]
+       [--relative-to FILESYSTEM]
 
-RUN is a results directory or a results.json. Rows are (experiment, workload, dataset, filesystem,
-instances, variant, cache, metric); a row that only one run has does not agree.
+A and B are results directories or results.json files. A row is worse when it moved the wrong way, as its
+metric declares, by more than the tolerance; better rows are listed and fail nothing; descriptions are not
+judged. A row that A has and B lacks fails. With --same every difference beyond the tolerance fails. With
+--relative-to, figures are first divided by that filesystem's in the same row, for runs on unlike kernels.
+
+Status 0: nothing worse, 1: something is, its rows are named, 2: usage, or runs that cannot be compared.
 """
 
 from __future__ import annotations
 
 import argparse
+import enum
+import fnmatch
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,85 +26,201 @@ import results
 import stats
 import units
 
+# Instruction counts of one module on one kernel repeat within this.
+COUNTED = 0.001
+# A ratio moves with the rival's kernel, too.
+RELATIVE = 0.03
+
+
+class Change(enum.Enum):
+    """What became of a row, in the order in which rows are listed."""
+
+    WORSE = "worse"
+    BETTER = "better"
+    CHANGED = "changed"
+    NONE = ""
+
 
 @dataclass(frozen=True)
-class Difference:
-    """Values in the row's unit; `relative` is |a - b| ÷ the smaller of them."""
+class Row:
+    """One figure of both runs, in `unit`. `relative`: |a - b| ÷ the smaller of them."""
 
-    row: str
+    name: str
     unit: str
     a: float
     b: float
+    tolerance: float
+    change: Change
 
     @property
     def relative(self) -> float:
         return stats.relative_difference(self.a, self.b)
 
     def __str__(self) -> str:
-        values = f"{units.number(self.a)} against {units.number(self.b)} {self.unit}"
-        return f"{self.row}: {values}, {self.relative:.4%}"
+        sign = "+" if self.b > self.a else "-"
+        return (
+            f"{self.change.value}: {self.name}: {units.number(self.a)} -> {units.number(self.b)}"
+            f" {self.unit}, {sign}{self.relative:.4%} (tolerance {self.tolerance:.2%})"
+        )
 
 
 @dataclass(frozen=True)
 class Comparison:
     """Rows of both runs, and the names of rows that only one has."""
 
-    both: list[Difference]
-    only_a: list[str]
-    only_b: list[str]
+    rows: list[Row]
+    lost: list[str]
+    new: list[str]
+
+    def changed(self, change: Change) -> list[Row]:
+        return sorted((r for r in self.rows if r.change == change), key=lambda r: -r.relative)
 
 
-def _values(run: results.Results, unit: str) -> dict[tuple[results.Key, str], float]:
-    return {
-        (key, filesystem): m.value
-        for key, row in run.rows.items()
-        for filesystem, m in row.items()
-        if unit in ("", key.unit)
-    }
+def unlike(a: results.Results, b: results.Results) -> list[str]:
+    """What must be equal for figures to be comparable, and is not: one line each."""
+
+    def facts(run: results.Results) -> dict[str, str]:
+        env = run.environment
+        guest = env.get("guest") or {}
+        known = {
+            "kernel": str(guest.get("kernel", "")),
+            "clock": str(env.get("clock", "")),
+            "accelerator": str(env.get("accelerator", "")),
+            "CPU model": str(guest.get("cpu_model", "")),
+            "seed": str(run.run.get("seed", "")),
+        }
+        known |= {f"dataset {d}": h for d, h in run.dataset_hashes.items()}
+        return known
+
+    left, right = facts(a), facts(b)
+    return [f"{what}: {left[what]} and {right[what]}" for what in left
+            if what in right and left[what] != right[what]]  # fmt: skip
 
 
-def compare(a: results.Results, b: results.Results, unit: str = "") -> Comparison:
-    """`unit` "" compares all rows, of whatever unit."""
-    left, right = _values(a, unit), _values(b, unit)
+def _change(a: results.Results, key: results.Key, old: float, new: float, tolerance: float) -> Change:
+    if stats.relative_difference(old, new) <= tolerance:
+        return Change.NONE
+    better = a.metric(key.metric).better
+    if not better:
+        return Change.CHANGED
+    return Change.BETTER if better * new > better * old else Change.WORSE
 
-    def name(at: tuple[results.Key, str]) -> str:
-        return f"{at[0]} {at[1]}"
 
+def _tolerance(a: results.Results, m: results.Measurement, given: float | None) -> float:
+    """`given`, or what a figure of this clock repeats within, or the metric's margin."""
+    if given is not None:
+        return given
+    return COUNTED if m.clock == "instructions" else a.metric(m.key.metric).margin
+
+
+def compare(a: results.Results, b: results.Results, tolerance: float | None = None,
+            unit: str = "", only: str = "*") -> Comparison:  # fmt: skip
+    """`unit` "" compares rows of all units; `only` is a shell pattern of row names."""
+
+    def rows(run: results.Results) -> dict[tuple[results.Key, str], results.Measurement]:
+        return {(key, f): m for key, row in run.rows.items() for f, m in row.items()
+                if unit in ("", key.unit) and fnmatch.fnmatchcase(f"{key} {f}", only)}  # fmt: skip
+
+    left, right = rows(a), rows(b)
+    found = []
+    for at, m in left.items():
+        if at not in right:
+            continue
+        key, filesystem = at
+        allowed = _tolerance(a, m, tolerance)
+        old, new = m.value, right[at].value
+        change = _change(a, key, old, new, allowed)
+        found.append(Row(f"{key} {filesystem}", key.unit, old, new, allowed, change))
     return Comparison(
-        both=[Difference(name(k), k[0].unit, left[k], right[k]) for k in left if k in right],
-        only_a=[name(k) for k in left if k not in right],
-        only_b=[name(k) for k in right if k not in left],
+        rows=found,
+        lost=[f"{key} {f}" for key, f in left if (key, f) not in right],
+        new=[f"{key} {f}" for key, f in right if (key, f) not in left],
     )
+
+
+def relative(run: results.Results, base: str) -> results.Results:
+    """`run` with each figure divided by that of `base` in its row; rows without a figure of it go."""
+    values = {key: row[base].value for key, row in run.rows.items() if base in row and row[base].value > 0}
+    document = dict(run.document)
+    document["measurements"] = [
+        {**raw, "value": raw["value"] / values[m.key], "samples": [s / values[m.key] for s in m.samples],
+         "unit": "ratio"}
+        for raw, m in zip(
+            (r for r in run.document["measurements"] if r["value"] is not None), run.measurements, strict=True
+        )
+        if m.key in values and m.filesystem != base
+    ]  # fmt: skip
+    return results.Results(document, run.path)
+
+
+def part(text: str) -> float:
+    """`0.5%` or `0.005`."""
+    value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    if not 0 <= value < float("inf"):
+        raise ValueError
+    return value
+
+
+def _print(found: Comparison, same: bool) -> bool:
+    """Says what was found; True where it fails."""
+    for change in (Change.WORSE, Change.BETTER, Change.CHANGED):
+        for row in found.changed(change):
+            print(row)
+    for name in found.lost:
+        print(f"lost: {name}")
+    for name in found.new:
+        print(f"new: {name}")
+    counts = {c: len(found.changed(c)) for c in Change}
+    largest = max(found.rows, key=lambda r: r.relative)
+    print(
+        f"{len(found.rows)} rows compared: {counts[Change.WORSE]} worse, {counts[Change.BETTER]} better,"
+        f" {counts[Change.CHANGED]} descriptions changed, {len(found.lost)} lost, {len(found.new)} new;"
+        f" largest difference {largest.relative:.4%} ({largest.name})"
+    )
+    if same:
+        return any(row.change != Change.NONE for row in found.rows) or bool(found.lost or found.new)
+    return bool(counts[Change.WORSE] or found.lost)
 
 
 def main(argv: list[str]) -> int:
-    """0: all rows agree, 1: not, 2: usage or unreadable results."""
-    parser = argparse.ArgumentParser(description="Compare two runs of the bench row by row.")
-    parser.add_argument("a", type=Path, metavar="RUN_A")
-    parser.add_argument("b", type=Path, metavar="RUN_B")
-    parser.add_argument("--tolerance", type=float, default=0.001, help="relative (default: 0.001)")
+    """0: nothing worse, 1: something is, 2: usage, unreadable results, or runs unlike each other."""
+    parser = argparse.ArgumentParser(
+        prog="compare", description="Has a run become worse than another? Row by row.",
+        epilog="Status 0: nothing worse, 1: something is, 2: usage, or runs that cannot be compared.",
+    )  # fmt: skip
+    parser.add_argument("a", type=Path, metavar="A", help="a run's directory or results.json")
+    parser.add_argument("b", type=Path, metavar="B", help="the run that is compared with it")
+    parser.add_argument("--fail-above", type=part, metavar="PART", help="tolerance of all rows, such as"
+                        " 0.5%% (default: 0.1%% for instructions, else each metric's margin)")  # fmt: skip
+    parser.add_argument("--same", action="store_true", help="every difference beyond it fails")
     parser.add_argument("--unit", default="", help="only rows of this unit, e.g. instructions")
+    parser.add_argument("--only", default="*", help="only rows whose name matches this shell pattern")
+    parser.add_argument("--relative-to", default="", metavar="FILESYSTEM",
+                        help="compare ratios to its figures (tolerance 3%%)")  # fmt: skip
+    parser.add_argument("--anyway", action="store_true", help="also runs of other kernels or datasets")
     args = parser.parse_args(argv)
     try:
-        found = compare(results.load(args.a), results.load(args.b), args.unit)
+        a, b = results.load(args.a), results.load(args.b)
     except results.ResultsError as error:
-        print(f"compare.py: {error}", file=sys.stderr)
+        print(f"compare: {error}", file=sys.stderr)
         return 2
-    apart = [d for d in found.both if d.relative > args.tolerance]
-    for difference in sorted(apart, key=lambda d: (-d.relative, d.row)):
-        print(difference)
-    for run, names in ((args.a, found.only_a), (args.b, found.only_b)):
-        for name in names:
-            print(f"{name}: only in {run}")
-    if not found.both:
-        print("no rows in common: nothing was compared")
-        return 1
-    largest = max(found.both, key=lambda d: d.relative)
-    print(
-        f"{len(found.both)} rows compared, {len(apart)} beyond {args.tolerance:.4%};"
-        f" largest difference {largest.relative:.4%} ({largest.row})"
-    )
-    return 1 if apart or found.only_a or found.only_b else 0
+    differences = unlike(a, b)
+    if differences and not args.anyway:
+        print(
+            f"compare: expected runs made alike, they differ in {'; '.join(differences)};"
+            " compare runs of one kind, or say --anyway",
+            file=sys.stderr,
+        )
+        return 2
+    tolerance = args.fail_above
+    if args.relative_to:
+        a, b = relative(a, args.relative_to), relative(b, args.relative_to)
+        tolerance = RELATIVE if tolerance is None else tolerance
+    found = compare(a, b, tolerance, args.unit, args.only)
+    if not found.rows:
+        print("compare: expected rows in common, there are none: nothing was compared", file=sys.stderr)
+        return 2
+    return 1 if _print(found, args.same) else 0
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,17 +13,19 @@ from matplotlib.figure import Figure
 import figure_cost
 import figure_frames
 import figure_lines
+import figure_overview
 import style
 from results import Results
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """A figure on disk: `name`.svg and `name`.png."""
+    """A figure on disk: `name`.svg and others; `experiment` is "" where it is about the whole run."""
 
     name: str
     title: str
     experiment: str
+    columns: int
 
 
 def _name(*parts: str) -> str:
@@ -34,22 +36,27 @@ def _guests(instances: int) -> str:
     return f"n{instances}" if instances != 1 else ""
 
 
-def draw_all(run: Results, folder: Path) -> list[Drawn]:
+def draw_all(run: Results, folder: Path, kinds: Sequence[str] = ("svg", "png")) -> list[Drawn]:
     """Draw what the run has measurements for; older figures in `folder` are removed."""
     folder.mkdir(parents=True, exist_ok=True)
-    for old in [*folder.glob("*.svg"), *folder.glob("*.png")]:
-        old.unlink()
+    for kind in ("svg", "png", "pdf"):
+        for old in folder.glob(f"*.{kind}"):
+            old.unlink()
     with style.context():
-        return list(_draw(run, folder))
+        return list(_draw(run, folder, kinds))
 
 
-def _draw(run: Results, folder: Path) -> Iterator[Drawn]:
+def _draw(run: Results, folder: Path, kinds: Sequence[str]) -> Iterator[Drawn]:
     looks = style.looks(run.filesystems)
 
     def keep(figure: Figure, name: str, title: str, experiment: str) -> Drawn:
-        style.save(figure, folder / name)
-        return Drawn(name, title, experiment)
+        style.save(figure, folder / name, kinds)
+        return Drawn(name, title, experiment, round(figure.get_figwidth() / style.COLUMN))
 
+    judged = figure_overview.rows(run)
+    if judged:
+        figure = figure_overview.draw(run, judged, looks)
+        yield keep(figure, "overview", figure_overview.title(run), "")
     for (experiment, dataset, instances, cache), keys in figure_cost.groups(run).items():
         name = _name("cost", experiment, dataset, cache, _guests(instances))
         figure = figure_cost.draw(run, keys, looks)

@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Write report.md and figures/*.svg, *.png beside a run's results.json.
+"""Write report.md, report.html and figures/*.svg, *.png beside a run's results.json.
 
-Usage: report.py RESULTS_DIR. The same results give the same bytes.
+Usage: report.py RESULTS_DIR [--table]. The same results give the same bytes.
 """
 
 from __future__ import annotations
@@ -16,12 +16,15 @@ from typing import Any
 
 import figures
 import metrics
+import page
 import results
 import stats
 import tables
+import terminal
 import units
 
 REPORT = "report.md"
+PAGE = "report.html"
 FIGURES = "figures"
 
 
@@ -57,24 +60,28 @@ def _with(value: Any, detail: Any) -> str:
 
 
 def _verdicts(run: results.Results) -> list[str]:
+    if not run.subject:
+        return ["The run names no filesystem that it is about: nothing is judged."]
     found = tables.verdicts(run)
-    lost = [v for v in found if v.rival_wins]
-    won = [v for v in found if not v.rival_wins]
-    subject = run.subject
     lines = [
-        f"Of {len(found)} rows that {subject} and at least one rival were measured in, a rival"
-        f" wins {len(lost)}, and {subject} wins or ties {len(won)}. Ratio: best rival ÷ {subject}."
-        f" Interval of the ratio: {stats.CONFIDENCE:.0%} bootstrap from"
-        f" {stats.FEWEST_FOR_BOOTSTRAP} samples on, with fewer the range that the samples span.",
-        "",
-        "## Rows where a rival wins",
-        "",
+        tables.verdict_words(run, found)
+        + f" Ratio: best rival ÷ {run.subject}. Interval of the ratio:"
+        f" {stats.CONFIDENCE:.0%} bootstrap from {stats.FEWEST_FOR_BOOTSTRAP} samples on, with fewer"
+        " the range that the samples span.",
     ]
-    shown = tables.columns_that_say_something([v.key for v in found])
-    lines += tables.verdict_table(subject, lost, shown) if lost else ["None."]
-    lines += ["", f"## Rows where {subject} wins or ties", ""]
-    lines += tables.verdict_table(subject, won, shown) if won else ["None."]
+    for outcome in (tables.Outcome.WORSE, tables.Outcome.EQUAL, tables.Outcome.BETTER):
+        lines += ["", *_outcome(run, outcome)]
     return lines
+
+
+def _outcome(run: results.Results, outcome: tables.Outcome) -> list[str]:
+    """The rows of one outcome, under a heading; the same columns for each outcome."""
+    titles = {tables.Outcome.WORSE: "Rows where a rival wins", tables.Outcome.EQUAL: "Rows that are equal",
+              tables.Outcome.BETTER: f"Rows where {run.subject} wins"}  # fmt: skip
+    found = tables.verdicts(run)
+    shown = tables.columns_that_say_something([v.key for v in found])
+    rows = [v for v in found if v.outcome == outcome]
+    return [f"## {titles[outcome]}", "", *(tables.verdict_table(run, rows, shown) if rows else ["None."])]
 
 
 def _experiment(run: results.Results, name: str, drawn: list[figures.Drawn]) -> list[str]:
@@ -163,7 +170,7 @@ def _method(run: results.Results) -> list[str]:
         + (f" ({', '.join(map(str, counts))} for each cost)" if counts else "")
         + "; in parentheses their smallest and largest, `exact` where all are equal, nothing where"
         " there is only one.",
-        f"- The ratio after a figure is relative to {run.subject} in the same row.",
+        f"- The ratio after a figure is relative to {run.subject or 'nothing'} in the same row.",
         "- `not measured` marks a figure that is missing; it is never counted as 0.",
     ]
     if env.get("clock") == "instructions":
@@ -233,21 +240,46 @@ def _commands(run: results.Results) -> list[str]:
     return lines
 
 
-def compose(run: results.Results, drawn: list[figures.Drawn]) -> str:
-    """The text of report.md."""
+def _about(run: results.Results) -> list[str]:
     about = run.run
     cells = sum(cell.status == "ok" for cell in run.cells)
-    lines = [
-        f"# {about.get('title') or about.get('suite', 'Run')}",
-        "",
+    return [
         f"Run `{about.get('id', '')}`: suite {about.get('suite', '')}, profile"
         f" {about.get('profile', '')}, {about.get('status', '')}; {cells} of {len(run.cells)} cells"
         f" measured in {units.duration(float(about.get('seconds') or 0))}, started"
         f" {about.get('started', '')}.",
         "",
+    ]
+
+
+def compose(run: results.Results, drawn: list[figures.Drawn]) -> str:
+    """The text of report.md."""
+    lines = [
+        f"# {run.run.get('title') or run.run.get('suite', 'Run')}",
+        "",
+        *_about(run),
+        *(f"![{figure.title}]({FIGURES}/{figure.name}.svg)\n" for figure in drawn if not figure.experiment),
         *_verdicts(run),
         "",
+        *_details(run, drawn),
     ]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def compose_page(run: results.Results) -> str:
+    """The text of report.html: the answer, the figures, and what report.md has below them."""
+    answer = _about(run)
+    rest = _details(run, [])
+    if run.subject:
+        answer += _outcome(run, tables.Outcome.WORSE)
+        won = [_outcome(run, tables.Outcome.EQUAL), _outcome(run, tables.Outcome.BETTER)]
+        rest = [line for lines in won for line in [*lines, ""]] + rest
+    return page.compose(run, answer, rest)
+
+
+def _details(run: results.Results, drawn: list[figures.Drawn]) -> list[str]:
+    """Limits, images, every figure, what is missing, how it was measured, where."""
+    lines: list[str] = []
     if run.limits:
         lines += ["## Limits", "", *_limits(run), ""]
     if run.images or run.environment.get("clock") != "host-wall":
@@ -256,8 +288,7 @@ def compose(run: results.Results, drawn: list[figures.Drawn]) -> str:
         lines += _experiment(run, name, drawn)
     lines += ["## Not measured", "", *_failures(run), ""]
     lines += ["## How it was measured", "", *_method(run), ""]
-    lines += ["## Environment", "", *_environment(run), "", *_commands(run)]
-    return "\n".join(lines).rstrip() + "\n"
+    return [*lines, "## Environment", "", *_environment(run), "", *_commands(run)]
 
 
 def write_aside(path: Path, text: str) -> None:
@@ -275,6 +306,7 @@ def report(folder: Path) -> results.Results:
     run = results.load(folder)
     drawn = figures.draw_all(run, folder / FIGURES)
     write_aside(folder / REPORT, compose(run, drawn))
+    write_aside(folder / PAGE, compose_page(run))
     return run
 
 
@@ -282,15 +314,19 @@ def main(argv: list[str]) -> int:
     """0: written, 1: not."""
     parser = argparse.ArgumentParser(description="Write report.md and figures of a run.")
     parser.add_argument("folder", type=Path, metavar="RESULTS_DIR")
+    parser.add_argument("--table", action="store_true", help="print the run's tables and verdict")
     args = parser.parse_args(argv)
     if not args.folder.is_dir():
         parser.error(f"{args.folder}: expected the directory of a run, which holds results.json")
     try:
-        report(args.folder)
+        run = report(args.folder)
     except (results.ResultsError, OSError) as error:
         print(f"report.py: {error}", file=sys.stderr)
         return 1
-    print(args.folder / REPORT)
+    if args.table:
+        print("\n".join(terminal.lines(run)))
+    else:
+        print(args.folder / REPORT)
     return 0
 
 

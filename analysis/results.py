@@ -2,7 +2,7 @@
 """results.json as typed rows.
 
 Nothing here knows a filesystem, dataset, experiment or workload by name: order and identity come
-from the file. The first filesystem among the cells is the subject; the others are its rivals.
+from the file, which also says whom it is about (the subject) and what each metric means.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import metrics
 import stats
 import validate
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 FILE_NAME = "results.json"
 # A value is the median of its samples; writers round in decimal, hence not exactly equal.
 MEDIAN_TOLERANCE = 1e-6
@@ -163,6 +164,9 @@ class Results:
         rows = document.get("measurements") or []
         self.measurements = [_measurement(raw) for raw in rows if raw["value"] is not None]
         self.unmeasured = [_unmeasured(raw) for raw in rows if raw["value"] is None]
+        self.metrics = metrics.declared(document["metrics"])
+        self.experiment_rows: list[dict[str, Any]] = document["experiments"]
+        self._filesystem_rows = {row["id"]: row for row in document["filesystems"]}
         self.limits: list[dict[str, Any]] = document.get("limits") or []
         self.errors: list[dict[str, Any]] = document.get("errors") or []
 
@@ -173,8 +177,29 @@ class Results:
 
     @property
     def subject(self) -> str:
-        """The filesystem that the run is about: the first one; "" in an empty run."""
-        return self.filesystems[0] if self.filesystems else ""
+        """The filesystem that the run is about; "" where its suite names none or it is not there."""
+        subject = str(self.run["subject"])
+        return subject if subject in self.filesystems else ""
+
+    @cached_property
+    def variants(self) -> list[str]:
+        """The subject's own variants, which are shown beside it and are no rivals."""
+        return [f for f in self.filesystems
+                if self.subject and self._filesystem_row(f).get("variant_of") == self.subject]  # fmt: skip
+
+    @cached_property
+    def rivals(self) -> list[str]:
+        return [f for f in self.filesystems if f != self.subject and f not in self.variants]
+
+    def _filesystem_row(self, filesystem: str) -> dict[str, Any]:
+        return self._filesystem_rows.get(filesystem) or {}
+
+    @cached_property
+    def dataset_hashes(self) -> dict[str, str]:
+        return {d["id"]: d["xxh3"] for d in self.document.get("datasets") or []}
+
+    def metric(self, metric: str) -> metrics.Metric:
+        return self.metrics.get(metric) or metrics.undeclared(metric)
 
     @cached_property
     def rows(self) -> dict[Key, Row]:

@@ -40,7 +40,8 @@ class Spread:
 
 @dataclass(frozen=True)
 class Interval:
-    """An interval and how it came about: "exact", "bootstrap" or "range" (too few samples)."""
+    """An interval and how it came about: "bootstrap", "range" (too few samples for one), "exact" (several
+    samples, all equal) or "single" (one sample, which says nothing about spread)."""
 
     low: float
     high: float
@@ -69,7 +70,8 @@ def ratio_interval(
     if bottom.low <= 0:
         return None
     if not top.varies and not bottom.varies:
-        return Interval(top.low / bottom.low, top.low / bottom.low, "exact")
+        method = "exact" if top.exact and bottom.exact else "single"
+        return Interval(top.low / bottom.low, top.low / bottom.low, method)
     if min(top.count, bottom.count) < FEWEST_FOR_BOOTSTRAP:
         return Interval(top.low / bottom.high, top.high / bottom.low, "range")
 

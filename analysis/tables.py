@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -37,7 +38,7 @@ def spread_words(m: Measurement) -> str:
     return f"{units.quantity(seen.low, unit)}–{units.quantity(seen.high, unit)}"
 
 
-def figure(m: Measurement, base: Measurement | None) -> str:
+def figure(run: Results, m: Measurement, base: Measurement | None) -> str:
     """`4,974 (4,970–4,981), 71.1×`: median, spread, ratio against `base`.
 
     No ratio against itself, 0, or a figure that is neither better high nor low.
@@ -46,7 +47,7 @@ def figure(m: Measurement, base: Measurement | None) -> str:
     spread = spread_words(m)
     if spread:
         text += f" ({spread})"
-    if metrics.of(m.key.metric).better and base and base != m and base.value > 0:
+    if run.metric(m.key.metric).better and base and base != m and base.value > 0:
         text += f", {units.times(m.value / base.value)}"
     return text
 
@@ -74,13 +75,21 @@ def by_filesystem(
         row = run.guest_rows[key]
         cells = [str(getattr(key, field)) for _, field in shown]
         if named_metric:
-            cells.append(metrics.of(key.metric).label)
+            cells.append(run.metric(key.metric).label)
         cells.append(units.per(key.unit, key.per))
         base = row.get(run.subject)
         for name in names:
-            cells.append(figure(row[name], base) if name in row else run.missing_because(key, name))
+            cells.append(figure(run, row[name], base) if name in row else run.missing_because(key, name))
         rows.append(cells)
     return markdown(heads, rows, len(names))
+
+
+class Outcome(enum.Enum):
+    """Of the subject against its best rival in one row."""
+
+    BETTER = "better"
+    EQUAL = "equal"
+    WORSE = "worse"
 
 
 @dataclass(frozen=True)
@@ -90,23 +99,29 @@ class Verdict:
     key: Key
     subject: Measurement
     rival: Measurement
-    rival_wins: bool
+    outcome: Outcome
     ratio: float | None
     interval: stats.Interval | None
 
 
-def _verdict(key: Key, row: Row, subject: str, rivals: Sequence[str]) -> Verdict | None:
-    better = metrics.of(key.metric).better
-    present = [row[name] for name in rivals if name in row]
-    if not better or subject not in row or not present:
+def _outcome(metric: metrics.Metric, mine: float, best: float) -> Outcome:
+    if stats.relative_difference(mine, best) <= metric.margin:
+        return Outcome.EQUAL
+    return Outcome.BETTER if metric.better * mine > metric.better * best else Outcome.WORSE
+
+
+def _verdict(run: Results, key: Key, row: Row) -> Verdict | None:
+    metric = run.metric(key.metric)
+    present = [row[name] for name in run.rivals if name in row]
+    if not metric.better or run.subject not in row or not present:
         return None
-    mine = row[subject]
-    best = max(present, key=lambda m: better * m.value)
+    mine = row[run.subject]
+    best = max(present, key=lambda m: metric.better * m.value)
     return Verdict(
         key=key,
         subject=mine,
         rival=best,
-        rival_wins=better * best.value > better * mine.value,
+        outcome=_outcome(metric, mine.value, best.value),
         ratio=best.value / mine.value if mine.value > 0 else None,
         interval=stats.ratio_interval(best.samples, mine.samples),
     )
@@ -114,9 +129,23 @@ def _verdict(key: Key, row: Row, subject: str, rivals: Sequence[str]) -> Verdict
 
 def verdicts(run: Results) -> list[Verdict]:
     """One for each row whose metric is better low or high and that subject and a rival have."""
-    rivals = run.filesystems[1:]
-    found = (_verdict(key, row, run.subject, rivals) for key, row in run.guest_rows.items())
+    found = (_verdict(run, key, row) for key, row in run.guest_rows.items())
     return [v for v in found if v]
+
+
+def verdict_words(run: Results, found: Sequence[Verdict]) -> str:
+    """How many rows of which outcome; the one sentence that terminal and report share."""
+    counts = {o: sum(v.outcome == o for v in found) for o in Outcome}
+    words = (
+        f"{run.subject} against the best of {', '.join(run.rivals)} in each of {len(found)} rows:"
+        f" better in {counts[Outcome.BETTER]}, equal in {counts[Outcome.EQUAL]},"
+        f" worse in {counts[Outcome.WORSE]}."
+    )
+    margins = sorted({run.metric(v.key.metric).margin for v in found})
+    words += f" Equal: apart by at most {' or '.join(f'{m:.1%}' for m in margins)}, as the metric declares."
+    if run.variants:
+        words += f" Variants of {run.subject} are no rivals: {', '.join(run.variants)}."
+    return words
 
 
 def _interval_words(interval: stats.Interval | None) -> str:
@@ -124,21 +153,23 @@ def _interval_words(interval: stats.Interval | None) -> str:
         return "–"
     if interval.method == "exact":
         return "exact"
+    if interval.method == "single":
+        return "one sample"
     return f"{units.times(interval.low)}–{units.times(interval.high)}, {interval.method}"
 
 
 def verdict_table(
-    subject: str, found: Sequence[Verdict], shown: Sequence[tuple[str, str]]
+    run: Results, found: Sequence[Verdict], shown: Sequence[tuple[str, str]]
 ) -> list[str]:
-    """The same table for the rows that the subject wins and for those that it does not.
+    """The same table whatever the outcome of its rows.
 
     `shown`: (heading, field of Key), as columns_that_say_something() gives them.
     """
-    heads = ["experiment", *(head for head, _ in shown), "metric", "unit", subject, "best rival",
+    heads = ["experiment", *(head for head, _ in shown), "metric", "unit", run.subject, "best rival",
              "its figure", "ratio", "interval of the ratio"]  # fmt: skip
     rows = [
         [v.key.experiment, *(str(getattr(v.key, field)) for _, field in shown),
-         metrics.of(v.key.metric).label, units.per(v.key.unit, v.key.per),
+         run.metric(v.key.metric).label, units.per(v.key.unit, v.key.per),
          units.quantity(v.subject.value, v.key.unit), v.rival.filesystem,
          units.quantity(v.rival.value, v.key.unit),
          "–" if v.ratio is None else units.times(v.ratio), _interval_words(v.interval)]

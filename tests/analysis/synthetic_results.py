@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import random
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,31 @@ LATENCY: list[tuple[str, tuple[str, ...], str, tuple[str, ...], tuple[float, ...
 ]  # fmt: skip
 PROGRAMS = {"bash": 9.1e6, "perl": 2.3e7, "python3": 3.1e8, "git": 1.4e7}
 FIO = {"fio-rand-4k-psync": 5200.0, "fio-rand-4k-mmap": 7100.0, "fio-seq-128k": 31000.0}
+
+
+METRICS_FILE = Path(__file__).resolve().parents[2] / "workloads" / "metrics.toml"
+TITLES = {"latency": "Cost of one operation", "fio": "fio", "program-start": "Program start",
+          "duplication": "Copies", "rss": "RSS", "build": "Making an image"}  # fmt: skip
+TABLES = {"duplication": ["duplication_factor", "page_cache_bytes"], "rss": ["rss_bytes"],
+          "build": ["build_seconds"]}  # fmt: skip
+
+
+def declared_metrics() -> list[dict[str, Any]]:
+    """As the bench puts workloads/metrics.toml into results.json."""
+    with METRICS_FILE.open("rb") as stream:
+        declared = tomllib.load(stream)
+    return [{"better": "", "margin": 0.005, **spec, "id": name} for name, spec in declared.items()]
+
+
+def declarations(cells: list[dict[str, Any]]) -> dict[str, Any]:
+    experiments = dict.fromkeys(c["experiment"] for c in cells)
+    filesystems = dict.fromkeys(c["filesystem"] for c in cells)
+    return {
+        "experiments": [{"id": e, "title": TITLES[e], "table": TABLES.get(e, ["cost_per_op"])}
+                        for e in experiments],
+        "filesystems": [{"id": f, "label": f, "variant_of": ""} for f in filesystems],
+        "metrics": declared_metrics(),
+    }  # fmt: skip
 
 
 class _Writer:
@@ -126,6 +152,7 @@ def _duplication(out: _Writer) -> None:
             out.add(where, "page_cache_bytes", "bytes", [cached] * n)
             out.add(where, "slab_bytes", "bytes", [(9.5 + k * 0.1) * MIB for k in range(n)])
             out.add(where, "guest_memory_bytes", "bytes", [cached + 11 * MIB] * n)
+            out.add(where, "host_pss_data_bytes", "bytes", [image + n * (150 * MIB + cached)])
             out.add(where, "host_pss_bytes", "bytes", [image + n * (210 * MIB + cached)])
             factor = (n * cached + image) / DATA
             out.add(where, "duplication_factor", "ratio", [factor])
@@ -168,7 +195,8 @@ def build_document() -> dict[str, Any]:
     guest = {"kernel": "", "kernel_package": "", "cpu_model": "", "clocksource": ""}
     environment = {**whole["environment"], "accelerator": "none", "clock": "host-wall",
                    "accelerator_reason": "nothing runs in a guest", "guest": guest}  # fmt: skip
-    return {**whole, "environment": environment, "images": [], "cells": out.cells,
+    return {**whole, **declarations(out.cells), "environment": environment, "images": [],
+            "cells": out.cells,
             "measurements": out.measurements, "limits": [], "errors": []}
 
 
@@ -183,9 +211,9 @@ def document(repetitions: int = 3, jitter: float = 0.0) -> dict[str, Any]:
     _rss(out)
     images = [
         {"id": "daxfs", "dataset": "rootfs", "bytes": 375390208, "build_seconds": 0.61,
-         "xxh3": "0" * 32, "tool_version": "mkdaxfs 0.1.0"},
+         "xxh3": "0" * 32, "tool_version": "mkdaxfs 0.1.0", "command": "mkdaxfs rootfs"},
         {"id": "erofs-4k", "dataset": "rootfs", "bytes": 372244480, "build_seconds": 1.42,
-         "xxh3": "1" * 32, "tool_version": "mkfs.erofs 1.5"},
+         "xxh3": "1" * 32, "tool_version": "mkfs.erofs 1.5", "command": "mkfs.erofs rootfs"},
     ]  # fmt: skip
     for image in images:
         where = {"experiment": "image-build", "workload": "build", "dataset": image["dataset"],
@@ -193,11 +221,12 @@ def document(repetitions: int = 3, jitter: float = 0.0) -> dict[str, Any]:
         out.add(where, "image_bytes", "bytes", [image["bytes"]])
         out.add(where, "build_seconds", "seconds", [image["build_seconds"]], clock="host-wall")
     return {
-        "schema_version": 1,
+        "schema_version": 2,
         "run": {"id": "20000101-000000-synthetic", "suite": "synthetic",
                 "title": "SYNTHETIC figures, for tests only", "profile": "default",
                 "status": "partial", "started": "2000-01-01T00:00:00Z",
-                "finished": "2000-01-01T00:08:00Z", "seconds": 480, "seed": 1},
+                "finished": "2000-01-01T00:08:00Z", "seconds": 480, "seed": 1,
+                "subject": FILESYSTEMS[0]},
         "command": ["daxbench", "synthetic"],
         "environment": {
             "host": {"os": "Debian GNU/Linux 12", "cpu": "SYNTHETIC CPU", "cores": 2,
@@ -210,6 +239,9 @@ def document(repetitions: int = 3, jitter: float = 0.0) -> dict[str, Any]:
             "git": {"commit": "0" * 40, "dirty": True},
             "tools": {"mkfs.erofs": "1.5", "fio": "3.33"},
         },
+        **declarations(out.cells),
+        "datasets": [{"id": "rootfs", "xxh3": "2" * 32, "entries": 9000, "bytes": DATA - 4096,
+                      "data_bytes": DATA, "packages": ["bash 5.2"]}],
         "images": images,
         "cells": out.cells,
         "measurements": out.measurements,
