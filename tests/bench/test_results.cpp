@@ -13,7 +13,6 @@
 #include "driver.hpp"
 #include "limits.hpp"
 #include "results.hpp"
-#include "table.hpp"
 #include "world.hpp"
 
 namespace daxbench {
@@ -27,7 +26,11 @@ using Answers = std::map<string, std::function<json(const json &)>>;
 
 json memory_answer(double page_cache)
 {
-    return {{"page_cache", page_cache}, {"buffers", 10}, {"slab", 100}, {"anonymous", 50}};
+    return {{"page_cache", page_cache},
+            {"buffers", 10},
+            {"slab", 100},
+            {"anonymous", 50},
+            {"mem_free", (1 << 20) - page_cache}};
 }
 
 json run_answer()
@@ -121,6 +124,7 @@ CellInput input_of(Driver driver, int instances)
     input.cell.id = input.cell.experiment + "/rootfs/daxfs/n" + std::to_string(instances);
     input.cell.driver = driver;
     input.cell.timeout_s = 5;
+    input.cell.memory_mib = 1;
     input.cell.workloads = {
         json{{"id", driver == Driver::single ? "mmap-touch-seq" : "read-all"}, {"engine", "e"}}};
     input.filesystem.type = "daxfs";
@@ -236,6 +240,8 @@ TEST(InstancesDriver, ComputesDuplication)
     const auto result = run_cell(input_of(Driver::instances, 2), host);
     ASSERT_EQ(result.status, "ok") << result.error;
     EXPECT_EQ(named(result, "page_cache_bytes").samples, (std::vector<double>{500, 500}));
+    EXPECT_EQ(named(result, "guest_held_bytes").samples, (std::vector<double>{1500, 1500}));
+    EXPECT_EQ(named(result, "host_pss_data_bytes").samples, std::vector<double>{5000});
     EXPECT_EQ(named(result, "host_pss_bytes").samples, std::vector<double>{6000});
     EXPECT_EQ(named(result, "host_pss_image_bytes").samples, std::vector<double>{1000});
     // (2 × 500 in the guests + 2 × 500 of the image on the host) / 2000
@@ -319,7 +325,9 @@ TEST(Limits, WhatWasNotMeasuredIsNotJudged)
 
 Composition composition(const std::vector<CellResult> &results)
 {
+    static const auto catalogue = load_catalogue(own_paths().source / "workloads");
     Composition parts;
+    parts.catalogue = &catalogue;
     parts.run = {"20261122-165000-erofs-vs-daxfs",           "erofs-vs-daxfs", "title", "default",
                  iso_time(std::chrono::system_clock::now()), {"daxbench"},     1};
     const auto input = input_of(Driver::single, 1);
@@ -332,6 +340,7 @@ Composition composition(const std::vector<CellResult> &results)
     image.id = "daxfs";
     image.dataset = "rootfs";
     image.bytes = 1000;
+    image.built = true;
     image.xxh3 = string(32, '0');
     parts.images = {image};
     return parts;
@@ -391,6 +400,47 @@ TEST(Results, ImagesAreMeasurementsToo)
     EXPECT_EQ(results["measurements"][1]["clock"], "host-wall");
 }
 
+TEST(Results, AnImageOfTheCacheHasNoBuildTime)
+{
+    auto parts = composition({good_result()});
+    parts.images[0].built = false;
+    const auto results = compose(parts);
+    EXPECT_TRUE(results["images"][0]["build_seconds"].is_null());
+    for (const auto &row : results["measurements"])
+        EXPECT_NE(row["metric"], "build_seconds");
+}
+
+TEST(Results, WhatIdsStandForIsDeclaredInThem)
+{
+    const auto results = compose(composition({good_result()}));
+    const auto has = [&](const char *list, const string &id) {
+        const auto &rows = results[list];
+        return std::any_of(rows.begin(), rows.end(), [&](const json &row) { return row["id"] == id; });
+    };
+    EXPECT_TRUE(has("metrics", "image_bytes"));
+    EXPECT_FALSE(has("metrics", "iops")) << "only what occurs";
+    EXPECT_TRUE(has("filesystems", "daxfs"));
+    EXPECT_FALSE(has("filesystems", "tmpfs"));
+    EXPECT_EQ(results["experiments"].size(), 1);
+}
+
+TEST(Results, AMetricThatIsNotDeclaredIsAnError)
+{
+    auto parts = composition({good_result()});
+    parts.cells[0]["measurements"][0]["metric"] = "furlongs";
+    const auto errors = compose(parts)["errors"].dump();
+    EXPECT_NE(errors.find("expected the metric furlongs in workloads/metrics.toml"), string::npos) << errors;
+    EXPECT_EQ(errors.find("cost_per_op"), string::npos) << errors;
+}
+
+TEST(InstancesDriver, EveryMetricIsDeclared)
+{
+    FakeHost host;
+    const auto catalogue = load_catalogue(own_paths().source / "workloads");
+    for (const auto &row : run_cell(input_of(Driver::instances, 2), host).measurements)
+        EXPECT_TRUE(catalogue.metrics.contains(row.metric)) << row.metric;
+}
+
 TEST(Results, LatestPointsToTheRun)
 {
     TempDir dir;
@@ -406,36 +456,6 @@ TEST(Results, TimesAreUtc)
     const auto when = std::chrono::system_clock::from_time_t(1795366200);
     EXPECT_EQ(iso_time(when), "2026-11-22T16:50:00Z");
     EXPECT_EQ(stamp(when), "20261122-165000");
-}
-
-// ---- table ----
-
-TEST(Table, MarksTheLowestAndSaysWhereTheSubjectIsNot)
-{
-    const auto catalogue = load_catalogue(own_paths().source / "workloads");
-    auto parts = composition({good_result(), good_result()});
-    parts.cells[1]["cell"]["filesystem"] = "tmpfs";
-    for (auto &row : parts.cells[1]["measurements"]) {
-        row["filesystem"] = "tmpfs";
-        row["value"] = 7;
-    }
-    std::ostringstream out;
-    print_table(out, compose(parts), catalogue);
-    EXPECT_NE(out.str().find("7.00*"), string::npos) << out.str();
-    EXPECT_NE(out.str().find("daxfs: lowest in 0 of 1 rows; not lowest in:\n"
-                             "  rootfs mmap-touch-seq shared warm /page: 15.00 against 7.00 of "
-                             "tmpfs, 114.29 % more"),
-              string::npos)
-        << out.str();
-}
-
-TEST(Table, ValuesReadWell)
-{
-    EXPECT_EQ(value_text(1297, "instructions"), "1,297");
-    EXPECT_EQ(value_text(15.25, "instructions"), "15.25");
-    EXPECT_EQ(value_text(371200000, "bytes"), "371.2 MB");
-    EXPECT_EQ(value_text(0, "bytes"), "0 B");
-    EXPECT_EQ(value_text(1.0178, "ratio"), "1.018");
 }
 
 // ---- command line ----

@@ -148,6 +148,33 @@ TEST_F(SpecTest, NumberOutOfRangeIsRefused)
     EXPECT_NE(error().find("workload.limit: expected a whole number from 1"), std::string::npos) << error();
 }
 
+TEST_F(SpecTest, AMisspeltIdInALimitIsNamedWithTheNearest)
+{
+    const std::string suite = "id = \"s\"\nexperiments = [\"latency\"]\n[profile.default]\n"
+                              "[limit.a]\ntitle = \"t\"\nat_most = 3\n";
+    write("suites/more.toml", suite + "row = { filesystem = \"daxfs\", workload = \"mmap-touch-sec\" }\n");
+    EXPECT_NE(error().find("more.toml:7: limit.a.row: expected ids declared in workloads/workloads, where "
+                           "there is no mmap-touch-sec (the nearest is mmap-touch-seq)"),
+              std::string::npos)
+        << error();
+    write("suites/more.toml", suite + "row = { metric = \"cost_per_ob\" }\n");
+    EXPECT_NE(error().find("metrics.toml, where there is no cost_per_ob (the nearest is cost_per_op)"),
+              std::string::npos)
+        << error();
+}
+
+TEST_F(SpecTest, AVariantIsOneOfADeclaredFilesystem)
+{
+    write("filesystems/rival.toml", "variant_of = \"daxsf\"\n" + rival);
+    EXPECT_NE(error().find("variant_of"), std::string::npos) << error();
+}
+
+TEST_F(SpecTest, AMetricIsBetterLowOrHigh)
+{
+    write("metrics.toml", "[cost_per_op]\nlabel = \"cost\"\nbetter = \"always\"\n");
+    EXPECT_NE(error().find("metrics.toml:3: cost_per_op.better: expected"), std::string::npos) << error();
+}
+
 TEST_F(SpecTest, ALimitHasOneBound)
 {
     const std::string suite = "id = \"s\"\nexperiments = [\"latency\"]\n[profile.default]\n"

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The bench as its user meets it: the program itself is run, with real guests.
 #include <fstream>
+#include <iostream>
 
 #include <signal.h>
 
@@ -76,10 +77,46 @@ TEST(Bench, InstructionCountsRepeat)
     options.timeout = Seconds(60);
     const auto compared = daxbench::run_command(
         {"/usr/bin/python3", (bench().source / "analysis/compare.py").string(),
-         only_run(dir.path() / "first").string(), only_run(dir.path() / "second").string(), "--tolerance",
-         "0.0001", "--unit", "instructions"},
+         only_run(dir.path() / "first").string(), only_run(dir.path() / "second").string(), "--same",
+         "--fail-above", "0.0001", "--unit", "instructions"},
         options);
     EXPECT_EQ(compared.status, 0) << compared.out << compared.err;
+}
+
+CommandResult compare_with_reference(const fs::path &run, std::vector<std::string> options)
+{
+    std::vector<std::string> argv{"/usr/bin/python3",
+                                  (bench().source / "analysis/compare.py").string(),
+                                  (bench().source / "results/reference/smoke-6.12.json").string(),
+                                  run.string(),
+                                  "--only",
+                                  "latency/* daxfs"};
+    argv.insert(argv.end(), options.begin(), options.end());
+    CommandOptions run_options;
+    run_options.timeout = Seconds(60);
+    return daxbench::run_command(argv, run_options);
+}
+
+// A slower read or fault is a red test that names the row. On another kernel package or dataset than the
+// reference's only ratios to EROFS-DAX of the same run are comparable.
+TEST(Bench, CostsNoMoreThanTheReference)
+{
+    daxbench::TempDir dir;
+    const auto result = run_bench({"erofs-vs-daxfs", "--profile", "smoke", "--accel", "tcg", "--only",
+                                   "latency/rootfs/*daxfs*", "--results", (dir.path() / "daxfs").string()});
+    ASSERT_EQ(result.status, 0) << result.out << result.err;
+    const auto same = compare_with_reference(only_run(dir.path() / "daxfs"), {"--fail-above", "0.5%"});
+    if (same.status != 2) {
+        EXPECT_EQ(same.status, 0) << same.out;
+        return;
+    }
+    std::cout << same.err << "so ratios to erofs-dax are compared\n";
+    const auto both = run_bench({"erofs-vs-daxfs", "--profile", "smoke", "--accel", "tcg", "--only",
+                                 "latency/rootfs/*dax*", "--results", (dir.path() / "both").string()});
+    ASSERT_EQ(both.status, 0) << both.out << both.err;
+    const auto ratios =
+        compare_with_reference(only_run(dir.path() / "both"), {"--anyway", "--relative-to", "erofs-dax"});
+    EXPECT_EQ(ratios.status, 0) << ratios.out << ratios.err;
 }
 
 TEST(Bench, WithoutAUsableKvmSaysSo)

@@ -35,7 +35,7 @@ struct ProgramSpec {
     std::string at_least;          // version, as dpkg orders them
     std::string package;           // Debian package with it
     std::string release;           // of Debian, where that package is new enough, e.g. "trixie"
-    std::vector<std::string> also; // programs of that package that are wanted beside it
+    std::vector<std::string> also; // programs of that package that are fetched with it
 };
 
 // One file of workloads/images/*.toml.

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <numeric>
 #include <set>
 #include <stdexcept>
 
@@ -50,6 +51,7 @@ FilesystemSpec read_filesystem(TomlReader &reader)
     FilesystemSpec spec;
     spec.id = read_id(reader);
     spec.label = reader.text_or("label", spec.id);
+    spec.variant_of = reader.text_or("variant_of", "");
     spec.type = reader.text("type");
     spec.modules = reader.texts_or_none("modules");
     spec.external_module = reader.text_or("external_module", "");
@@ -59,6 +61,7 @@ FilesystemSpec read_filesystem(TomlReader &reader)
     else
         spec.image = reader.text("image");
     spec.options = reader.text_or("options", "");
+    spec.kernel_warnings = reader.texts_or_none("kernel_warnings");
     auto prove = reader.table("prove");
     spec.prove.options = prove.texts_or_none("options");
     spec.prove.dax = prove.flag("dax");
@@ -224,7 +227,78 @@ nlohmann::json read_row(TomlReader &reader, const string &key)
     return row;
 }
 
-LimitSpec read_limit(TomlReader reader)
+/// How many letters must change, be added or go to make `to` of `from`.
+std::size_t distance(const string &from, const string &to)
+{
+    vector<std::size_t> row(to.size() + 1);
+    std::iota(row.begin(), row.end(), std::size_t{0});
+    for (const char letter : from) {
+        auto diagonal = row[0]++;
+        for (std::size_t i = 1; i < row.size(); ++i) {
+            const auto changed = diagonal + (letter == to[i - 1] ? 0 : 1);
+            diagonal = row[i];
+            row[i] = std::min({changed, row[i] + 1, row[i - 1] + 1});
+        }
+    }
+    return row.back();
+}
+
+template <typename Spec> std::set<string> ids_of(const std::map<string, Spec> &specs)
+{
+    std::set<string> ids;
+    for (const auto &[id, spec] : specs)
+        ids.insert(id);
+    return ids;
+}
+
+const string &id_of(const string &id)
+{
+    return id;
+}
+
+template <typename Spec> const string &id_of(const std::pair<const string, Spec> &entry)
+{
+    return entry.first;
+}
+
+/// Checks that every id of a list is declared; an error names the nearest one that is.
+template <typename Map>
+void check_known(const TomlReader &reader, const char *key, const vector<string> &ids, const Map &known,
+                 const char *where)
+{
+    for (const auto &id : ids) {
+        if (known.contains(id))
+            continue;
+        const string *nearest = nullptr;
+        for (const auto &other : known)
+            if (nearest == nullptr || distance(id, id_of(other)) < distance(id, *nearest))
+                nearest = &id_of(other);
+        reader.fail(key,
+                    fmt::format("ids declared in workloads/{}, where there is no {}{}", where, id,
+                                nearest == nullptr ? "" : fmt::format(" (the nearest is {})", *nearest)));
+    }
+}
+
+/// A limit's rows, which may be about filesystems or about images.
+void check_row(const nlohmann::json &row, const char *key, const TomlReader &reader,
+               const Catalogue &catalogue)
+{
+    auto subjects = ids_of(catalogue.filesystems);
+    subjects.merge(ids_of(catalogue.images));
+    auto experiments = ids_of(catalogue.experiments);
+    experiments.emplace(image_experiment);
+    const auto check = [&](const char *field, const auto &known, const char *where) {
+        if (row.contains(field))
+            check_known(reader, key, {row.at(field).get<string>()}, known, where);
+    };
+    check("experiment", experiments, "experiments");
+    check("workload", ids_of(catalogue.workloads), "workloads");
+    check("dataset", ids_of(catalogue.datasets), "datasets");
+    check("filesystem", subjects, "filesystems or images");
+    check("metric", ids_of(catalogue.metrics), "metrics.toml");
+}
+
+LimitSpec read_limit(TomlReader reader, const Catalogue &catalogue)
 {
     LimitSpec spec;
     spec.title = reader.text("title");
@@ -240,10 +314,15 @@ LimitSpec read_limit(TomlReader reader)
     if (spec.at_most.has_value() != (spec.against.is_null() && spec.rivals.empty()))
         reader.fail("at_most", "either at_most = NUMBER, or against = {…} or rivals = […] (with times)");
     reader.finish();
+    check_row(spec.row, "row", reader, catalogue);
+    if (!spec.against.is_null())
+        check_row(spec.against, "against", reader, catalogue);
+    for (const auto &rival : spec.rivals)
+        check_row({{"filesystem", rival}}, "rivals", reader, catalogue);
     return spec;
 }
 
-SuiteSpec read_suite(TomlReader &reader)
+SuiteSpec read_suite(TomlReader &reader, const Catalogue &catalogue)
 {
     SuiteSpec spec;
     spec.id = read_id(reader);
@@ -256,7 +335,7 @@ SuiteSpec read_suite(TomlReader &reader)
     if (reader.has("limit")) {
         auto limits = reader.table("limit");
         for (const auto &name : limits.keys())
-            spec.limits.push_back(read_limit(limits.table(name)));
+            spec.limits.push_back(read_limit(limits.table(name), catalogue));
     }
     return spec;
 }
@@ -301,14 +380,23 @@ std::map<string, WorkloadSpec> read_workloads(const fs::path &folder)
     return specs;
 }
 
-/// Checks that every id of a list is declared.
-template <typename Map>
-void check_known(const TomlReader &reader, const char *key, const vector<string> &ids, const Map &known,
-                 const char *folder)
+std::map<string, MetricSpec> read_metrics(const fs::path &file)
 {
-    for (const auto &id : ids)
-        if (!known.contains(id))
-            reader.fail(key, fmt::format("ids declared in workloads/{}, where there is no {}", folder, id));
+    const auto table = parse_toml(file);
+    TomlReader reader(file, table);
+    std::map<string, MetricSpec> specs;
+    for (const auto &id : reader.keys()) {
+        auto entry = reader.table(id);
+        MetricSpec spec;
+        spec.label = entry.text("label");
+        if (entry.has("better"))
+            spec.better = entry.choice("better", {"lower", "higher"});
+        if (entry.has("margin"))
+            spec.margin = entry.real("margin");
+        entry.finish();
+        specs[id] = spec;
+    }
+    return specs;
 }
 
 /// Images are built on the host, everything else runs in guests.
@@ -326,6 +414,15 @@ void check_engines(const ExperimentSpec &spec, const TomlReader &reader, const C
     }
 }
 
+void check_variants(const fs::path &folder, const std::map<string, FilesystemSpec> &filesystems)
+{
+    for (const auto &[id, spec] : filesystems)
+        if (!spec.variant_of.empty() && !filesystems.contains(spec.variant_of))
+            throw std::runtime_error(fmt::format("{}: filesystem {}: expected variant_of to name one that is "
+                                                 "declared, got {}",
+                                                 folder.string(), id, spec.variant_of));
+}
+
 void check_experiment(const ExperimentSpec &spec, const TomlReader &reader, const Catalogue &catalogue)
 {
     check_known(reader, "datasets", spec.datasets, catalogue.datasets, "datasets");
@@ -335,6 +432,7 @@ void check_experiment(const ExperimentSpec &spec, const TomlReader &reader, cons
     else
         check_known(reader, "filesystems", spec.filesystems, catalogue.filesystems, "filesystems");
     check_known(reader, "workloads", spec.workloads, catalogue.workloads, "workloads");
+    check_known(reader, "table", spec.table, catalogue.metrics, "metrics.toml");
     check_engines(spec, reader, catalogue);
     for (const auto &[dataset, workloads] : spec.dataset_workloads) {
         check_known(reader, "dataset_workloads", {dataset}, catalogue.datasets, "datasets");
@@ -365,6 +463,7 @@ Catalogue load_catalogue(const fs::path &root)
     const auto unchecked = [](const auto &, const TomlReader &) {};
     Catalogue all;
     all.root = root;
+    all.metrics = read_metrics(root / "metrics.toml");
     all.images = read_folder<ImageSpec>(root / "images", read_image, unchecked);
     all.datasets = read_folder<DatasetSpec>(
         root / "datasets", [&](TomlReader &reader) { return read_dataset(reader, root); }, unchecked);
@@ -373,12 +472,13 @@ Catalogue load_catalogue(const fs::path &root)
             check_known(reader, spec.image.empty() ? "seed" : "image", {spec.needed_image()}, all.images,
                         "images");
         });
+    check_variants(root / "filesystems", all.filesystems);
     all.workloads = read_workloads(root / "workloads");
     all.experiments = read_folder<ExperimentSpec>(
         root / "experiments", read_experiment,
         [&](const ExperimentSpec &spec, const TomlReader &reader) { check_experiment(spec, reader, all); });
     all.suites = read_folder<SuiteSpec>(
-        root / "suites", read_suite,
+        root / "suites", [&](TomlReader &reader) { return read_suite(reader, all); },
         [&](const SuiteSpec &spec, const TomlReader &reader) { check_suite(spec, reader, all); });
     return all;
 }

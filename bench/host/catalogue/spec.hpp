@@ -24,6 +24,7 @@ struct ProofSpec {
 struct FilesystemSpec {
     std::string id;
     std::string label;                ///< for people: tables and figures
+    std::string variant_of;           ///< the filesystem it is a variant of, and no rival to; or ""
     std::string type;                 ///< as mount(8) calls it
     std::vector<std::string> modules; ///< of the guest kernel's own package
     std::string external_module;      ///< build/kmod/RELEASE/NAME.ko, "" for none
@@ -31,6 +32,7 @@ struct FilesystemSpec {
     std::string image;                ///< image id behind the mount; "" when the medium is "ram"
     std::string seed;                 ///< image id copied into the mount; "" unless the medium is "ram"
     std::string options;              ///< mount options
+    std::vector<std::string> kernel_warnings; ///< texts of warnings that are known, and counted, not failures
     ProofSpec prove;
 
     /// The id of the one image a guest of this filesystem needs.
@@ -72,6 +74,9 @@ struct ProfileSpec {
     std::optional<std::vector<int>> instances;
 };
 
+/// The experiment under which images' sizes and times are listed, whatever the suite.
+inline constexpr const char *image_experiment = "image-build";
+
 /// What a figure of the run must not exceed.
 struct LimitSpec {
     std::string title;
@@ -91,8 +96,16 @@ struct SuiteSpec {
     std::vector<LimitSpec> limits; ///< in the order of their names
 };
 
+/// What a figure means; workloads/metrics.toml.
+struct MetricSpec {
+    std::string label;     ///< for people
+    std::string better;    ///< "lower", "higher"; "": a description, which is not judged
+    double margin = 0.005; ///< figures whose difference is at most this part of the smaller are equal
+};
+
 struct Catalogue {
     std::filesystem::path root;
+    std::map<std::string, MetricSpec> metrics;
     std::map<std::string, FilesystemSpec> filesystems;
     std::map<std::string, ImageSpec> images;
     std::map<std::string, DatasetSpec> datasets;
@@ -102,7 +115,7 @@ struct Catalogue {
 };
 
 /// Reads and checks everything below `root`. Throws std::runtime_error with one line,
-/// `FILE:LINE: KEY: wanted ..., got ...`, for the first thing that is wrong.
+/// `FILE:LINE: KEY: expected ..., got ...`, for the first thing that is wrong.
 Catalogue load_catalogue(const std::filesystem::path &root);
 
 const char *name_of(Driver driver);

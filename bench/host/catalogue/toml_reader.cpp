@@ -72,12 +72,12 @@ TomlReader::TomlReader(std::filesystem::path file, const toml::table &table, std
 {
 }
 
-void TomlReader::fail(const std::string &key, const std::string &wanted) const
+void TomlReader::fail(const std::string &key, const std::string &expected) const
 {
     const auto *node = table_.get(key);
     const auto line = (node != nullptr ? node->source() : table_.source()).begin.line;
     throw std::runtime_error(fmt::format("{}:{}: {}{}: expected {}, got {}", file_.string(), line, prefix_,
-                                         key, wanted, node != nullptr ? shown(*node) : "nothing"));
+                                         key, expected, node != nullptr ? shown(*node) : "nothing"));
 }
 
 const toml::node *TomlReader::find(const std::string &key)
@@ -86,11 +86,11 @@ const toml::node *TomlReader::find(const std::string &key)
     return table_.get(key);
 }
 
-const toml::node &TomlReader::need(const std::string &key, const char *wanted)
+const toml::node &TomlReader::need(const std::string &key, const char *expected)
 {
     const auto *node = find(key);
     if (node == nullptr)
-        fail(key, wanted);
+        fail(key, expected);
     return *node;
 }
 
@@ -117,10 +117,10 @@ bool TomlReader::flag(const std::string &key)
 
 std::int64_t TomlReader::number(const std::string &key, std::int64_t low, std::int64_t high)
 {
-    const auto wanted = fmt::format("a whole number from {} to {}", low, high);
-    const auto *value = need(key, wanted.c_str()).as_integer();
+    const auto expected = fmt::format("a whole number from {} to {}", low, high);
+    const auto *value = need(key, expected.c_str()).as_integer();
     if (value == nullptr || !within(value->get(), low, high))
-        fail(key, wanted);
+        fail(key, expected);
     return value->get();
 }
 
@@ -165,15 +165,15 @@ std::optional<std::vector<int>> TomlReader::numbers_if(const std::string &key, s
     const auto *node = find(key);
     if (node == nullptr)
         return std::nullopt;
-    const auto wanted = fmt::format("a list of whole numbers from {} to {}", low, high);
+    const auto expected = fmt::format("a list of whole numbers from {} to {}", low, high);
     const auto *array = node->as_array();
     if (array == nullptr)
-        fail(key, wanted);
+        fail(key, expected);
     std::vector<int> numbers;
     for (const auto &element : *array) {
         const auto *value = element.as_integer();
         if (value == nullptr || !within(value->get(), low, high))
-            fail(key, wanted);
+            fail(key, expected);
         numbers.push_back(static_cast<int>(value->get()));
     }
     return numbers;
@@ -181,10 +181,10 @@ std::optional<std::vector<int>> TomlReader::numbers_if(const std::string &key, s
 
 std::string TomlReader::choice(const std::string &key, const std::vector<std::string> &allowed)
 {
-    const auto wanted = fmt::format("one of \"{}\"", fmt::join(allowed, "\", \""));
-    const auto *value = need(key, wanted.c_str()).as_string();
+    const auto expected = fmt::format("one of \"{}\"", fmt::join(allowed, "\", \""));
+    const auto *value = need(key, expected.c_str()).as_string();
     if (value == nullptr || std::find(allowed.begin(), allowed.end(), value->get()) == allowed.end())
-        fail(key, wanted);
+        fail(key, expected);
     return value->get();
 }
 

@@ -15,7 +15,7 @@
 namespace daxbench {
 
 /// One table of one file. Every key that is read is remembered; `finish` refuses the others.
-/// All functions throw std::runtime_error `FILE:LINE: KEY: wanted ..., got ...`.
+/// All functions throw std::runtime_error `FILE:LINE: KEY: expected ..., got ...`.
 class TomlReader {
 public:
     /// `prefix` is put before keys in messages, e.g. "prove.".
@@ -43,11 +43,11 @@ public:
     void finish() const;
 
     /// The line for an error about `key` (or about the table where it is absent).
-    [[noreturn]] void fail(const std::string &key, const std::string &wanted) const;
+    [[noreturn]] void fail(const std::string &key, const std::string &expected) const;
 
 private:
     const toml::node *find(const std::string &key);
-    const toml::node &need(const std::string &key, const char *wanted);
+    const toml::node &need(const std::string &key, const char *expected);
 
     std::filesystem::path file_;
     const toml::table &table_;

@@ -42,7 +42,10 @@ constexpr const char *footer =
     "  doctor  what works on this machine, tried out\n"
     "  setup   fetch the guest kernel; prints the folder of its headers\n"
     "  schema  JSON Schema of what a file of workloads may say\n"
-    "Exit status: 0 all was measured, 1 something could not be (it is named), 2 usage.";
+    "./run-bench also takes these, with runs that were made (docs/measuring.md):\n"
+    "  show RUN, compare A B, evidence RUN…\n"
+    "Exit status: 0 all was measured and no limit missed, 1 something could not be measured (it is named),\n"
+    "2 usage, 3 a limit of the suite was missed.";
 
 void declare(CLI::App &app, Options &options)
 {

@@ -17,7 +17,6 @@
 #include "guest_host.hpp"
 #include "results.hpp"
 #include "scheduler.hpp"
-#include "table.hpp"
 
 namespace daxbench {
 namespace {
@@ -44,6 +43,7 @@ public:
         const auto &suite = catalogue.suites.at(request.plan.suite);
         info_.suite = suite.id;
         info_.title = suite.title;
+        info_.subject = suite.subject;
         info_.profile = request.plan.profile;
         info_.started = iso_time(started_);
         info_.command = request.command;
@@ -64,6 +64,7 @@ public:
     }
 
     const fs::path &dir() const { return dir_; }
+    const std::string &table() const { return table_; } ///< for the terminal; "" where there is none
 
 private:
     /// False when Ctrl-C ended it.
@@ -275,12 +276,16 @@ private:
     {
         display_.working("writing results");
         Composition parts;
+        parts.catalogue = &catalogue_;
         parts.limits = catalogue_.suites.at(info_.suite).limits;
         parts.run = info_;
         parts.seconds = Seconds(std::chrono::steady_clock::now() - start_).count();
         parts.interrupted = interrupted();
         parts.cells = all_documents();
         parts.environment = environment();
+        if (world_)
+            for (const auto &[id, dataset] : world_->datasets)
+                parts.datasets.push_back(dataset);
         if (world_)
             for (const auto &[key, image] : world_->images)
                 parts.images.push_back(image);
@@ -299,15 +304,18 @@ private:
         return environment_document(host_, git_, world_ ? &*world_ : nullptr, read_cells(dir_, cells_));
     }
 
+    /// Report and figures beside the results; the verdict, for the terminal, is the analysis's, too.
     void report()
     {
         display_.working("drawing figures");
         CommandOptions options;
         options.log = dir_ / "logs/report.log";
-        const auto done =
-            run_command({python, (paths_.source / "analysis/report.py").string(), dir_.string()}, options);
-        if (!done.ok())
-            display_.say(fmt::format("no report.md or figures: {}; see {}",
+        const auto done = run_command(
+            {python, (paths_.source / "analysis/report.py").string(), dir_.string(), "--table"}, options);
+        if (done.ok())
+            table_ = done.out;
+        else
+            display_.say(fmt::format("no table, report or figures: {}; see {}",
                                      done.err.substr(0, done.err.find('\n')), options.log.string()));
     }
 
@@ -325,12 +333,13 @@ private:
     const std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
     const Progress progress_ = [this](const string &line) { display_.working(line); };
     std::optional<World> world_;
+    std::string table_;
 };
 
 void print_paths(std::ostream &out, const fs::path &dir)
 {
     out << '\n';
-    for (const char *name : {"results.json", "report.md", "figures", "logs"})
+    for (const char *name : {"results.json", "report.html", "report.md", "figures", "logs"})
         if (fs::exists(dir / name))
             fmt::print(out, "{}\n", (dir / name).string());
 }
@@ -349,6 +358,15 @@ void print_dry(std::ostream &out, const World &world, const Catalogue &catalogue
             guest_config(world, catalogue, cell, instance, fs::path("LOGS") / file_name_of(cell.id));
         fmt::print(out, "    {}\n", quoted(qemu_command(config, "RUN_DIR")));
     }
+}
+
+/// As the manual says: 1 where something was not measured or shown, 3 where a limit was missed.
+int exit_status(const nlohmann::json &results, bool shown)
+{
+    if (results.at("run").at("status") != "complete" || !results.at("errors").empty() || !shown)
+        return 1;
+    const auto &limits = results.at("limits");
+    return std::ranges::any_of(limits, [](const auto &limit) { return limit.at("met") == false; }) ? 3 : 0;
 }
 
 int dry_run(const Catalogue &catalogue, const RunRequest &request, const vector<Cell> &cells,
@@ -374,9 +392,9 @@ int run_suite(const Catalogue &catalogue, const RunRequest &request, std::ostrea
         return dry_run(catalogue, request, cells, out, err, columns);
     Run run(catalogue, request, std::move(cells), err, columns);
     const auto results = run.execute();
-    print_table(out, results, catalogue);
+    out << run.table();
     print_paths(out, run.dir());
-    return results.at("run").at("status") == "complete" ? 0 : 1;
+    return exit_status(results, !run.table().empty());
 }
 
 } // namespace daxbench

@@ -191,6 +191,21 @@ void make_dataset(const DatasetSpec &spec, const fs::path &dir, const Progress &
     write_file(dir / "dataset.json", info.dump(2) + "\n");
 }
 
+/// Of a tree that dpkg has filled; nothing for others.
+std::vector<std::string> packages_in(const fs::path &tree)
+{
+    const auto database = tree / "var/lib/dpkg";
+    std::vector<std::string> packages;
+    if (!fs::exists(database / "status") || !find_program("dpkg-query"))
+        return packages;
+    std::istringstream lines(
+        run_checked({"dpkg-query", "--admindir=" + database.string(), "-W", "-f", "${Package} ${Version}\\n"})
+            .out);
+    for (std::string line; std::getline(lines, line);)
+        packages.push_back(line);
+    return packages;
+}
+
 } // namespace
 
 std::string probe_file_of(const DatasetSpec &spec)
@@ -216,6 +231,7 @@ Dataset ensure_dataset(const DatasetSpec &spec, const Progress &progress)
     dataset.id = spec.id;
     dataset.hash = info.at("hash");
     dataset.dir = dir / "tree";
+    dataset.packages = packages_in(dataset.dir);
     dataset.manifest_path = dir / "manifest.jsonl";
     if (fs::exists(dir / "fakeroot.state"))
         dataset.fakeroot_state = dir / "fakeroot.state";

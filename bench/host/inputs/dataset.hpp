@@ -21,6 +21,7 @@ struct Dataset {
     std::uint64_t data_bytes = 0;         // Σ over distinct regular inodes of size rounded up to 4096
     std::uint64_t bytes = 0;              // Σ over distinct regular inodes of size
     std::uint64_t entries = 0;            // names, the root included
+    std::vector<std::string> packages;    // "bash 5.2.15-2", where the tree has a dpkg database
 };
 
 // The file that a mount is proved by: a path in the tree, or "large" for the largest.

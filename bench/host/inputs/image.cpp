@@ -94,6 +94,13 @@ void build_image(const ImageSpec &spec, const Dataset &dataset, const ImageTool 
     write_file(dir / "image.json", info.dump(2) + "\n");
 }
 
+std::string declaration_of(const ImageTool &tool, const ImageSpec &spec, const Dataset &dataset)
+{
+    auto command = image_command(tool, dataset.id, spec.id + ".img");
+    command[0] = fs::path(command[0]).filename().string();
+    return quoted(command);
+}
+
 } // namespace
 
 ImageTool image_tool(const ImageSpec &spec, Substitutions substitutions, const Progress &progress)
@@ -130,11 +137,16 @@ Image ensure_image(const ImageSpec &spec, const Dataset &dataset, Substitutions 
     const auto key = xxh3_text(fmt::format("{}\n{}\n{}\n{}\n{}", dataset.hash, quoted(tool.command),
                                            spec.align, tool.version, xxh3_file(tool.program)));
     const auto name = fmt::format("{}-{}-{}", dataset.id, spec.id, key.substr(0, 16));
+    bool built = false;
     const auto dir = Cache::entry("images", name, [&](const fs::path &aside) {
         progress(fmt::format("making the image {} of {}", spec.id, dataset.id));
         build_image(spec, dataset, tool, aside, Cache::path("images", name));
+        built = true;
     });
-    return read_image(dir);
+    auto image = read_image(dir);
+    image.built = built;
+    image.declaration = declaration_of(tool, spec, dataset);
+    return image;
 }
 
 ToolsImage ensure_tools_image(const Progress &progress)

@@ -22,10 +22,13 @@ struct Image {
     std::string dataset;
     std::filesystem::path path;
     std::uint64_t bytes = 0;  // of the image, before padding
+    bool built = false;       // just now; otherwise found in the cache
     double build_seconds = 0; // wall clock of the command when it was built
     std::string xxh3;         // XXH3-128 of the file as built, before padding
     std::string tool_version;
     Argv command; // as run, {out} shown as the final path
+    std::string
+        declaration; // the command without this machine's paths: DATASET for the tree, ID.img for the image
 };
 
 // An image's tool, ready to run: found or fetched.

@@ -53,9 +53,12 @@ Request run_request(const nlohmann::json &workload);
 nlohmann::json call_all(const CellInput &input, GuestSession &guest, const std::vector<Request> &requests);
 /// What the guest's kernel printed since the last time.
 Request log_request();
-/// Throws when the guest's kernel has printed a warning, a bug or a sanitizer's report.
-void check_kernel_log(const CellInput &input, GuestSession &guest);
-/// The first line among kernel log entries (strings, or objects with "text") that tells of a bug.
+/// Throws when the guest's kernel has printed a warning, a bug or a sanitizer's report. One that the
+/// filesystem declares is known: it is noted in the proof, "kernel_warnings".
+void check_kernel_log(const CellInput &input, GuestSession &guest, nlohmann::json &proof);
+/// Those among kernel log entries (strings, or objects with "text") that tell of a bug.
+std::vector<std::string> kernel_complaints(const nlohmann::json &lines);
+/// The first of them, or "".
 std::string kernel_complaint(const nlohmann::json &lines);
 
 void run_single(const CellInput &input, GuestHost &host, CellResult &result);
@@ -66,6 +69,7 @@ struct InstanceMemory {
     nlohmann::json before; ///< the agent's `memory` answer before the mount
     nlohmann::json after;  ///< and after everything was read
     HostMemory host;       ///< of its QEMU, taken while all guests were alive
+    double ram = 0;        ///< what its machine has
 };
 
 /// Rows of the memory metrics. `data_bytes` must not be 0.

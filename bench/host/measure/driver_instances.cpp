@@ -76,6 +76,7 @@ void run_guest(const CellInput &input, int instance, GuestHost &host, Gathering 
     call_all(input, *guest, load_requests(input));
     // Without what the kernel read when it looked for partitions, which may go at any time.
     guest->call("drop_caches", json::object(), limit);
+    memory.ram = double(input.cell.memory_mib) * (1 << 20);
     memory.before = guest->call("memory", json::object(), limit);
 
     host.step(input.cell, fmt::format("guest {}: mounting", instance + 1));
@@ -83,7 +84,7 @@ void run_guest(const CellInput &input, int instance, GuestHost &host, Gathering 
     host.step(input.cell, fmt::format("guest {}: reading", instance + 1));
     auto raw = run_workloads(input, *guest);
     memory.after = guest->call("memory", json::object(), limit);
-    check_kernel_log(input, *guest);
+    check_kernel_log(input, *guest, proof);
     if (instance == 0) {
         result.hello = guest->hello();
         result.qemu = guest->command();
@@ -136,9 +137,14 @@ constexpr GuestMetric guest_metrics[] = {
      [](const InstanceMemory &guest) {
          return page_cache(guest) + grown(guest, "slab") + grown(guest, "anonymous");
      }},
+    // From its boot: the kernel itself, the page structs of its memory and of the pmem, its bounce buffers.
+    {"guest_held_bytes",
+     [](const InstanceMemory &guest) { return guest.ram - guest.after.at("mem_free").get<double>(); }},
 };
 
 constexpr GuestMetric host_metrics[] = {
+    {"host_pss_data_bytes",
+     [](const InstanceMemory &guest) { return double(guest.host.image.pss + guest.host.ram.pss); }},
     {"host_pss_bytes", [](const InstanceMemory &guest) { return double(guest.host.total.pss); }},
     {"host_pss_image_bytes", [](const InstanceMemory &guest) { return double(guest.host.image.pss); }},
     {"host_pss_ram_bytes", [](const InstanceMemory &guest) { return double(guest.host.ram.pss); }},

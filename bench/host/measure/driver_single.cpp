@@ -66,7 +66,7 @@ void run_single(const CellInput &input, GuestHost &host, CellResult &result)
     host.step(input.cell, "mounting");
     call_all(input, *guest, load_requests(input));
     result.proof = call_all(input, *guest, mount_requests(input));
-    check_kernel_log(input, *guest);
+    check_kernel_log(input, *guest, result.proof);
 
     for (const auto &workload : input.cell.workloads) {
         const auto id = workload.at("id").get<string>();
@@ -81,7 +81,7 @@ void run_single(const CellInput &input, GuestHost &host, CellResult &result)
         } catch (const std::exception &error) { // what it measured before is not trusted either
             throw std::runtime_error(fmt::format("{}: {}", id, error.what()));
         }
-        check_kernel_log(input, *guest);
+        check_kernel_log(input, *guest, result.proof);
     }
     host.step(input.cell, "powering off");
     guest->shutdown();

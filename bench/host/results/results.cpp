@@ -2,6 +2,7 @@
 #include "results.hpp"
 
 #include <algorithm>
+#include <set>
 #include <stdexcept>
 
 #include <unistd.h>
@@ -40,17 +41,32 @@ json cell_row(const json &document)
     return row;
 }
 
+/// One from the cache was built in another run: how long that took is not this run's to say.
 json image_row(const Image &image)
 {
-    return {{"id", image.id},       {"dataset", image.dataset},
-            {"bytes", image.bytes}, {"build_seconds", image.build_seconds},
-            {"xxh3", image.xxh3},   {"tool_version", image.tool_version}};
+    return {{"id", image.id},
+            {"dataset", image.dataset},
+            {"bytes", image.bytes},
+            {"build_seconds", image.built ? json(image.build_seconds) : json()},
+            {"xxh3", image.xxh3},
+            {"tool_version", image.tool_version},
+            {"command", image.declaration}};
+}
+
+json dataset_row(const Dataset &dataset)
+{
+    return {{"id", dataset.id},
+            {"xxh3", dataset.hash},
+            {"entries", dataset.entries},
+            {"bytes", dataset.bytes},
+            {"data_bytes", dataset.data_bytes},
+            {"packages", dataset.packages}};
 }
 
 Measurement image_measurement(const Image &image, const string &metric, const string &unit, double value)
 {
     Measurement row;
-    row.experiment = "image-build";
+    row.experiment = image_experiment;
     row.workload = "build";
     row.dataset = image.dataset;
     row.filesystem = image.id;
@@ -138,6 +154,53 @@ string status_of(const Composition &parts)
     return complete ? "complete" : "partial";
 }
 
+/// The entries of `known` that some row of `rows` names under `key`, as `describe` writes them.
+template <typename Spec, typename Describe>
+json described(const std::map<string, Spec> &known, const json &rows, const char *key, Describe describe)
+{
+    std::set<string> used;
+    for (const auto &row : rows)
+        used.insert(row.at(key).get<string>());
+    auto list = json::array();
+    for (const auto &[id, spec] : known)
+        if (used.contains(id)) {
+            json entry = describe(spec);
+            entry["id"] = id;
+            list.push_back(std::move(entry));
+        }
+    return list;
+}
+
+json metric_row(const MetricSpec &spec)
+{
+    return {{"label", spec.label}, {"better", spec.better}, {"margin", spec.margin}};
+}
+
+json experiment_row(const ExperimentSpec &spec)
+{
+    return {{"title", spec.title}, {"table", spec.table}};
+}
+
+json filesystem_row(const FilesystemSpec &spec)
+{
+    return {{"label", spec.label}, {"variant_of", spec.variant_of}};
+}
+
+/// A metric without a declaration would be shown without being judged: that is an error of its own.
+void add_undeclared_metrics(json &errors, const json &measurements, const Catalogue &catalogue)
+{
+    std::set<string> undeclared;
+    for (const auto &row : measurements)
+        if (const auto metric = row.at("metric").get<string>(); !catalogue.metrics.contains(metric))
+            undeclared.insert(metric);
+    for (const auto &metric : undeclared)
+        errors.push_back(
+            {{"cell", ""},
+             {"error", fmt::format("expected the metric {} in workloads/metrics.toml, it is not there: its "
+                                   "rows are shown, not judged",
+                                   metric)}});
+}
+
 } // namespace
 
 string iso_time(std::chrono::system_clock::time_point when)
@@ -200,9 +263,13 @@ json compose(const Composition &parts)
         images.push_back(image_row(image));
         measurements.push_back(
             to_json(image_measurement(image, "image_bytes", "bytes", static_cast<double>(image.bytes))));
-        measurements.push_back(
-            to_json(image_measurement(image, "build_seconds", "seconds", image.build_seconds)));
+        if (image.built)
+            measurements.push_back(
+                to_json(image_measurement(image, "build_seconds", "seconds", image.build_seconds)));
     }
+    auto datasets = json::array();
+    for (const auto &dataset : parts.datasets)
+        datasets.push_back(dataset_row(dataset));
     auto cells = json::array();
     for (const auto &document : parts.cells) {
         cells.push_back(cell_row(document));
@@ -210,7 +277,10 @@ json compose(const Composition &parts)
             measurements.push_back(row);
     }
     const auto &run = parts.run;
-    return {{"schema_version", 1},
+    const auto &catalogue = *parts.catalogue;
+    auto errors = errors_of(parts.cells);
+    add_undeclared_metrics(errors, measurements, catalogue);
+    return {{"schema_version", 2},
             {"run",
              {{"id", run.id},
               {"suite", run.suite},
@@ -220,14 +290,19 @@ json compose(const Composition &parts)
               {"started", run.started},
               {"finished", iso_time(std::chrono::system_clock::now())},
               {"seconds", parts.seconds},
-              {"seed", run.seed}}},
+              {"seed", run.seed},
+              {"subject", run.subject}}},
             {"command", run.command},
             {"environment", parts.environment},
+            {"experiments", described(catalogue.experiments, cells, "experiment", experiment_row)},
+            {"filesystems", described(catalogue.filesystems, cells, "filesystem", filesystem_row)},
+            {"metrics", described(catalogue.metrics, measurements, "metric", metric_row)},
+            {"datasets", datasets},
             {"images", images},
             {"cells", cells},
             {"measurements", measurements},
             {"limits", judge_limits(parts.limits, measurements)},
-            {"errors", errors_of(parts.cells)}};
+            {"errors", errors}};
 }
 
 vector<json> read_cells(const fs::path &run_dir, const vector<Cell> &cells)

@@ -24,6 +24,7 @@ struct RunInfo {
     std::string started; ///< ISO 8601, UTC
     std::vector<std::string> command;
     int seed = 1;
+    std::string subject = {}; ///< the filesystem that is judged, or ""
 };
 
 /// "2026-11-22T16:50:00Z" and "20261122-165000".
@@ -39,10 +40,12 @@ nlohmann::json environment_document(const HostEnvironment &host, const GitState 
                                     const std::vector<nlohmann::json> &cells);
 
 struct Composition {
+    const Catalogue *catalogue = nullptr; ///< what ids stand for; must be set
     RunInfo run;
     double seconds = 0;
     bool interrupted = false;
     nlohmann::json environment;
+    std::vector<Dataset> datasets;
     std::vector<Image> images;
     std::vector<nlohmann::json> cells; ///< cell documents, in order
     std::vector<LimitSpec> limits;     ///< of the suite
