@@ -60,7 +60,7 @@ class Finding:
 
     @property
     def met(self) -> bool:
-        return self.measurement.value <= self.bound
+        return self.measurement.value <= self.bound  # lower is better: _outcome() takes no other metric
 
     @property
     def strain(self) -> float:
@@ -129,6 +129,14 @@ def load(path: Path = FILE) -> tuple[list[Claim], list[str]]:
             document = tomllib.load(stream)
         except tomllib.TOMLDecodeError as error:
             raise ClaimError(f"{path}: {error}") from error
+    try:
+        return _claims(document)
+    except (KeyError, TypeError) as error:
+        raise ClaimError(f"{path}: expected every claim to have id, from and said, every test title and row;"
+                         f" got {type(error).__name__}: {error}") from error  # fmt: skip
+
+
+def _claims(document: dict[str, Any]) -> tuple[list[Claim], list[str]]:
     claims = []
     for raw in document["claim"]:
         tests = tuple(_test(raw["id"], test) for test in raw.get("test", []))
@@ -167,9 +175,16 @@ def _other(run: Results, test: Test, key: Key, row: Row, subject: str) -> Measur
 
 def _outcome(run: Results, test: Test) -> Outcome:
     subject = test.row.get("filesystem", run.run["subject"])
+    if run.metric(test.row["metric"]).better > 0:
+        raise ClaimError(f"{test.title}: expected a metric of which less is better,"
+                         f" got {test.row['metric']}")  # fmt: skip
     findings = []
     for key, row in run.rows.items():
-        if subject not in row or not _matches(key, test.row):
+        if not _matches(key, test.row):
+            continue
+        if subject not in row:
+            if any(rival in row for rival in run.rivals):
+                return Outcome(test, (), f"{key}: {subject} not measured")
             continue
         if test.at_most is not None:
             findings.append(Finding(row[subject], float(test.at_most), None))
@@ -188,9 +203,10 @@ def judge(run: Results, claims: Sequence[Claim]) -> list[Judgement]:
 
 
 def merge(judgements: Sequence[Judgement]) -> Judgement:
-    """The same claim on several runs of one kernel: the first outcome of each test that was measured."""
+    """The same claim on several runs of one kernel: of each test the findings of all that measured it."""
     outcomes = []
     for at, first in enumerate(judgements[0].outcomes):
-        found = [j.outcomes[at] for j in judgements]
-        outcomes.append(next((o for o in found if not o.missing), first))
+        measured = [j.outcomes[at] for j in judgements if not j.outcomes[at].missing]
+        findings = tuple(f for outcome in measured for f in outcome.findings)
+        outcomes.append(Outcome(first.test, findings, "") if measured else first)
     return Judgement(judgements[0].claim, tuple(outcomes))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import html
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,11 +23,18 @@ from results import Key, Measurement, Results
 
 FRAME = Path(__file__).with_name("page.html")
 _EXTENSIONS = ("tables", "fenced_code")
+_TAG = re.compile("<")
 
 
 def to_html(lines: Sequence[str]) -> str:
     """HTML of Markdown `lines`; tables can be wider than the page, and scroll."""
-    text = str(markdown.markdown("\n".join(lines), extensions=list(_EXTENSIONS)))
+    # What a run says (an error, a path) is text, never tags; code is escaped by markdown itself.
+    fenced = False
+    safe = []
+    for line in lines:
+        fenced ^= line.startswith("```")
+        safe.append(line if fenced else _TAG.sub("&lt;", line))
+    text = str(markdown.markdown("\n".join(safe), extensions=list(_EXTENSIONS)))
     return text.replace("<table>", '<div class="scroll"><table>').replace("</table>", "</table></div>")
 
 
@@ -35,7 +43,7 @@ def _figure(m: Measurement) -> dict[str, Any]:
     low, high = units.quantity(m.spread.low, unit), units.quantity(m.spread.high, unit)
     samples = f"{len(m.samples)} samples" if len(m.samples) > 1 else "one sample"
     spread = f", {low} to {high}" if m.spread.varies else ", all equal" if m.spread.exact else ""
-    exactly = f"{m.value:,.6g}" if isinstance(m.value, float) else str(m.value)
+    exactly = f"{m.value:,.0f}" if m.value == round(m.value) else f"{m.value:,}"
     return {"value": m.value, "text": units.quantity(m.value, unit),
             "more": f"{exactly} {units.per(unit, m.key.per)}; {samples}{spread}"}  # fmt: skip
 
@@ -81,7 +89,9 @@ def compose(run: Results, answer: Sequence[str], rest: Sequence[str]) -> str:
     title = str(run.run.get("title") or run.run.get("suite", "Run"))
     # "</script" would end the element that the data lies in, and "<!--" begin what nothing ends.
     values = json.dumps(data(run), ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
-    head = f'<h1>{html.escape(title)}</h1>\n<p class="answer">{html.escape(subject)}</p>\n'
+    head = f"<h1>{html.escape(title)}</h1>\n"
+    if subject:
+        head += f'<p class="answer">{html.escape(subject)}</p>\n'
     parts = {
         "TITLE": html.escape(title),
         "ANSWER": head + to_html(answer),

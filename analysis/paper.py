@@ -95,6 +95,7 @@ def _typeset(folder: Path) -> str:
     program = shutil.which("pdflatex")
     if program is None:
         return "no sample.pdf: pdflatex is not installed (apt-get install texlive-latex-recommended)"
+    (folder / "sample.pdf").unlink(missing_ok=True)
     done = subprocess.run([program, "-interaction=nonstopmode", "-halt-on-error", "sample.tex"], cwd=folder,
                           capture_output=True, text=True, timeout=120, check=False)  # fmt: skip
     for suffix in ("aux", "log"):
@@ -129,7 +130,7 @@ def main(argv: list[str]) -> int:
         run = results.load(args.run)
         folder = args.out or run.path.parent / "paper"
         missing = write(run, folder)
-    except (results.ResultsError, OSError) as error:
+    except (results.ResultsError, OSError, subprocess.TimeoutExpired) as error:
         print(f"paper: {error}", file=sys.stderr)
         return 1
     if missing:

@@ -30,7 +30,8 @@ def compact(document: dict[str, Any]) -> dict[str, Any]:
     return {
         **document,
         "command": ["daxbench", document["run"]["suite"], "--profile", document["run"]["profile"]],
-        "environment": {**env, "host": host, "qemu": {**env["qemu"], "command": []}},
+        "environment": {**env, "host": host, "qemu": {**env["qemu"], "command": []},
+                        "tools": {}},
         "images": [{**image, "build_seconds": None} for image in document["images"]],
         "datasets": [{**dataset, "packages": []} for dataset in document["datasets"]],
         "cells": cells,

@@ -135,6 +135,8 @@ def verdicts(run: Results) -> list[Verdict]:
 
 def verdict_words(run: Results, found: Sequence[Verdict]) -> str:
     """How many rows of which outcome; the one sentence that terminal and report share."""
+    if not found:
+        return f"No row has both {run.subject} and a rival: nothing is judged."
     counts = {o: sum(v.outcome == o for v in found) for o in Outcome}
     words = (
         f"{run.subject} against the best of {', '.join(run.rivals)} in each of {len(found)} rows:"

@@ -82,6 +82,7 @@ class Declared(unittest.TestCase):
              'row = {}\n', "one of at_most, rivals, against"),
             ('[[claim]]\nid = "a"\nsaid = "s"\nfrom = "question"\n[[claim.test]]\ntitle = "t"\n'
              'row = { flavour = "x" }\nat_most = 1\n', "flavour"),
+            ('[[claim]]\nid = "a"\nfrom = "question"\nuntested = "x"\n', "KeyError: 'said'"),
         ):  # fmt: skip
             with self.subTest(word), self.assertRaisesRegex(claims.ClaimError, word):
                 claims.load(self.file(text))
@@ -111,6 +112,32 @@ class Judged(unittest.TestCase):
         row = {"experiment": "latency", "workload": "read-seq-128k", "metric": "cost_per_op"}
         self.assertEqual(self.verdict(test_of(row=row, rivals=("tmpfs",))), Verdict.UNTESTED)
         self.assertEqual(self.verdict(test_of(row={**WALK, "workload": "none"}, at_most=1)), Verdict.UNTESTED)
+
+    def test_a_missing_figure_of_the_subject_leaves_it_untested(self):
+        document = synthetic_results.document()
+        test = test_of(row=TOUCH, at_most=1e9)
+        self.assertEqual(self.verdict(test, document=document), Verdict.HOLDS)
+        lost = [m for m in document["measurements"] if m["workload"] == "mmap-touch-random"
+                and (m["filesystem"], m["dataset"]) == ("daxfs", "rootfs")]  # fmt: skip
+        for m in lost:
+            m["value"] = None
+        self.assertGreater(len(lost), 0)
+        self.assertEqual(self.verdict(test, document=document), Verdict.UNTESTED)
+
+    def test_of_several_runs_one_that_fails_decides(self):
+        good, bad = synthetic_results.document(), synthetic_results.document()
+        for m in bad["measurements"]:
+            if m["filesystem"] == "daxfs" and m["workload"].startswith("mmap-touch"):
+                m["value"], m["samples"] = 1e6, [1e6]
+        claim = [claim_of(test_of(row=TOUCH, at_most=1e4))]
+        judged = [claims.judge(run_of(document), claim)[0] for document in (good, bad)]
+        self.assertEqual([j.verdict for j in judged], [Verdict.HOLDS, Verdict.FAILS])
+        self.assertEqual(claims.merge(judged).verdict, Verdict.FAILS)
+        self.assertEqual(claims.merge(judged[::-1]).verdict, Verdict.FAILS)
+
+    def test_metrics_of_which_more_is_better_are_refused(self):
+        with self.assertRaisesRegex(claims.ClaimError, "iops"):
+            self.verdict(test_of(row={**WALK, "metric": "iops"}, at_most=1))
 
     def test_one_test_that_fails_decides(self):
         good, bad = test_of(row=TOUCH, at_most=1e9), test_of(row=WALK, at_most=1)

@@ -45,9 +45,18 @@ class Page(Folder):
     def test_what_stands_in_a_run_stays_text(self):
         self.document["run"]["title"] = "<b>&</script>"
         self.document["experiments"][0]["title"] = "</script><script>alert(1)</script>"
+        self.document["errors"].append({"cell": "x", "error": "got <img src=x onerror=alert(1)> and <none>"})
+        self.document["cells"][1].update(status="failed", error="<i>odd</i>")
         text = self.text()
         self.assertIn("&lt;b&gt;&amp;&lt;/script&gt;", text)
-        self.assertNotIn("<script>alert", text)
+        for tag in ("<script>alert", "<img", "<none>", "<i>"):
+            self.assertNotIn(tag, text)
+        self.assertIn("&lt;none", text)
+
+    def test_figures_are_told_exactly(self):
+        m = next(m for m in run_of(self.document).measurements if m.key.workload == "python3")
+        self.assertEqual(m.value, 282100000)
+        self.assertTrue(page._figure(m)["more"].startswith("282,100,000 instructions/op"), page._figure(m))
 
 
 @unittest.skipUnless(BROWSER, "needs the package chromium")

@@ -262,6 +262,7 @@ class Compare(Folder):
             (lambda d: d["environment"].update(clock="ns"), "clock: instructions and ns"),
             (lambda d: d["datasets"][0].update(xxh3="3" * 32), "dataset rootfs"),
             (lambda d: d["environment"]["guest"].update(cpu_model="host"), "CPU model"),
+            (lambda d: d["run"].update(profile="smoke"), "profile: default and smoke"),
         ):
             other = copy.deepcopy(self.document)
             change(other)
@@ -271,6 +272,18 @@ class Compare(Folder):
             self.assertIn(word, err)
             self.assertEqual(len(err.splitlines()), 1)
             self.assertEqual(called(compare.main, self.a, b, "--anyway")[0], 0)
+
+    def test_times_of_images_built_in_one_run_only_are_no_rows(self):
+        self.changed["measurements"] = [m for m in self.changed["measurements"]
+                                        if m["metric"] != "build_seconds"]  # fmt: skip
+        self.assertEqual(self.against("--same")[0], 0)
+
+    def test_ratios_may_be_of_another_kernel(self):
+        self.changed["environment"]["guest"]["kernel"] = "7.3.4"
+        b = self.write("b", self.changed)
+        self.assertEqual(called(compare.main, self.a, b)[0], 2)
+        options = ("--relative-to", "erofs-dax", "--unit", "instructions")
+        self.assertEqual(called(compare.main, self.a, b, *options)[0], 0)
 
     def test_ratios_to_a_rival(self):
         for m in self.changed["measurements"]:
@@ -317,13 +330,16 @@ class EveryMetricIsDeclared(unittest.TestCase):
     def test_what_the_bench_measures_has_a_label_and_a_direction(self):
         # Fields of fio's output and of the program that measures a tool.
         names = {"cost_per_op"}
+        metric = re.compile(r'"([a-z_]+_(?:bytes|seconds|faults|factor))"')
         for folder in ("guest/engines", "host/measure"):
             for path in sorted((ROOT / "bench" / folder).glob("*.cpp")):
-                names |= set(re.findall(r'"([a-z_]+_(?:bytes|seconds))"', path.read_text(encoding="utf-8")))
+                names |= set(metric.findall(path.read_text(encoding="utf-8")))
         names -= {"io_bytes", "peak_bytes"}
         self.assertGreater(len(names), 20)
-        declared = {metric["id"] for metric in synthetic_results.declared_metrics()}
-        self.assertEqual(sorted(names - declared), [])
+        declared = {metric["id"]: metric for metric in synthetic_results.declared_metrics()}
+        self.assertEqual(sorted(names - declared.keys()), [])
+        self.assertEqual({m["better"] for m in declared.values()}, {"lower", "higher", ""})
+        self.assertTrue(all(m["label"] for m in declared.values()))
 
 
 if __name__ == "__main__":

@@ -231,6 +231,13 @@ class Report(Folder):
         for absent in ("icount", "Duplication factor", "emulat", "## Images"):
             self.assertNotIn(absent, text)
 
+    def test_a_subject_without_rivals_is_not_judged(self):
+        document = synthetic_results.document()
+        document["measurements"] = [m for m in document["measurements"] if m["filesystem"] == "daxfs"]
+        text = report.compose(run_of(document), [])
+        self.assertIn("No row has both daxfs and a rival: nothing is judged.", text)
+        self.assertNotIn("against the best of", text)
+
     def test_a_run_without_measurements(self):
         document = synthetic_results.document()
         document.update(measurements=[], images=[])

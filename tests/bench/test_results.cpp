@@ -192,6 +192,37 @@ TEST(SingleDriver, KernelWarningFailsTheCell)
     EXPECT_TRUE(result.measurements.empty());
 }
 
+TEST(SingleDriver, ADeclaredKernelWarningIsListed)
+{
+    const auto chunks =
+        load_catalogue(own_paths().source / "workloads").filesystems.at("erofs-dax-chunks").kernel_warnings;
+    // As Linux 6.12 and 7.3 print it.
+    for (const string line : {"WARNING: CPU: 0 PID: 1 at fs/dax.c:396 dax_disassociate_entry+0x48/0xb0",
+                              "WARNING: fs/dax.c:498 at dax_insert_entry+0x1a0/0x2c0, CPU#0: agent/1"}) {
+        FakeHost host;
+        host.answers["dmesg"] = [&](const json &) { return json{{"lines", json::array({line})}}; };
+        auto input = input_of(Driver::single, 1);
+        EXPECT_EQ(run_cell(input, host).status, "failed");
+        input.filesystem.kernel_warnings = chunks;
+        const auto result = run_cell(input, host);
+        EXPECT_EQ(result.status, "ok") << result.error;
+        EXPECT_EQ(result.proof.at("kernel_warnings").at(0), line);
+    }
+}
+
+TEST(InstancesDriver, DeclaredWarningsOfAllGuestsAreListed)
+{
+    FakeHost host;
+    host.answers["dmesg"] = [](const json &) {
+        return json{{"lines", json::array({"WARNING: fs/dax.c:1 at x"})}};
+    };
+    auto input = input_of(Driver::instances, 3);
+    input.filesystem.kernel_warnings = {"fs/dax.c:"};
+    const auto result = run_cell(input, host);
+    EXPECT_EQ(result.status, "ok") << result.error;
+    EXPECT_EQ(result.proof.at("kernel_warnings").size(), 3U);
+}
+
 TEST(SingleDriver, OneFailedWorkloadLeavesTheOthers)
 {
     FakeHost host;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // workloads/*.toml: the tree's own files load, and what is wrong in one is named.
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -60,6 +61,46 @@ TEST_F(SpecTest, ARivalNeedsOneFileOnly)
 {
     write("filesystems/rival.toml", rival);
     EXPECT_EQ(load_catalogue(root_).filesystems.at("rival").label, "rival");
+}
+
+TEST_F(SpecTest, WhatIsGivenBesideJoinsTheExperimentsItFits)
+{
+    const auto file = [&](const std::string &name, const std::string &text) {
+        std::ofstream(folder_.path() / name) << text;
+        return folder_.path() / name;
+    };
+    const auto all = load_catalogue(
+        root_,
+        {file("a.toml", rival),
+         file("b.toml", "[[workload]]\nid = \"touch\"\nengine = \"benchmark\"\nop = \"stat\"\n"),
+         file("c.toml", "id = \"tree\"\nkind = \"random-file\"\nbytes = 4096\nseed = 1\npath = \"f\"\n")});
+    const auto has = [](const std::vector<std::string> &ids, const std::string &id) {
+        return std::find(ids.begin(), ids.end(), id) != ids.end();
+    };
+    const auto &latency = all.experiments.at("latency");
+    EXPECT_TRUE(has(latency.filesystems, "rival"));
+    EXPECT_TRUE(has(latency.workloads, "touch"));
+    EXPECT_TRUE(has(latency.dataset_workloads.at("weights"), "touch"));
+    EXPECT_TRUE(has(latency.datasets, "tree"));
+    EXPECT_TRUE(has(*all.suites.at("erofs-vs-daxfs").profiles.at("smoke").filesystems, "rival"));
+    // Programs are not in just any tree, and nothing of a guest is measured on the host.
+    EXPECT_FALSE(has(all.experiments.at("program-start").datasets, "tree"));
+    EXPECT_FALSE(has(all.experiments.at("program-start").workloads, "touch"));
+    EXPECT_FALSE(has(all.experiments.at("build").filesystems, "rival"));
+    EXPECT_TRUE(has(all.experiments.at("build").datasets, "tree"));
+}
+
+TEST_F(SpecTest, WhatIsGivenBesideMustBeOfAKind)
+{
+    std::ofstream(folder_.path() / "odd.toml") << "id = \"odd\"\n";
+    try {
+        load_catalogue(root_, {folder_.path() / "odd.toml"});
+        FAIL() << "no error";
+    } catch (const std::exception &error) {
+        EXPECT_NE(std::string(error.what()).find("odd.toml: expected a filesystem (it has the key medium)"),
+                  std::string::npos)
+            << error.what();
+    }
 }
 
 TEST_F(SpecTest, UnknownKeyIsNamedWithFileAndLine)

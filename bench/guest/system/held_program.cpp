@@ -116,7 +116,9 @@ HeldProgram run_held(const std::function<void()> &become, const std::function<vo
             const Started started{::getpid(), hold_exits()};
             char byte = 0;
             (void)!::write(started_pipe.write_end.get(), &started, sizeof started);
-            (void)!::read(go.read_end.get(), &byte, 1);
+            ::close(go.write_end.get()); // the child's own: the other side's end is then the end of it
+            if (::read(go.read_end.get(), &byte, 1) != 1)
+                ::_exit(127);
             become();
             ::_exit(127);
         }
@@ -129,7 +131,11 @@ HeldProgram run_held(const std::function<void()> &become, const std::function<vo
     std::exception_ptr failure;
     bool looked = false;
     try {
-        if (::read(started_pipe.read_end.get(), &started, sizeof started) != sizeof started)
+        ssize_t got = 0;
+        do
+            got = ::read(started_pipe.read_end.get(), &started, sizeof started);
+        while (got < 0 && errno == EINTR);
+        if (got != sizeof started)
             throw_errno("cannot hear from a program that was started");
         const auto listener = fetch_listener(started);
         (void)!::write(go.write_end.get(), "", 1);
@@ -139,6 +145,7 @@ HeldProgram run_held(const std::function<void()> &become, const std::function<vo
         if (started.pid > 0)
             ::kill(started.pid, SIGKILL);
     }
+    go.write_end.reset(); // one that still waits for it ends
     starter.join();
     HeldProgram held;
     while (started.pid > 0 && ::wait4(started.pid, &held.status, 0, &held.usage) < 0 && errno == EINTR) {

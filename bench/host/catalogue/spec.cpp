@@ -2,16 +2,13 @@
 #include "spec.hpp"
 
 #include <algorithm>
-#include <limits>
-#include <numeric>
 #include <set>
 #include <stdexcept>
 
 #include <fmt/core.h>
-#include <fmt/ranges.h>
 
-#include "toml_reader.hpp"
-#include "workload.hpp"
+#include "known_ids.hpp"
+#include "read_spec.hpp"
 
 namespace daxbench {
 namespace {
@@ -19,8 +16,6 @@ namespace {
 namespace fs = std::filesystem;
 using std::string;
 using std::vector;
-
-constexpr std::int64_t huge = std::numeric_limits<std::int64_t>::max();
 
 vector<fs::path> toml_files(const fs::path &folder)
 {
@@ -35,317 +30,39 @@ vector<fs::path> toml_files(const fs::path &folder)
     return files;
 }
 
-string read_id(TomlReader &reader)
+/// By folder: files that are read as if they lay in it.
+using With = std::map<string, vector<fs::path>>;
+
+/// The folder of workloads/ that a file would lie in.
+string folder_of(const fs::path &file)
 {
-    auto id = reader.text("id");
-    const bool plain = !id.empty() && std::all_of(id.begin(), id.end(), [](char c) {
-        return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
-    });
-    if (!plain)
-        reader.fail("id", "lower case letters, digits and dashes (it becomes part of paths)");
-    return id;
+    static const std::pair<const char *, const char *> told_by[] = {
+        {"workload", "workloads"}, {"medium", "filesystems"}, {"command", "images"},
+        {"kind", "datasets"},      {"driver", "experiments"}, {"experiments", "suites"}};
+    const auto table = parse_toml(file);
+    for (const auto &[key, folder] : told_by)
+        if (table.contains(key))
+            return folder;
+    throw std::runtime_error(fmt::format(
+        "{}: expected a filesystem (it has the key medium), an image (command), a dataset (kind), workloads "
+        "([[workload]]), an experiment (driver) or a suite (experiments), got none of these keys",
+        file.string()));
 }
 
-FilesystemSpec read_filesystem(TomlReader &reader)
+vector<fs::path> files_of(const fs::path &folder, const With &with)
 {
-    FilesystemSpec spec;
-    spec.id = read_id(reader);
-    spec.label = reader.text_or("label", spec.id);
-    spec.variant_of = reader.text_or("variant_of", "");
-    spec.type = reader.text("type");
-    spec.modules = reader.texts_or_none("modules");
-    spec.external_module = reader.text_or("external_module", "");
-    spec.medium = reader.choice("medium", {"pmem", "ram", "nvdimm-nodax"});
-    if (spec.medium == "ram")
-        spec.seed = reader.text("seed");
-    else
-        spec.image = reader.text("image");
-    spec.options = reader.text_or("options", "");
-    spec.kernel_warnings = reader.texts_or_none("kernel_warnings");
-    auto prove = reader.table("prove");
-    spec.prove.options = prove.texts_or_none("options");
-    spec.prove.dax = prove.flag("dax");
-    spec.prove.page_cache = prove.flag("page_cache");
-    prove.finish();
-    return spec;
-}
-
-ImageSpec read_image(TomlReader &reader)
-{
-    ImageSpec spec;
-    spec.id = read_id(reader);
-    spec.command = reader.texts("command");
-    for (const char *place : {"{out}", "{source}"})
-        if (std::find(spec.command.begin(), spec.command.end(), place) == spec.command.end())
-            reader.fail("command", fmt::format("a command with the argument {}", place));
-    spec.version = reader.texts_or_none("version");
-    spec.check = reader.texts_or_none("check");
-    if (!spec.check.empty() && std::find(spec.check.begin(), spec.check.end(), "{out}") == spec.check.end())
-        reader.fail("check", "a command with the argument {out}");
-    if (reader.has("program")) {
-        auto program = reader.table("program");
-        spec.program = ProgramSpec{program.text("name"), program.text("at_least"), program.text("package"),
-                                   program.text("release"), program.texts_or_none("also")};
-        program.finish();
-    }
-    spec.align = static_cast<std::uint64_t>(reader.number_if("align", 1, huge).value_or(1));
-    return spec;
-}
-
-/// `directories = { "100" = 1900 }`: 1900 directories of 100 files each.
-vector<DirectoriesSpec> read_directories(TomlReader &reader)
-{
-    vector<DirectoriesSpec> all;
-    auto table = reader.table("directories");
-    for (const auto &key : table.keys()) {
-        const bool number =
-            !key.empty() && key.size() < 10 && key.find_first_not_of("0123456789") == string::npos;
-        if (!number)
-            table.fail(key, "a number of files as the key, a number of such directories as its value");
-        all.push_back({static_cast<std::uint64_t>(table.number(key, 1, huge)), std::stoull(key)});
-    }
-    table.finish();
-    return all;
-}
-
-DatasetSpec read_dataset(TomlReader &reader, const fs::path &root)
-{
-    DatasetSpec spec;
-    spec.id = read_id(reader);
-    spec.kind = reader.choice("kind", {"debian-rootfs", "random-file", "fio-layout", "file-tree"});
-    if (spec.kind == "debian-rootfs")
-        spec.packages = reader.texts("packages");
-    if (spec.kind == "random-file") {
-        spec.bytes = static_cast<std::uint64_t>(reader.number("bytes", 1, huge));
-        spec.seed = static_cast<std::uint64_t>(reader.number("seed", 0, huge));
-        spec.path = reader.text("path");
-    }
-    if (spec.kind == "file-tree") {
-        spec.directories = read_directories(reader);
-        spec.tiny_every = static_cast<std::uint64_t>(reader.number_if("tiny_every", 1, huge).value_or(0));
-    }
-    if (spec.kind == "fio-layout")
-        spec.job = fs::absolute(root) / reader.text("job");
-    return spec;
-}
-
-/// Each key as its declaration says; what it means, the engine knows.
-void check_key(TomlReader &reader, const WorkloadKey &key)
-{
-    if (!key.required && !reader.has(key.name))
-        return;
-    switch (key.kind) {
-    case KeyKind::text: reader.text(key.name); break;
-    case KeyKind::texts: reader.texts(key.name); break;
-    case KeyKind::number: reader.number(key.name, 1, huge); break;
-    case KeyKind::flag: reader.flag(key.name); break;
-    case KeyKind::table: reader.table(key.name); break;
-    case KeyKind::choice: reader.choice(key.name, key.allowed); break;
-    case KeyKind::choices:
-        for (const auto &text : reader.texts(key.name))
-            if (std::ranges::find(key.allowed, text) == key.allowed.end())
-                reader.fail(key.name, fmt::format("only \"{}\"", fmt::join(key.allowed, "\", \"")));
-    }
-}
-
-WorkloadSpec read_workload(TomlReader &reader)
-{
-    WorkloadSpec spec;
-    spec.id = read_id(reader);
-    for (const auto &key : find_engine(reader.choice("engine", engine_names()))->keys)
-        check_key(reader, key);
-    reader.finish();
-    spec.arguments = reader.json();
-    return spec;
-}
-
-Driver read_driver(TomlReader &reader)
-{
-    static const std::map<string, Driver> drivers{
-        {"single", Driver::single}, {"instances", Driver::instances}, {"build", Driver::build}};
-    return drivers.at(reader.choice("driver", {"single", "instances", "build"}));
-}
-
-ExperimentSpec read_experiment(TomlReader &reader)
-{
-    ExperimentSpec spec;
-    spec.id = read_id(reader);
-    spec.title = reader.text_or("title", spec.id);
-    spec.driver = read_driver(reader);
-    const bool in_guests = spec.driver != Driver::build;
-    if (in_guests) {
-        spec.clock = reader.choice("clock", {"instructions", "none"}) == "none" ? ClockKind::none
-                                                                                : ClockKind::instructions;
-        spec.memory_mib = static_cast<int>(reader.number("memory", 64, 1 << 20));
-    }
-    spec.datasets = reader.texts("datasets");
-    spec.filesystems = reader.texts(in_guests ? "filesystems" : "images");
-    spec.workloads = reader.texts("workloads");
-    if (reader.has("dataset_workloads")) {
-        auto table = reader.table("dataset_workloads");
-        for (const auto &key : table.keys())
-            spec.dataset_workloads[key] = table.texts(key);
-    }
-    if (spec.driver == Driver::instances)
-        spec.instances = reader.numbers_if("instances", 1, 64).value_or(vector<int>{1});
-    spec.timeout_s = static_cast<int>(reader.number("timeout", 1, 86400));
-    spec.estimate_s = reader.has("estimate") ? reader.real("estimate") : 15;
-    if (const auto metrics = reader.texts_if("table"))
-        spec.table = *metrics;
-    return spec;
-}
-
-ProfileSpec read_profile(TomlReader reader)
-{
-    ProfileSpec spec;
-    if (const auto value = reader.number_if("repetitions", 1, 10000))
-        spec.repetitions = static_cast<int>(*value);
-    if (const auto value = reader.number_if("limit", 1, 1 << 30))
-        spec.limit = static_cast<int>(*value);
-    spec.experiments = reader.texts_if("experiments");
-    spec.datasets = reader.texts_if("datasets");
-    spec.filesystems = reader.texts_if("filesystems");
-    spec.workloads = reader.texts_if("workloads");
-    spec.instances = reader.numbers_if("instances", 1, 64);
-    reader.finish();
-    return spec;
-}
-
-/// Which rows: keys of results.json's measurements with the values they must have.
-nlohmann::json read_row(TomlReader &reader, const string &key)
-{
-    static const std::set<string> known{"experiment", "workload", "dataset", "filesystem",
-                                        "variant",    "cache",    "metric"};
-    auto table = reader.table(key);
-    nlohmann::json row = nlohmann::json::object();
-    for (const auto &field : table.keys()) {
-        if (!known.contains(field))
-            table.fail(field, fmt::format("only \"{}\"", fmt::join(known, "\", \"")));
-        row[field] = table.text(field);
-    }
-    table.finish();
-    return row;
-}
-
-/// How many letters must change, be added or go to make `to` of `from`.
-std::size_t distance(const string &from, const string &to)
-{
-    vector<std::size_t> row(to.size() + 1);
-    std::iota(row.begin(), row.end(), std::size_t{0});
-    for (const char letter : from) {
-        auto diagonal = row[0]++;
-        for (std::size_t i = 1; i < row.size(); ++i) {
-            const auto changed = diagonal + (letter == to[i - 1] ? 0 : 1);
-            diagonal = row[i];
-            row[i] = std::min({changed, row[i] + 1, row[i - 1] + 1});
-        }
-    }
-    return row.back();
-}
-
-template <typename Spec> std::set<string> ids_of(const std::map<string, Spec> &specs)
-{
-    std::set<string> ids;
-    for (const auto &[id, spec] : specs)
-        ids.insert(id);
-    return ids;
-}
-
-const string &id_of(const string &id)
-{
-    return id;
-}
-
-template <typename Spec> const string &id_of(const std::pair<const string, Spec> &entry)
-{
-    return entry.first;
-}
-
-/// Checks that every id of a list is declared; an error names the nearest one that is.
-template <typename Map>
-void check_known(const TomlReader &reader, const char *key, const vector<string> &ids, const Map &known,
-                 const char *where)
-{
-    for (const auto &id : ids) {
-        if (known.contains(id))
-            continue;
-        const string *nearest = nullptr;
-        for (const auto &other : known)
-            if (nearest == nullptr || distance(id, id_of(other)) < distance(id, *nearest))
-                nearest = &id_of(other);
-        reader.fail(key,
-                    fmt::format("ids declared in workloads/{}, where there is no {}{}", where, id,
-                                nearest == nullptr ? "" : fmt::format(" (the nearest is {})", *nearest)));
-    }
-}
-
-/// A limit's rows, which may be about filesystems or about images.
-void check_row(const nlohmann::json &row, const char *key, const TomlReader &reader,
-               const Catalogue &catalogue)
-{
-    auto subjects = ids_of(catalogue.filesystems);
-    subjects.merge(ids_of(catalogue.images));
-    auto experiments = ids_of(catalogue.experiments);
-    experiments.emplace(image_experiment);
-    const auto check = [&](const char *field, const auto &known, const char *where) {
-        if (row.contains(field))
-            check_known(reader, key, {row.at(field).get<string>()}, known, where);
-    };
-    check("experiment", experiments, "experiments");
-    check("workload", ids_of(catalogue.workloads), "workloads");
-    check("dataset", ids_of(catalogue.datasets), "datasets");
-    check("filesystem", subjects, "filesystems or images");
-    check("metric", ids_of(catalogue.metrics), "metrics.toml");
-}
-
-LimitSpec read_limit(TomlReader reader, const Catalogue &catalogue)
-{
-    LimitSpec spec;
-    spec.title = reader.text("title");
-    spec.row = read_row(reader, "row");
-    if (reader.has("at_most"))
-        spec.at_most = reader.real("at_most");
-    if (reader.has("against"))
-        spec.against = read_row(reader, "against");
-    if (reader.has("rivals"))
-        spec.rivals = reader.texts("rivals");
-    if (reader.has("times"))
-        spec.times = reader.real("times");
-    if (spec.at_most.has_value() != (spec.against.is_null() && spec.rivals.empty()))
-        reader.fail("at_most", "either at_most = NUMBER, or against = {…} or rivals = […] (with times)");
-    reader.finish();
-    check_row(spec.row, "row", reader, catalogue);
-    if (!spec.against.is_null())
-        check_row(spec.against, "against", reader, catalogue);
-    for (const auto &rival : spec.rivals)
-        check_row({{"filesystem", rival}}, "rivals", reader, catalogue);
-    return spec;
-}
-
-SuiteSpec read_suite(TomlReader &reader, const Catalogue &catalogue)
-{
-    SuiteSpec spec;
-    spec.id = read_id(reader);
-    spec.title = reader.text_or("title", spec.id);
-    spec.subject = reader.text_or("subject", "");
-    spec.experiments = reader.texts("experiments");
-    auto profiles = reader.table("profile");
-    for (const auto &name : profiles.keys())
-        spec.profiles[name] = read_profile(profiles.table(name));
-    if (reader.has("limit")) {
-        auto limits = reader.table("limit");
-        for (const auto &name : limits.keys())
-            spec.limits.push_back(read_limit(limits.table(name), catalogue));
-    }
-    return spec;
+    auto files = toml_files(folder);
+    if (const auto more = with.find(folder.filename().string()); more != with.end())
+        files.insert(files.end(), more->second.begin(), more->second.end());
+    return files;
 }
 
 /// Reads every file of a folder, one spec each, and hands (spec, reader) on for reference checks.
 template <typename Spec, typename Read, typename Check>
-std::map<string, Spec> read_folder(const fs::path &folder, Read read, Check check)
+std::map<string, Spec> read_folder(const fs::path &folder, const With &with, Read read, Check check)
 {
     std::map<string, Spec> specs;
-    for (const auto &file : toml_files(folder)) {
+    for (const auto &file : files_of(folder, with)) {
         const auto table = parse_toml(file);
         TomlReader reader(file, table);
         auto spec = read(reader);
@@ -358,10 +75,10 @@ std::map<string, Spec> read_folder(const fs::path &folder, Read read, Check chec
     return specs;
 }
 
-std::map<string, WorkloadSpec> read_workloads(const fs::path &folder)
+std::map<string, WorkloadSpec> read_workloads(const fs::path &folder, const With &with)
 {
     std::map<string, WorkloadSpec> specs;
-    for (const auto &file : toml_files(folder)) {
+    for (const auto &file : files_of(folder, with)) {
         const auto table = parse_toml(file);
         TomlReader whole(file, table);
         const auto *list = table.get_as<toml::array>("workload");
@@ -376,25 +93,6 @@ std::map<string, WorkloadSpec> read_workloads(const fs::path &folder)
             if (!specs.emplace(id, std::move(spec)).second)
                 reader.fail("id", "an id that no other workload has");
         }
-    }
-    return specs;
-}
-
-std::map<string, MetricSpec> read_metrics(const fs::path &file)
-{
-    const auto table = parse_toml(file);
-    TomlReader reader(file, table);
-    std::map<string, MetricSpec> specs;
-    for (const auto &id : reader.keys()) {
-        auto entry = reader.table(id);
-        MetricSpec spec;
-        spec.label = entry.text("label");
-        if (entry.has("better"))
-            spec.better = entry.choice("better", {"lower", "higher"});
-        if (entry.has("margin"))
-            spec.margin = entry.real("margin");
-        entry.finish();
-        specs[id] = spec;
     }
     return specs;
 }
@@ -456,30 +154,115 @@ void check_suite(const SuiteSpec &spec, const TomlReader &reader, const Catalogu
     }
 }
 
-} // namespace
+/// Ids that only `all` has.
+template <typename Spec>
+vector<string> added(const std::map<string, Spec> &all, const std::map<string, Spec> &before)
+{
+    vector<string> ids;
+    for (const auto &[id, spec] : all)
+        if (!before.contains(id))
+            ids.push_back(id);
+    return ids;
+}
 
-Catalogue load_catalogue(const fs::path &root)
+void append(vector<string> &ids, const vector<string> &more)
+{
+    for (const auto &id : more)
+        if (std::find(ids.begin(), ids.end(), id) == ids.end())
+            ids.push_back(id);
+}
+
+/// Do its workloads read what they find, and name no file of a tree of their own?
+bool takes_any_tree(const ExperimentSpec &experiment, const Catalogue &catalogue)
+{
+    static const std::set<string> engines{"benchmark", "read-all", "map-rss"};
+    static const std::set<string> files{"large", "small", "all"};
+    return std::ranges::all_of(experiment.workloads, [&](const string &id) {
+        const auto &arguments = catalogue.workloads.at(id).arguments;
+        return engines.contains(arguments.at("engine").get<string>()) &&
+               files.contains(arguments.value("file", string("all")));
+    });
+}
+
+void join_workload(ExperimentSpec &experiment, const string &id, const Catalogue &catalogue)
+{
+    const auto engine_of = [&](const string &workload) {
+        return catalogue.workloads.at(workload).arguments.at("engine");
+    };
+    if (std::ranges::none_of(experiment.workloads,
+                             [&](const string &other) { return engine_of(other) == engine_of(id); }))
+        return;
+    append(experiment.workloads, {id});
+    for (auto &[dataset, workloads] : experiment.dataset_workloads)
+        append(workloads, {id});
+}
+
+/// What `all` has beyond `before` joins the experiments of `before`, and profiles that list what they keep.
+void join_experiments(Catalogue &all, const Catalogue &before)
+{
+    const auto filesystems = added(all.filesystems, before.filesystems);
+    const auto images = added(all.images, before.images);
+    const auto datasets = added(all.datasets, before.datasets);
+    const auto workloads = added(all.workloads, before.workloads);
+    for (auto &[id, experiment] : all.experiments) {
+        if (!before.experiments.contains(id))
+            continue;
+        const bool builds = experiment.driver == Driver::build;
+        append(experiment.filesystems, builds ? images : filesystems);
+        if (builds || takes_any_tree(experiment, all))
+            append(experiment.datasets, datasets);
+        for (const auto &workload : workloads)
+            join_workload(experiment, workload, all);
+    }
+    const auto keep = [](std::optional<vector<string>> &kept, const vector<string> &more) {
+        if (kept)
+            append(*kept, more);
+    };
+    for (auto &[id, suite] : all.suites)
+        for (auto &[name, profile] : suite.profiles) {
+            keep(profile.filesystems, filesystems);
+            keep(profile.datasets, datasets);
+            keep(profile.workloads, workloads);
+        }
+}
+
+Catalogue read_catalogue(const fs::path &root, const With &with)
 {
     const auto unchecked = [](const auto &, const TomlReader &) {};
     Catalogue all;
     all.root = root;
     all.metrics = read_metrics(root / "metrics.toml");
-    all.images = read_folder<ImageSpec>(root / "images", read_image, unchecked);
+    all.images = read_folder<ImageSpec>(root / "images", with, read_image, unchecked);
     all.datasets = read_folder<DatasetSpec>(
-        root / "datasets", [&](TomlReader &reader) { return read_dataset(reader, root); }, unchecked);
-    all.filesystems = read_folder<FilesystemSpec>(
-        root / "filesystems", read_filesystem, [&](const FilesystemSpec &spec, const TomlReader &reader) {
-            check_known(reader, spec.image.empty() ? "seed" : "image", {spec.needed_image()}, all.images,
-                        "images");
-        });
+        root / "datasets", with, [&](TomlReader &reader) { return read_dataset(reader, root); }, unchecked);
+    all.filesystems =
+        read_folder<FilesystemSpec>(root / "filesystems", with, read_filesystem,
+                                    [&](const FilesystemSpec &spec, const TomlReader &reader) {
+                                        check_known(reader, spec.image.empty() ? "seed" : "image",
+                                                    {spec.needed_image()}, all.images, "images");
+                                    });
     check_variants(root / "filesystems", all.filesystems);
-    all.workloads = read_workloads(root / "workloads");
+    all.workloads = read_workloads(root / "workloads", with);
     all.experiments = read_folder<ExperimentSpec>(
-        root / "experiments", read_experiment,
+        root / "experiments", with, read_experiment,
         [&](const ExperimentSpec &spec, const TomlReader &reader) { check_experiment(spec, reader, all); });
     all.suites = read_folder<SuiteSpec>(
-        root / "suites", [&](TomlReader &reader) { return read_suite(reader, all); },
+        root / "suites", with, [&](TomlReader &reader) { return read_suite(reader, all); },
         [&](const SuiteSpec &spec, const TomlReader &reader) { check_suite(spec, reader, all); });
+    return all;
+}
+
+} // namespace
+
+Catalogue load_catalogue(const fs::path &root, const vector<fs::path> &with)
+{
+    if (with.empty())
+        return read_catalogue(root, {});
+    With by_folder;
+    for (const auto &file : with)
+        by_folder[folder_of(file)].push_back(file);
+    auto all = read_catalogue(root, by_folder);
+    join_experiments(all, read_catalogue(root, {}));
     return all;
 }
 

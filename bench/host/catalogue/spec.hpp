@@ -114,9 +114,13 @@ struct Catalogue {
     std::map<std::string, SuiteSpec> suites;
 };
 
-/// Reads and checks everything below `root`. Throws std::runtime_error with one line,
-/// `FILE:LINE: KEY: expected ..., got ...`, for the first thing that is wrong.
-Catalogue load_catalogue(const std::filesystem::path &root);
+/// Reads and checks everything below `root`, and the declarations `with`, files of any folder: what they are
+/// is told by their keys. Each joins the experiments it fits, without an edit of them: a filesystem those in
+/// guests, an image those on the host, a dataset those that take any tree, a workload those of its engine.
+/// Throws std::runtime_error with one line, `FILE:LINE: KEY: expected ..., got ...`, for the first thing that
+/// is wrong.
+Catalogue load_catalogue(const std::filesystem::path &root,
+                         const std::vector<std::filesystem::path> &with = {});
 
 const char *name_of(Driver driver);
 const char *name_of(ClockKind clock);

@@ -31,6 +31,7 @@ struct Options {
     string headers;
     string series;
     vector<string> also_kernels;
+    vector<string> with;
     string results;
     bool no_install = false;
     RunRequest run;
@@ -43,7 +44,7 @@ constexpr const char *footer =
     "  setup   fetch the guest kernel; prints the folder of its headers\n"
     "  schema  JSON Schema of what a file of workloads may say\n"
     "./run-bench also takes these, with runs that were made (docs/measuring.md):\n"
-    "  show RUN, compare A B, evidence RUN…\n"
+    "  show RUN, compare A B, evidence RUN…, paper RUN\n"
     "Exit status: 0 all was measured and no limit missed, 1 something could not be measured (it is named),\n"
     "2 usage, 3 a limit of the suite was missed.";
 
@@ -77,6 +78,10 @@ void declare(CLI::App &app, Options &options)
                    "with setup: get this kernel, too, e.g. 6.1, 7.3 or 6.12-debug");
     app.add_option("--results", options.results, "folder of all runs (default: results/)");
     app.add_option("--workloads", options.workloads, "folder of declarations (default: workloads/)");
+    app.add_option("--with", options.with,
+                   "one more declaration (of a filesystem, image, dataset, workload, …), which joins the "
+                   "experiments it fits; repeat for more")
+        ->check(CLI::ExistingFile);
     app.add_option("--jobs", options.run.jobs,
                    "guests at once (default: one for each core under TCG, one under KVM)")
         ->check(CLI::Range(1U, 1024U));
@@ -87,7 +92,8 @@ void declare(CLI::App &app, Options &options)
 Catalogue catalogue_of(const Options &options)
 {
     return load_catalogue(options.workloads.empty() ? own_paths().source / "workloads"
-                                                    : std::filesystem::path(options.workloads));
+                                                    : std::filesystem::path(options.workloads),
+                          {options.with.begin(), options.with.end()});
 }
 
 template <typename Map> void print_ids(std::ostream &out, const char *title, const Map &map)

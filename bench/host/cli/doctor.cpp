@@ -40,12 +40,12 @@ Finding check_qemu()
 Finding check_python()
 {
     const auto result = run_command({python, "-c",
-                                     "import jsonschema, matplotlib, numpy, scipy; "
+                                     "import jsonschema, markdown, matplotlib, numpy, scipy; "
                                      "print('matplotlib', matplotlib.__version__)"});
     if (result.ok())
         return good(fmt::format("{} with {}", python, result.out.substr(0, result.out.find('\n'))));
     return {"", Verdict::bad, "the analysis' modules are not there",
-            "install python3-jsonschema python3-matplotlib python3-numpy python3-scipy"};
+            "install python3-jsonschema python3-markdown python3-matplotlib python3-numpy python3-scipy"};
 }
 
 Finding check_memory(const Catalogue &catalogue)

@@ -48,12 +48,23 @@ public:
             std::rethrow_exception(error_);
     }
 
+    void note_warnings(const json &lines)
+    {
+        const std::lock_guard lock(mutex_);
+        for (const auto &line : lines)
+            warnings_.push_back(line);
+    }
+
+    /// Known warnings of all guests' kernels.
+    const json &warnings() const { return warnings_; }
+
     vector<InstanceMemory> guests; ///< each thread writes its own
 
 private:
     std::barrier<> all_;
     std::mutex mutex_;
     std::exception_ptr error_;
+    json warnings_ = json::array();
 };
 
 json run_workloads(const CellInput &input, GuestSession &guest)
@@ -88,9 +99,11 @@ void run_guest(const CellInput &input, int instance, GuestHost &host, Gathering 
     if (instance == 0) {
         result.hello = guest->hello();
         result.qemu = guest->command();
-        result.proof = std::move(proof);
+        result.proof = proof;
         result.raw = std::move(raw);
     }
+
+    gathering.note_warnings(proof.value("kernel_warnings", json::array()));
 
     gathering.meet(); // all have read everything
     if (gathering.failed())
@@ -196,6 +209,8 @@ void run_instances(const CellInput &input, GuestHost &host, CellResult &result)
             threads.emplace_back([&, instance] { guest_thread(input, instance, host, gathering, result); });
     }
     gathering.rethrow();
+    if (!gathering.warnings().empty())
+        result.proof["kernel_warnings"] = gathering.warnings();
     for (const auto &guest : gathering.guests)
         result.raw.push_back({{"memory_before", guest.before}, {"memory_after", guest.after}});
     const auto workload = input.cell.workloads.back().at("id").get<string>();

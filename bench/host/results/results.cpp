@@ -119,8 +119,7 @@ json tool_versions(const World *world)
     for (const auto &[id, tool] : world->image_tools)
         tools["image " + id] = tool.version;
     for (const auto &[key, image] : world->images)
-        tools[fs::path(image.command.empty() ? image.id : image.command.front()).filename().string()] =
-            image.tool_version;
+        tools["image " + image.id] = image.tool_version;
     if (world->tools)
         for (const auto &[tool, version] : world->tools->versions)
             tools[tool] = version;
