@@ -17,7 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "io.hpp"
+#include "pipe.hpp"
 
 namespace daxbench {
 
@@ -42,19 +42,6 @@ int hold_exits()
         ::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, &program);
     return fd < 0 ? -1 - errno : static_cast<int>(fd);
 }
-
-struct Pipe {
-    Pipe()
-    {
-        int ends[2];
-        if (::pipe2(ends, O_CLOEXEC) < 0)
-            throw_errno("cannot make a pipe");
-        read_end.reset(ends[0]);
-        write_end.reset(ends[1]);
-    }
-    UniqueFd read_end;
-    UniqueFd write_end;
-};
 
 UniqueFd fetch_listener(const Started &started)
 {
@@ -106,8 +93,8 @@ bool answer_ends(int listener, pid_t program, const std::function<void(pid_t)> &
 
 HeldProgram run_held(const std::function<void()> &become, const std::function<void(pid_t)> &look)
 {
-    Pipe started_pipe;
-    Pipe go;
+    const Pipe started_pipe = make_pipe();
+    Pipe go = make_pipe();
     // vfork(2) suspends its thread until the child has become the program, and this one must answer
     // meanwhile.
     std::thread starter([&] {

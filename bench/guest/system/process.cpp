@@ -14,24 +14,12 @@
 #include <unistd.h>
 
 #include "io.hpp"
+#include "pipe.hpp"
 #include "system.hpp"
 
 namespace daxbench {
 
 namespace {
-
-struct Pipe {
-    UniqueFd read_end;
-    UniqueFd write_end;
-};
-
-Pipe make_pipe()
-{
-    int ends[2];
-    if (::pipe2(ends, O_CLOEXEC) < 0)
-        throw_errno("cannot make a pipe");
-    return {UniqueFd(ends[0]), UniqueFd(ends[1])};
-}
 
 // In the child; only calls that are safe after fork. Reports errno through the error pipe.
 [[noreturn]] void become(const ProcessSpec &spec, char *const *argv, char *const *env, int in, int out,
