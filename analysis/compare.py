@@ -84,6 +84,7 @@ def unlike(a: results.Results, b: results.Results) -> list[str]:
         guest = env.get("guest") or {}
         known = {
             "kernel": str(guest.get("kernel", "")),
+            "kernel configuration": str(guest.get("kernel_config_sha256", "")),
             "clock": str(env.get("clock", "")),
             "accelerator": str(env.get("accelerator", "")),
             "CPU model": str(guest.get("cpu_model", "")),

@@ -46,13 +46,19 @@ def _environment(run: results.Results) -> list[str]:
         ("QEMU", f"{qemu.get('version', '')}, machine {qemu.get('machine', '')}"),
         ("accelerator", accelerator),
         ("clock", metrics.clock_words(str(env.get("clock", "")), str(env.get("clock", "")))),
-        ("guest kernel", _with(guest.get("kernel"), guest.get("kernel_package"))),
+        ("guest kernel", _with(guest.get("kernel"), _package(guest))),
+        ("its configuration (SHA-256)", guest.get("kernel_config_sha256", "")),
+        ("its command line", guest.get("cmdline", "")),
         ("guest CPU", _with(guest.get("cpu_model"), guest.get("clocksource"))),
         ("module (SHA-256)", module.get("sha256", "")),
         ("commit", commit),
     ]
     rows += [(name, version) for name, version in (env.get("tools") or {}).items()]
     return tables.markdown(["", ""], [(name, str(value)) for name, value in rows if value])
+
+
+def _package(guest: dict[str, Any]) -> str:
+    return f"{guest.get('kernel_package', '')} {guest.get('kernel_version', '')}".strip()
 
 
 def _with(value: Any, detail: Any) -> str:

@@ -192,7 +192,8 @@ def build_document() -> dict[str, Any]:
     whole = document()
     out = _Writer(3, 0.0)
     _build(out)
-    guest = {"kernel": "", "kernel_package": "", "cpu_model": "", "clocksource": ""}
+    guest = {"kernel": "", "kernel_package": "", "kernel_version": "", "kernel_config_sha256": "",
+             "cmdline": "", "cpu_model": "", "clocksource": ""}
     environment = {**whole["environment"], "accelerator": "none", "clock": "host-wall",
                    "accelerator_reason": "nothing runs in a guest", "guest": guest}  # fmt: skip
     return {**whole, **declarations(out.cells), "environment": environment, "images": [],
@@ -233,6 +234,7 @@ def document(repetitions: int = 3, jitter: float = 0.0) -> dict[str, Any]:
                      "memory_bytes": 8 << 30, "kernel": "6.1.0"},
             "qemu": {"version": "7.2.19", "machine": "q35", "command": ["qemu", "-M", "q35"]},
             "guest": {"kernel": "6.12.117", "kernel_package": "linux-image-6.12-amd64",
+                      "kernel_version": "6.12.117-1", "kernel_config_sha256": "00", "cmdline": "quiet",
                       "cpu_model": "max,-erms,-fsrm", "clocksource": "tsc"},
             "accelerator": "tcg", "accelerator_reason": "no /dev/kvm", "clock": "instructions",
             "module": {"path": "daxfs.ko", "sha256": "ab" * 32},

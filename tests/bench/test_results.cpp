@@ -268,6 +268,12 @@ TEST(KernelLog, HarmlessLinesPass)
 TEST(InstancesDriver, ComputesDuplication)
 {
     FakeHost host;
+    host.answers["run"] = [](const json &) {
+        auto answer = run_answer();
+        answer["data_bytes"] = 2000;
+        answer["whole"] = true;
+        return answer;
+    };
     const auto result = run_cell(input_of(Driver::instances, 2), host);
     ASSERT_EQ(result.status, "ok") << result.error;
     EXPECT_EQ(named(result, "page_cache_bytes").samples, (std::vector<double>{500, 500}));
@@ -278,6 +284,46 @@ TEST(InstancesDriver, ComputesDuplication)
     // (2 × 500 in the guests + 2 × 500 of the image on the host) / 2000
     EXPECT_EQ(named(result, "duplication_factor").samples, std::vector<double>{1});
     EXPECT_EQ(std::count(host.calls.begin(), host.calls.end(), "shutdown"), 2);
+}
+
+TEST(InstancesDriver, EachBootIsASampleAndEachWorkloadARow)
+{
+    FakeHost host;
+    auto input = input_of(Driver::instances, 2);
+    input.cell.boots = 3;
+    input.cell.workloads.insert(input.cell.workloads.begin(), json{{"id", "start-shell"}, {"engine", "e"}});
+    host.answers["run"] = [](const json &args) {
+        auto answer = run_answer();
+        if (args.at("workload").at("id") == "read-all")
+            answer["data_bytes"] = 4000;
+        return answer;
+    };
+    const auto result = run_cell(input, host);
+    ASSERT_EQ(result.status, "ok") << result.error;
+    EXPECT_EQ(named(result, "page_cache_bytes").samples.size(), 6U); // of each guest
+    EXPECT_EQ(named(result, "host_pss_data_bytes").samples, (std::vector<double>(3, 5000)));
+    std::vector<string> of;
+    for (const auto &row : result.measurements)
+        if (row.metric == "host_pss_data_bytes" || row.metric == "duplication_factor")
+            of.push_back(row.workload + " " + row.metric);
+    EXPECT_EQ(of, (std::vector<string>{"start-shell host_pss_data_bytes", "read-all host_pss_data_bytes",
+                                       "read-all duplication_factor"}));
+    EXPECT_EQ(named(result, "duplication_factor").samples, (std::vector<double>(3, 0.5)));
+    EXPECT_EQ(std::count(host.calls.begin(), host.calls.end(), "shutdown"), 6);
+}
+
+TEST(InstancesDriver, AGuestThatReadLessThanAllFailsTheCell)
+{
+    FakeHost host;
+    host.answers["run"] = [](const json &) {
+        auto answer = run_answer();
+        answer["data_bytes"] = 1000;
+        answer["whole"] = true;
+        return answer;
+    };
+    const auto result = run_cell(input_of(Driver::instances, 2), host);
+    EXPECT_EQ(result.status, "failed");
+    EXPECT_EQ(result.error, "expected the guest to read all 2000 bytes of the dataset, it read 1000");
 }
 
 TEST(InstancesDriver, OneDeadGuestFailsTheCellAndHangsNobody)

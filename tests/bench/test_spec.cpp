@@ -7,8 +7,11 @@
 
 #include <gtest/gtest.h>
 
+#include "declared_keys.hpp"
+#include "join.hpp"
 #include "process.hpp"
 #include "spec.hpp"
+#include "toml_reader.hpp"
 #include "workload.hpp"
 #include "world.hpp"
 
@@ -88,6 +91,23 @@ TEST_F(SpecTest, WhatIsGivenBesideJoinsTheExperimentsItFits)
     EXPECT_FALSE(has(all.experiments.at("program-start").workloads, "touch"));
     EXPECT_FALSE(has(all.experiments.at("build").filesystems, "rival"));
     EXPECT_TRUE(has(all.experiments.at("build").datasets, "tree"));
+}
+
+TEST_F(SpecTest, AGivenTreeTakesTheDatasetsPlace)
+{
+    auto all = load_catalogue(root_);
+    DatasetSpec given;
+    given.id = "given";
+    use_only(all, given);
+    const std::vector<std::string> only{"given"};
+    EXPECT_EQ(all.experiments.at("latency").datasets, only);
+    EXPECT_EQ(all.suites.at("erofs-vs-daxfs").profiles.at("smoke").datasets, only);
+    // The shell of the working set may not be there; what reads anything is measured.
+    EXPECT_EQ(all.experiments.at("duplication").dataset_workloads.at("given"),
+              (std::vector<std::string>{"read-10", "read-30", "read-all"}));
+    EXPECT_TRUE(all.experiments.at("fio").datasets.empty());
+    given.id = "rootfs";
+    EXPECT_THROW(use_only(all, given), std::runtime_error);
 }
 
 TEST_F(SpecTest, WhatIsGivenBesideMustBeOfAKind)
@@ -180,6 +200,24 @@ TEST(Schema, OfWorkloadsIsGenerated)
     const auto kept = read_file(own_paths().source / "workloads/workload.schema.json");
     EXPECT_TRUE(kept == workload_schema().dump(2) + "\n")
         << "run: build/bench/host/daxbench schema > workloads/workload.schema.json";
+}
+
+TEST(Document, OfDeclarationsIsGenerated)
+{
+    EXPECT_EQ(read_file(own_paths().source / "docs/workloads.md"), workloads_document())
+        << "run: build/bench/host/daxbench reference > docs/workloads.md";
+}
+
+// So that nothing can be read that the document does not have.
+TEST(Document, AKeyThatIsNotDeclaredCannotBeRead)
+{
+    const auto table = toml::parse("id = 'a'\nnew = 1\n[prove]\ndax = true\nnew = 1\n");
+    TomlReader reader("f.toml", table, "", &declared_file("filesystems"));
+    EXPECT_EQ(reader.text("id"), "a");
+    EXPECT_THROW(reader.number("new", 0, 9), std::logic_error);
+    auto prove = reader.table("prove");
+    EXPECT_TRUE(prove.flag("dax"));
+    EXPECT_THROW(prove.number("new", 0, 9), std::logic_error);
 }
 
 TEST_F(SpecTest, NumberOutOfRangeIsRefused)

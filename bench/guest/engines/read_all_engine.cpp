@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reads the whole tree once: what a guest that uses all of its data would have in memory then.
+// Reads the whole tree once, or a part of it: what a guest that uses so much of its data would have in
+// memory then.
 #include <set>
 #include <vector>
 
@@ -9,6 +10,7 @@
 
 #include "engines.hpp"
 #include "io.hpp"
+#include "permutation.hpp"
 #include "selection.hpp"
 
 namespace daxbench {
@@ -29,29 +31,60 @@ std::uint64_t read_file_once(const std::string &path, std::vector<char> &buffer)
     }
 }
 
-} // namespace
-
-json run_read_all_engine(const RunRequest &request)
+// Of each inode one name.
+std::vector<SelectedFile> distinct_files(const std::vector<SelectedFile> &tree)
 {
-    std::vector<char> buffer(1 << 18);
     std::set<ino_t> seen;
-    std::uint64_t files = 0;
-    std::uint64_t bytes = 0;
-    const auto tree = list_tree(request.target);
+    std::vector<SelectedFile> files;
     for (const SelectedFile &entry : tree) {
         struct stat st {};
         if (::lstat(entry.path.c_str(), &st) < 0)
             throw_errno("cannot stat " + entry.path);
-        if (!entry.regular || !seen.insert(st.st_ino).second)
-            continue;
-        files += 1;
-        bytes += read_file_once(entry.path, buffer);
+        if (entry.regular && seen.insert(st.st_ino).second)
+            files.push_back(entry);
     }
-    return {{"results", json::array()},
-            {"raw", json::object()},
-            {"files", files},
-            {"bytes", bytes},
-            {"entries", tree.size() + 1}};
+    return files;
+}
+
+// The first in an order that is the same on every filesystem, so that more percent read a superset.
+std::vector<SelectedFile> part_of(const std::vector<SelectedFile> &files, std::uint64_t percent)
+{
+    std::uint64_t total = 0;
+    for (const SelectedFile &file : files)
+        total += file.size;
+    std::vector<SelectedFile> part;
+    std::uint64_t bytes = 0;
+    for (const auto index : permutation(files.size(), 1)) {
+        if (bytes * 100 >= total * percent)
+            break;
+        part.push_back(files[index]);
+        bytes += files[index].size;
+    }
+    return part;
+}
+
+} // namespace
+
+json run_read_all_engine(const RunRequest &request)
+{
+    constexpr std::uint64_t page = 4096;
+    const std::uint64_t percent = request.workload.value("percent", std::uint64_t{100});
+    const auto tree = list_tree(request.target);
+    auto files = distinct_files(tree);
+    const bool whole = percent >= 100;
+    if (!whole)
+        files = part_of(files, percent);
+    std::vector<char> buffer(1 << 18);
+    std::uint64_t bytes = 0;
+    std::uint64_t data_bytes = 0;
+    for (const SelectedFile &file : files) {
+        const std::uint64_t got = read_file_once(file.path, buffer);
+        bytes += got;
+        data_bytes += (got + page - 1) / page * page;
+    }
+    return {{"results", json::array()}, {"raw", json::object()},     {"files", files.size()},
+            {"bytes", bytes},           {"data_bytes", data_bytes}, // in whole pages
+            {"whole", whole},           {"entries", tree.size() + 1}};
 }
 
 } // namespace daxbench

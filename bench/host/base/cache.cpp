@@ -63,6 +63,14 @@ void Cache::make_nothing()
     nothing_is_made = true;
 }
 
+fs::path Cache::scratch()
+{
+    if (nothing_is_made)
+        throw std::runtime_error("nothing may be made");
+    fs::create_directories(root() / "scratch");
+    return root() / "scratch";
+}
+
 fs::path Cache::entry(std::string_view kind, std::string_view key,
                       const std::function<void(const fs::path &)> &make)
 {

@@ -35,6 +35,9 @@ public:
     // From here on entry() throws for what is not there instead of making it (--dry-run).
     static void make_nothing();
 
+    // A folder for large files of passage, which the caller removes. Throws as entry() does.
+    static std::filesystem::path scratch();
+
     // Where an entry is, or will be.
     static std::filesystem::path path(std::string_view kind, std::string_view key);
 };

@@ -5,6 +5,7 @@
 
 #include <fmt/core.h>
 
+#include "join.hpp"
 #include "known_ids.hpp"
 #include "read_spec.hpp"
 #include "spec.hpp"
@@ -61,9 +62,10 @@ template <typename Spec, typename Read, typename Check>
 std::map<string, Spec> read_folder(const fs::path &folder, const With &with, Read read, Check check)
 {
     std::map<string, Spec> specs;
+    const auto &declared = declared_file(folder.filename().string());
     for (const auto &file : files_of(folder, with)) {
         const auto table = parse_toml(file);
-        TomlReader reader(file, table);
+        TomlReader reader(file, table, "", &declared);
         auto spec = read(reader);
         reader.finish();
         check(spec, reader);
@@ -151,78 +153,6 @@ void check_suite(const SuiteSpec &spec, const TomlReader &reader, const Catalogu
                     "filesystems");
         check_known(reader, "profile", profile.workloads.value_or(none), catalogue.workloads, "workloads");
     }
-}
-
-/// Ids that only `all` has.
-template <typename Spec>
-vector<string> added(const std::map<string, Spec> &all, const std::map<string, Spec> &before)
-{
-    vector<string> ids;
-    for (const auto &[id, spec] : all)
-        if (!before.contains(id))
-            ids.push_back(id);
-    return ids;
-}
-
-void append(vector<string> &ids, const vector<string> &more)
-{
-    for (const auto &id : more)
-        if (std::find(ids.begin(), ids.end(), id) == ids.end())
-            ids.push_back(id);
-}
-
-/// Do its workloads read what they find, and name no file of a tree of their own?
-bool takes_any_tree(const ExperimentSpec &experiment, const Catalogue &catalogue)
-{
-    static const std::set<string> engines{"benchmark", "read-all", "map-rss"};
-    static const std::set<string> files{"large", "small", "all"};
-    return std::ranges::all_of(experiment.workloads, [&](const string &id) {
-        const auto &arguments = catalogue.workloads.at(id).arguments;
-        return engines.contains(arguments.at("engine").get<string>()) &&
-               files.contains(arguments.value("file", string("all")));
-    });
-}
-
-void join_workload(ExperimentSpec &experiment, const string &id, const Catalogue &catalogue)
-{
-    const auto engine_of = [&](const string &workload) {
-        return catalogue.workloads.at(workload).arguments.at("engine");
-    };
-    if (std::ranges::none_of(experiment.workloads,
-                             [&](const string &other) { return engine_of(other) == engine_of(id); }))
-        return;
-    append(experiment.workloads, {id});
-    for (auto &[dataset, workloads] : experiment.dataset_workloads)
-        append(workloads, {id});
-}
-
-/// What `all` has beyond `before` joins the experiments of `before`, and profiles that list what they keep.
-void join_experiments(Catalogue &all, const Catalogue &before)
-{
-    const auto filesystems = added(all.filesystems, before.filesystems);
-    const auto images = added(all.images, before.images);
-    const auto datasets = added(all.datasets, before.datasets);
-    const auto workloads = added(all.workloads, before.workloads);
-    for (auto &[id, experiment] : all.experiments) {
-        if (!before.experiments.contains(id))
-            continue;
-        const bool builds = experiment.driver == Driver::build;
-        append(experiment.filesystems, builds ? images : filesystems);
-        if (builds || takes_any_tree(experiment, all))
-            append(experiment.datasets, datasets);
-        for (const auto &workload : workloads)
-            join_workload(experiment, workload, all);
-    }
-    const auto keep = [](std::optional<vector<string>> &kept, const vector<string> &more) {
-        if (kept)
-            append(*kept, more);
-    };
-    for (auto &[id, suite] : all.suites)
-        for (auto &[name, profile] : suite.profiles) {
-            keep(profile.filesystems, filesystems);
-            keep(profile.datasets, datasets);
-            keep(profile.workloads, workloads);
-        }
 }
 
 Catalogue read_catalogue(const fs::path &root, const With &with)

@@ -92,6 +92,7 @@ Cell make_cell(const ExperimentSpec &experiment, const string &dataset, const st
     cell.driver = experiment.driver;
     cell.clock = experiment.clock;
     cell.memory_mib = experiment.memory_mib;
+    cell.cpus = experiment.cpus;
     cell.timeout_s = experiment.timeout_s;
     return cell;
 }
@@ -104,7 +105,8 @@ double cell_estimate(const ExperimentSpec &experiment, const ProfileSpec &profil
     const double boot = experiment.driver == Driver::build ? 0 : boot_s;
     const double repetitions = profile.repetitions.value_or(3);
     const double work = experiment.estimate_s * (1 + repetitions) / 4;
-    return (boot + work) * instances;
+    const int boots = experiment.driver == Driver::instances ? profile.boots.value_or(1) : 1;
+    return (boot + work) * instances * boots;
 }
 
 vector<Cell> cells_of(const Catalogue &catalogue, const ExperimentSpec &experiment,
@@ -126,6 +128,7 @@ vector<Cell> cells_of(const Catalogue &catalogue, const ExperimentSpec &experime
                 if (!request.only.empty() && fnmatch(request.only.c_str(), cell.id.c_str(), 0) != 0)
                     continue;
                 cell.workloads = workloads;
+                cell.boots = profile.boots.value_or(1);
                 cell.estimate_s = cell_estimate(experiment, profile, instances);
                 cells.push_back(std::move(cell));
             }
@@ -174,9 +177,11 @@ json to_json(const Cell &cell)
             {"dataset", cell.dataset},
             {"filesystem", cell.filesystem},
             {"instances", cell.instances},
+            {"boots", cell.boots},
             {"driver", name_of(cell.driver)},
             {"clock", name_of(cell.clock)},
             {"memory_mib", cell.memory_mib},
+            {"cpus", cell.cpus},
             {"timeout_s", cell.timeout_s},
             {"workloads", cell.workloads}};
 }

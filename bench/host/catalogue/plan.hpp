@@ -19,9 +19,11 @@ struct Cell {
     std::string dataset;
     std::string filesystem; ///< driver build: the image
     int instances = 1;
+    int boots = 1; ///< driver instances: how often its guests are booted, a sample each
     Driver driver = Driver::single;
     ClockKind clock = ClockKind::none;
     int memory_mib = 0;                    ///< of each guest
+    int cpus = 1;                          ///< of each; one where instructions are counted
     int timeout_s = 0;                     ///< for each single step
     double estimate_s = 0;                 ///< of the whole cell, rough
     std::vector<nlohmann::json> workloads; ///< as the agent gets them, overrides applied

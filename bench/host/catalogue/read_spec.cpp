@@ -79,6 +79,8 @@ ProfileSpec read_profile(TomlReader reader)
     ProfileSpec spec;
     if (const auto value = reader.number_if("repetitions", 1, 10000))
         spec.repetitions = static_cast<int>(*value);
+    if (const auto value = reader.number_if("boots", 1, 100))
+        spec.boots = static_cast<int>(*value);
     if (const auto value = reader.number_if("limit", 1, 1 << 30))
         spec.limit = static_cast<int>(*value);
     spec.experiments = reader.texts_if("experiments");
@@ -201,7 +203,8 @@ DatasetSpec read_dataset(TomlReader &reader, const fs::path &root)
 {
     DatasetSpec spec;
     spec.id = read_id(reader);
-    spec.kind = reader.choice("kind", {"debian-rootfs", "random-file", "fio-layout", "file-tree"});
+    spec.kind = reader.choice("kind", {"debian-rootfs", "random-file", "fio-layout", "file-tree", "tree"});
+    spec.xxh3 = reader.text_or("xxh3", "");
     if (spec.kind == "debian-rootfs")
         spec.packages = reader.texts("packages");
     if (spec.kind == "random-file") {
@@ -215,6 +218,8 @@ DatasetSpec read_dataset(TomlReader &reader, const fs::path &root)
     }
     if (spec.kind == "fio-layout")
         spec.job = fs::absolute(root) / reader.text("job");
+    if (spec.kind == "tree")
+        spec.source = fs::absolute(reader.text("source"));
     return spec;
 }
 
@@ -240,6 +245,7 @@ ExperimentSpec read_experiment(TomlReader &reader)
         spec.clock = reader.choice("clock", {"instructions", "none"}) == "none" ? ClockKind::none
                                                                                 : ClockKind::instructions;
         spec.memory_mib = static_cast<int>(reader.number("memory", 64, 1 << 20));
+        spec.cpus = static_cast<int>(reader.number_if("cpus", 1, 64).value_or(1));
     }
     spec.datasets = reader.texts("datasets");
     spec.filesystems = reader.texts(in_guests ? "filesystems" : "images");
@@ -279,7 +285,7 @@ SuiteSpec read_suite(TomlReader &reader, const Catalogue &catalogue)
 std::map<string, MetricSpec> read_metrics(const fs::path &file)
 {
     const auto table = parse_toml(file);
-    TomlReader reader(file, table);
+    TomlReader reader(file, table, "", &declared_file("metrics.toml"));
     std::map<string, MetricSpec> specs;
     for (const auto &id : reader.keys()) {
         auto entry = reader.table(id);

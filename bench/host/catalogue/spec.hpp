@@ -58,6 +58,7 @@ struct ExperimentSpec {
     std::map<std::string, std::vector<std::string>> dataset_workloads; ///< replaces workloads there
     std::vector<int> instances{1};
     int memory_mib = 0;                            ///< of each guest
+    int cpus = 1;                                  ///< of each guest where nanoseconds are measured
     int timeout_s = 0;                             ///< for each single step of a guest, or run of a tool
     double estimate_s = 0;                         ///< rough time of one cell, for the first shown time left
     std::vector<std::string> table{"cost_per_op"}; ///< metrics of the table on the terminal
@@ -66,6 +67,7 @@ struct ExperimentSpec {
 /// Overrides; what is absent stays as declared. Lists keep only what they name.
 struct ProfileSpec {
     std::optional<int> repetitions;
+    std::optional<int> boots; ///< of the guests of driver instances; absent: 1
     std::optional<int> limit; ///< upper bound of every workload's own limit
     std::optional<std::vector<std::string>> experiments;
     std::optional<std::vector<std::string>> datasets;
@@ -115,8 +117,7 @@ struct Catalogue {
 };
 
 /// Reads and checks everything below `root`, and the declarations `with`, files of any folder: what they are
-/// is told by their keys. Each joins the experiments it fits, without an edit of them: a filesystem those in
-/// guests, an image those on the host, a dataset those that take any tree, a workload those of its engine.
+/// is told by their keys. Each joins the experiments it fits (join.hpp).
 /// Throws std::runtime_error with one line, `FILE:LINE: KEY: expected ..., got ...`, for the first thing that
 /// is wrong.
 Catalogue load_catalogue(const std::filesystem::path &root,

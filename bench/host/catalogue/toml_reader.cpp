@@ -67,8 +67,9 @@ bool within(std::int64_t value, std::int64_t low, std::int64_t high)
 
 } // namespace
 
-TomlReader::TomlReader(std::filesystem::path file, const toml::table &table, std::string prefix)
-    : file_(std::move(file)), table_(table), prefix_(std::move(prefix))
+TomlReader::TomlReader(std::filesystem::path file, const toml::table &table, std::string prefix,
+                       const DeclaredFile *declared)
+    : file_(std::move(file)), table_(table), prefix_(std::move(prefix)), declared_(declared)
 {
 }
 
@@ -82,6 +83,8 @@ void TomlReader::fail(const std::string &key, const std::string &expected) const
 
 const toml::node *TomlReader::find(const std::string &key)
 {
+    if (declared_ != nullptr && !declared_->declares(prefix_ + key))
+        throw std::logic_error(fmt::format("the key {}{} is read and not declared", prefix_, key));
     read_.insert(key);
     return table_.get(key);
 }
@@ -193,7 +196,7 @@ TomlReader TomlReader::table(const std::string &key)
     const auto *value = need(key, "a table").as_table();
     if (value == nullptr)
         fail(key, "a table");
-    return {file_, *value, prefix_ + key + "."};
+    return {file_, *value, prefix_ + key + ".", declared_};
 }
 
 std::vector<std::string> TomlReader::keys() const

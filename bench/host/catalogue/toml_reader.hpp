@@ -12,14 +12,18 @@
 #include <nlohmann/json.hpp>
 #include <toml++/toml.h>
 
+#include "declared_keys.hpp"
+
 namespace daxbench {
 
 /// One table of one file. Every key that is read is remembered; `finish` refuses the others.
 /// All functions throw std::runtime_error `FILE:LINE: KEY: expected ..., got ...`.
 class TomlReader {
 public:
-    /// `prefix` is put before keys in messages, e.g. "prove.".
-    TomlReader(std::filesystem::path file, const toml::table &table, std::string prefix = "");
+    /// `prefix` is put before keys in messages, e.g. "prove.". Reading a key that `declared` does not know is
+    /// a std::logic_error: docs/workloads.md would not have it.
+    TomlReader(std::filesystem::path file, const toml::table &table, std::string prefix = "",
+               const DeclaredFile *declared = nullptr);
 
     std::string text(const std::string &key);
     std::string text_or(const std::string &key, const std::string &fallback);
@@ -52,6 +56,7 @@ private:
     std::filesystem::path file_;
     const toml::table &table_;
     std::string prefix_;
+    const DeclaredFile *declared_;
     std::set<std::string> read_;
 };
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli.hpp"
 
+#include <set>
 #include <stdexcept>
 
 #include <CLI/CLI.hpp>
@@ -8,8 +9,10 @@
 #include <fmt/ostream.h>
 #include <fmt/ranges.h>
 
+#include "declared_keys.hpp"
 #include "display.hpp"
 #include "doctor.hpp"
+#include "join.hpp"
 #include "process.hpp"
 #include "run.hpp"
 #include "source_kernel.hpp"
@@ -24,7 +27,7 @@ using std::string;
 using std::vector;
 
 struct Options {
-    string what; ///< a suite, or list, doctor, setup, schema
+    string what; ///< a suite, or list, doctor, setup, schema, reference
     string workloads;
     string kernel;
     string modules;
@@ -32,6 +35,7 @@ struct Options {
     string series;
     vector<string> also_kernels;
     vector<string> with;
+    string dataset_from;
     string results;
     bool no_install = false;
     RunRequest run;
@@ -39,10 +43,11 @@ struct Options {
 
 constexpr const char *footer =
     "SUITE is one that `list` names, such as erofs-vs-daxfs. Instead of a suite:\n"
-    "  list    suites, experiments, datasets, filesystems and workloads\n"
-    "  doctor  what works on this machine, tried out\n"
-    "  setup   fetch the guest kernel; prints the folder of its headers\n"
-    "  schema  JSON Schema of what a file of workloads may say\n"
+    "  list       suites, experiments, datasets, filesystems and workloads\n"
+    "  doctor     what works on this machine, tried out\n"
+    "  setup      fetch the guest kernel; prints the folder of its headers\n"
+    "  schema     JSON Schema of what a file of workloads may say\n"
+    "  reference  docs/workloads.md: every key of the declarations\n"
     "./run-bench also takes these, with runs that were made (docs/measuring.md):\n"
     "  show RUN, compare A B, evidence RUN…, paper RUN\n"
     "Exit status: 0 all was measured and no limit missed, 1 something could not be measured (it is named),\n"
@@ -51,7 +56,8 @@ constexpr const char *footer =
 void declare(CLI::App &app, Options &options)
 {
     app.footer(footer);
-    app.add_option("SUITE", options.what, "suite to run, or list, doctor, setup, schema")->required();
+    app.add_option("SUITE", options.what, "suite to run, or list, doctor, setup, schema, reference")
+        ->required();
     app.add_option("--profile", options.run.plan.profile, "how much: smoke, default or full")
         ->capture_default_str();
     app.add_flag("--dry-run", options.run.dry_run, "print the cells and the QEMU command of each; run none");
@@ -82,6 +88,11 @@ void declare(CLI::App &app, Options &options)
                    "one more declaration (of a filesystem, image, dataset, workload, …), which joins the "
                    "experiments it fits; repeat for more")
         ->check(CLI::ExistingFile);
+    app.add_option(
+           "--dataset-from", options.dataset_from,
+           "measure this folder, tar archive or OCI image instead of the suite's datasets, wherever the "
+           "workloads take any tree")
+        ->check(CLI::ExistingPath);
     app.add_option("--jobs", options.run.jobs,
                    "guests at once (default: one for each core under TCG, one under KVM)")
         ->check(CLI::Range(1U, 1024U));
@@ -91,9 +102,17 @@ void declare(CLI::App &app, Options &options)
 
 Catalogue catalogue_of(const Options &options)
 {
-    return load_catalogue(options.workloads.empty() ? own_paths().source / "workloads"
-                                                    : std::filesystem::path(options.workloads),
-                          {options.with.begin(), options.with.end()});
+    auto catalogue = load_catalogue(options.workloads.empty() ? own_paths().source / "workloads"
+                                                              : std::filesystem::path(options.workloads),
+                                    {options.with.begin(), options.with.end()});
+    if (!options.dataset_from.empty()) {
+        DatasetSpec dataset;
+        dataset.id = "given";
+        dataset.kind = "tree";
+        dataset.source = std::filesystem::absolute(options.dataset_from);
+        use_only(catalogue, dataset);
+    }
+    return catalogue;
 }
 
 template <typename Map> void print_ids(std::ostream &out, const char *title, const Map &map)
@@ -159,6 +178,10 @@ int dispatch(const Options &options, const Streams &streams)
         streams.out << workload_schema().dump(2) << '\n';
         return 0;
     }
+    if (options.what == "reference") {
+        streams.out << workloads_document();
+        return 0;
+    }
     if (options.what == "setup")
         return setup(options, streams);
     const auto catalogue = catalogue_of(options);
@@ -172,8 +195,8 @@ int dispatch(const Options &options, const Streams &streams)
 /// Wrong words on the command line are usage, status 2, before anything is made.
 void check_request(const Options &options)
 {
-    if (options.what == "setup" || options.what == "list" || options.what == "doctor" ||
-        options.what == "schema")
+    static const std::set<string> others{"setup", "list", "doctor", "schema", "reference"};
+    if (others.contains(options.what))
         return;
     make_plan(catalogue_of(options), options.run.plan);
 }

@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <cstring>
 #include <fstream>
+#include <optional>
 #include <random>
 #include <sstream>
 
@@ -27,12 +28,13 @@ using nlohmann::json;
 namespace {
 
 // Bump when a dataset's content changes for the same spec.
-constexpr int content_version = 1;
+constexpr int content_version = 2;
 constexpr std::uint64_t page = 4096;
 
-// Equal for everybody, so that images of it are.
-void set_time(const fs::path &file)
+// Equal for everybody, whatever the umask, so that images of it are.
+void set_mode_and_time(const fs::path &file)
 {
+    fs::permissions(file, fs::perms(fs::is_directory(file) ? 0755 : 0644));
     fs::last_write_time(file, std::chrono::file_clock::from_sys(std::chrono::sys_seconds(dataset_epoch)));
 }
 
@@ -58,7 +60,7 @@ void make_random_file(const DatasetSpec &spec, const fs::path &tree)
     if (!file)
         throw std::runtime_error(fmt::format("expected to write {} bytes to {}, failed: is the disk full?",
                                              spec.bytes, (tree / name).string()));
-    set_time(tree / name);
+    set_mode_and_time(tree / name);
 }
 
 void make_fio_layout(const DatasetSpec &spec, const fs::path &tree)
@@ -68,7 +70,7 @@ void make_fio_layout(const DatasetSpec &spec, const fs::path &tree)
         if (entry.path().extension() == ".state")
             fs::remove(entry.path());
     for (const auto &entry : fs::directory_iterator(tree))
-        set_time(entry.path());
+        set_mode_and_time(entry.path());
 }
 
 // A file of some size beside the many without, by which a mount is proved.
@@ -90,7 +92,7 @@ void make_directory_of_files(const fs::path &dir, std::uint64_t entries, std::ui
             throw std::runtime_error(
                 fmt::format("expected to write {}, failed: {}", file.string(), std::strerror(errno)));
     }
-    set_time(dir);
+    set_mode_and_time(dir);
 }
 
 void make_file_tree(const DatasetSpec &spec, const fs::path &tree)
@@ -117,10 +119,6 @@ std::string spec_key(const DatasetSpec &spec)
     else if (spec.kind == "file-tree")
         for (const auto &directories : spec.directories)
             text += fmt::format("{}x{} {} ", directories.count, directories.entries, spec.tiny_every);
-    else
-        throw std::runtime_error(fmt::format("expected debian-rootfs, random-file, fio-layout or file-tree "
-                                             "as the kind of dataset {}, got `{}`",
-                                             spec.id, spec.kind));
     return fmt::format("{}-{}", spec.id, xxh3_text(text).substr(0, 16));
 }
 
@@ -162,7 +160,46 @@ Totals totals_of(const std::string &manifest)
     return totals;
 }
 
-void make_dataset(const DatasetSpec &spec, const fs::path &dir, const Progress &progress)
+// XXH3-128 of the manifest without what the host's filesystem has made up: how many links a directory has.
+std::string identity_of(const std::string &manifest)
+{
+    std::string text;
+    std::istringstream stream(manifest);
+    for (std::string line; std::getline(stream, line);) {
+        auto entry = json::parse(line);
+        if (entry.at("type") == "dir")
+            entry.erase("nlink");
+        text += entry.dump() + "\n";
+    }
+    return xxh3_text(text);
+}
+
+// How mkdaxfs is told what the source is: a folder, an OCI image (as a folder or an archive), or an archive.
+Argv source_arguments(const fs::path &source)
+{
+    if (fs::is_directory(source))
+        return fs::exists(source / "oci-layout") ? Argv{"--oci", source.string()} : Argv{source.string()};
+    std::istringstream names(run_checked({"tar", "-tf", source.string()}).out);
+    for (std::string name; std::getline(names, name);)
+        if (name == "oci-layout" || name == "./oci-layout" || name == "manifest.json") // or of docker save
+            return {"--oci", source.string()};
+    return {"--tar", source.string()};
+}
+
+// Whatever mkdaxfs reads, as an image, whose bytes depend on the content only.
+fs::path image_of(const DatasetSpec &spec, const fs::path &dir, const Progress &progress)
+{
+    progress("reading " + spec.source.string());
+    const auto image = dir / "source.daxfs";
+    Argv argv{DAXBENCH_MKDAXFS, "--quiet", "--no-sync", image.string()};
+    const auto arguments = source_arguments(spec.source);
+    argv.insert(argv.end(), arguments.begin(), arguments.end());
+    run_checked(argv, {.timeout = Seconds(3600)});
+    return image;
+}
+
+void make_dataset(const DatasetSpec &spec, const fs::path &dir, const fs::path &image,
+                  const Progress &progress)
 {
     const auto tree = dir / "tree";
     const auto state = dir / "fakeroot.state";
@@ -175,16 +212,18 @@ void make_dataset(const DatasetSpec &spec, const fs::path &dir, const Progress &
         make_random_file(spec, tree);
     else if (spec.kind == "file-tree")
         make_file_tree(spec, tree);
-    else
+    else if (spec.kind == "fio-layout")
         make_fio_layout(spec, tree);
-    if (spec.kind != "debian-rootfs")
-        set_time(tree);
+    else
+        run_checked(with_state(state, {DAXBENCH_DUMP, "--extract", tree.string(), image.string()}, true));
+    if (image.empty() && spec.kind != "debian-rootfs")
+        set_mode_and_time(tree);
     progress("writing the manifest of " + spec.id);
     const auto manifest = run_checked(with_state(state, {DAXBENCH_MANIFEST_TOOL, tree.string()}, false)).out;
     write_file(dir / "manifest.jsonl", manifest);
     const auto totals = totals_of(manifest);
     const json info = {{"id", spec.id},
-                       {"hash", xxh3_text(manifest)},
+                       {"hash", identity_of(manifest)},
                        {"bytes", totals.bytes},
                        {"data_bytes", totals.data_bytes},
                        {"entries", totals.entries}};
@@ -215,21 +254,28 @@ std::string probe_file_of(const DatasetSpec &spec)
     return spec.kind == "random-file" ? spec.path : "large";
 }
 
-fs::path dataset_cache_dir(const DatasetSpec &spec)
-{
-    return Cache::path("datasets", spec_key(spec));
-}
-
 Dataset ensure_dataset(const DatasetSpec &spec, const Progress &progress)
 {
-    const auto dir = Cache::entry("datasets", spec_key(spec), [&](const fs::path &aside) {
+    std::optional<TempDir> scratch;
+    fs::path image;
+    auto key = spec_key(spec);
+    if (spec.kind == "tree") {
+        image = image_of(spec, scratch.emplace(Cache::scratch()).path(), progress);
+        key += xxh3_file(image);
+    }
+    const auto dir = Cache::entry("datasets", key, [&](const fs::path &aside) {
         progress("making the dataset " + spec.id);
-        make_dataset(spec, aside, progress);
+        make_dataset(spec, aside, image, progress);
     });
     const auto info = json::parse(read_file(dir / "dataset.json"));
     Dataset dataset;
     dataset.id = spec.id;
     dataset.hash = info.at("hash");
+    if (!spec.xxh3.empty() && dataset.hash != spec.xxh3)
+        throw std::runtime_error(fmt::format(
+            "expected the dataset {} with the hash {}, which its declaration names, got {}: it is not the "
+            "data that others measured; declare the new hash as xxh3, or none",
+            spec.id, spec.xxh3, dataset.hash));
     dataset.dir = dir / "tree";
     dataset.packages = packages_in(dataset.dir);
     dataset.manifest_path = dir / "manifest.jsonl";

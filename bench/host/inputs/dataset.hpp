@@ -14,8 +14,8 @@ namespace daxbench {
 
 struct Dataset {
     std::string id;
-    std::string hash;                     // XXH3-128 of the manifest: what the tree is
-    std::filesystem::path dir;            // the tree
+    std::string hash;          // XXH3-128 of the manifest without links of directories: what the tree is
+    std::filesystem::path dir; // the tree
     std::filesystem::path manifest_path;  // one JSON object a line, see bench/protocol/manifest.hpp
     std::filesystem::path fakeroot_state; // non-root only: owners and devices of the tree
     std::uint64_t data_bytes = 0;         // Σ over distinct regular inodes of size rounded up to 4096
@@ -27,8 +27,7 @@ struct Dataset {
 // The file that a mount is proved by: a path in the tree, or "large" for the largest.
 std::string probe_file_of(const DatasetSpec &spec);
 
-// Where a dataset is, or will be. Throws for an unknown kind.
-std::filesystem::path dataset_cache_dir(const DatasetSpec &spec);
+// Made, unless the cache has it. Throws where its hash is not the one that its declaration names.
 Dataset ensure_dataset(const DatasetSpec &spec, const Progress &progress);
 
 // Prefix for a command that reads or writes the dataset's tree: nothing for root, otherwise

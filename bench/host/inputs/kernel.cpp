@@ -205,6 +205,7 @@ Kernel kernel_in(const fs::path &dir)
     const auto root = dir / "root";
     kernel.vmlinuz = root / "boot" / ("vmlinuz-" + kernel.release);
     kernel.vmlinux = existing_or_empty(dir / "vmlinux");
+    kernel.config = existing_or_empty(root / "boot" / ("config-" + kernel.release));
     kernel.modules_dir = root / "lib/modules" / kernel.release;
     kernel.headers_dir = root / "usr/src" / ("linux-headers-" + kernel.release);
     return kernel;
@@ -294,6 +295,7 @@ Kernel user_kernel(const fs::path &vmlinuz, const fs::path &modules, const fs::p
     const auto release = release_of_bzimage(kernel.vmlinuz);
     kernel.modules_dir = modules_folder(modules, release);
     kernel.release = release.value_or(kernel.modules_dir.filename().string());
+    kernel.config = existing_or_empty(kernel.vmlinuz.parent_path() / ("config-" + kernel.release));
     static_cast<void>(KernelModules(kernel.modules_dir)); // throws where depmod has not been
     if (!headers.empty() && !fs::exists(headers / "Makefile"))
         throw std::runtime_error(

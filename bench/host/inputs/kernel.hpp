@@ -22,6 +22,7 @@ struct Kernel {
     // The ELF kernel inside vmlinuz when it can be booted directly (PVH), or empty: without
     // decompressing in the guest a TCG guest is up a second earlier.
     std::filesystem::path vmlinux;
+    std::filesystem::path config;      // its configuration, or empty where it is not known
     std::filesystem::path modules_dir; // …/lib/modules/RELEASE with modules.dep
     std::filesystem::path headers_dir; // folder to build modules against, or empty
 };

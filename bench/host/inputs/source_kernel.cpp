@@ -200,6 +200,7 @@ Kernel kernel_in(const fs::path &dir, const std::string &series, const std::stri
     kernel.version = version;
     kernel.vmlinuz = dir / "vmlinux";
     kernel.vmlinux = dir / "vmlinux";
+    kernel.config = dir / "build/.config";
     kernel.modules_dir = dir / "root/lib/modules" / kernel.release;
     kernel.headers_dir = dir / "build";
     return kernel;

@@ -67,12 +67,13 @@ void run_instances(const CellInput &input, GuestHost &host, CellResult &result);
 /// What one guest of the `instances` driver counted, bytes.
 struct InstanceMemory {
     nlohmann::json before; ///< the agent's `memory` answer before the mount
-    nlohmann::json after;  ///< and after everything was read
+    nlohmann::json after;  ///< and after the workload
     HostMemory host;       ///< of its QEMU, taken while all guests were alive
     double ram = 0;        ///< what its machine has
 };
 
-/// Rows of the memory metrics. `data_bytes` must not be 0.
+/// Rows of the memory metrics. `data_bytes`: what was read, in whole pages; with 0 there is no duplication
+/// factor.
 std::vector<Measurement> duplication_measurements(const Cell &cell, const std::string &workload,
                                                   const std::vector<InstanceMemory> &guests,
                                                   std::uint64_t data_bytes);

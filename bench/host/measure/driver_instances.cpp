@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Driver "instances": several guests over the same image at once. Each counts its memory before
-// the mount and after it has read everything; when all have, and while all are alive, the host's
-// memory for each of them is taken.
+// Driver "instances": several guests over the same image at once, booted anew for each sample. Each counts
+// its memory before the mount and after each workload; when all have run it, and while all are alive, the
+// host's memory for each of them is taken. Workloads add up: what the second is charged with includes what
+// the first has left.
 #include <barrier>
 #include <exception>
 #include <mutex>
@@ -19,10 +20,14 @@ using nlohmann::json;
 using std::string;
 using std::vector;
 
-/// What the guests' threads share.
+/// What the guests' threads of one boot share.
 class Gathering {
 public:
-    explicit Gathering(int count) : guests(static_cast<std::size_t>(count)), all_(count) {}
+    Gathering(std::size_t workloads, int guests)
+        : memory(workloads, vector<InstanceMemory>(static_cast<std::size_t>(guests))), answers(workloads),
+          all_(guests)
+    {
+    }
 
     /// Waits until every guest is here or has failed.
     void meet() { all_.arrive_and_wait(); }
@@ -58,7 +63,8 @@ public:
     /// Known warnings of all guests' kernels.
     const json &warnings() const { return warnings_; }
 
-    vector<InstanceMemory> guests; ///< each thread writes its own
+    vector<vector<InstanceMemory>> memory; ///< of each workload and guest; each thread writes its own
+    vector<json> answers;                  ///< of the first guest to each workload
 
 private:
     std::barrier<> all_;
@@ -67,58 +73,68 @@ private:
     json warnings_ = json::array();
 };
 
-json run_workloads(const CellInput &input, GuestSession &guest)
-{
-    auto raw = json::array();
-    for (const auto &workload : input.cell.workloads) {
-        auto answer = guest.call(run_request(workload), Seconds(input.cell.timeout_s));
-        raw.push_back({{"workload", workload.at("id")}, {"answer", std::move(answer)}});
-    }
-    return raw;
-}
+/// One of the guests of one boot.
+struct Place {
+    int boot;
+    int instance;
+};
 
-void run_guest(const CellInput &input, int instance, GuestHost &host, Gathering &gathering,
-               CellResult &result)
+/// False when another guest has failed meanwhile.
+bool run_and_count(const CellInput &input, Place place, std::size_t index, InstanceMemory memory,
+                   GuestSession &guest, Gathering &gathering)
 {
     const Seconds limit(input.cell.timeout_s);
-    auto &memory = gathering.guests[static_cast<std::size_t>(instance)];
-    host.step(input.cell, fmt::format("guest {}: booting", instance + 1));
-    const auto guest = host.boot(input.cell, instance, {});
+    auto answer = guest.call(run_request(input.cell.workloads[index]), limit);
+    if (place.instance == 0)
+        gathering.answers[index] = std::move(answer);
+    memory.after = guest.call("memory", json::object(), limit);
+    gathering.meet(); // all have run it
+    if (gathering.failed())
+        return false;
+    memory.host = guest.host_memory();
+    gathering.memory[index][static_cast<std::size_t>(place.instance)] = std::move(memory);
+    gathering.meet(); // all have been counted
+    return !gathering.failed();
+}
+
+void run_guest(const CellInput &input, Place place, GuestHost &host, Gathering &gathering, CellResult &result)
+{
+    const Seconds limit(input.cell.timeout_s);
+    const auto step = [&](const string &what) {
+        host.step(input.cell, fmt::format("boot {}, guest {}: {}", place.boot + 1, place.instance + 1, what));
+    };
+    step("booting");
+    const auto guest = host.boot(input.cell, place.boot * input.cell.instances + place.instance, {});
     call_all(input, *guest, load_requests(input));
     // Without what the kernel read when it looked for partitions, which may go at any time.
     guest->call("drop_caches", json::object(), limit);
+    InstanceMemory memory;
     memory.ram = double(input.cell.memory_mib) * (1 << 20);
     memory.before = guest->call("memory", json::object(), limit);
 
-    host.step(input.cell, fmt::format("guest {}: mounting", instance + 1));
+    step("mounting");
     auto proof = call_all(input, *guest, mount_requests(input));
-    host.step(input.cell, fmt::format("guest {}: reading", instance + 1));
-    auto raw = run_workloads(input, *guest);
-    memory.after = guest->call("memory", json::object(), limit);
+    for (std::size_t index = 0; index < input.cell.workloads.size(); ++index) {
+        step(input.cell.workloads[index].at("id").get<string>());
+        if (!run_and_count(input, place, index, memory, *guest, gathering))
+            return;
+    }
     check_kernel_log(input, *guest, proof);
-    if (instance == 0) {
+    if (place.boot == 0 && place.instance == 0) {
         result.hello = guest->hello();
         result.qemu = guest->command();
         result.proof = proof;
-        result.raw = std::move(raw);
     }
-
     gathering.note_warnings(proof.value("kernel_warnings", json::array()));
-
-    gathering.meet(); // all have read everything
-    if (gathering.failed())
-        return;
-    memory.host = guest->host_memory();
-    gathering.meet(); // all have been counted
     guest->shutdown();
 }
 
 /// A failure after the last meeting point still drops out of the barrier, which nobody waits at.
-void guest_thread(const CellInput &input, int instance, GuestHost &host, Gathering &gathering,
+void guest_thread(const CellInput &input, Place place, GuestHost &host, Gathering &gathering,
                   CellResult &result)
 {
     try {
-        run_guest(input, instance, host, gathering, result);
+        run_guest(input, place, host, gathering, result);
     } catch (...) {
         gathering.fail(std::current_exception());
     }
@@ -174,6 +190,57 @@ double sum(const vector<InstanceMemory> &guests, Value value)
     return total;
 }
 
+/// Joins the samples of one more boot, whose rows are the same ones in the same order.
+void add_samples(vector<Measurement> &rows, vector<Measurement> more)
+{
+    if (rows.empty())
+        rows = std::move(more);
+    else
+        for (std::size_t i = 0; i < rows.size(); ++i)
+            rows[i].samples.insert(rows[i].samples.end(), more[i].samples.begin(), more[i].samples.end());
+}
+
+/// What a workload has read, each inode once and in whole pages; 0 where it does not know.
+std::uint64_t read_bytes(const CellInput &input, const json &answer)
+{
+    const auto bytes = answer.value("data_bytes", std::uint64_t{0});
+    if (answer.value("whole", false) && bytes != input.data_bytes)
+        throw std::runtime_error(fmt::format(
+            "expected the guest to read all {} bytes of the dataset, it read {}", input.data_bytes, bytes));
+    return bytes;
+}
+
+vector<Measurement> run_boot(const CellInput &input, int boot, GuestHost &host, CellResult &result)
+{
+    const auto &cell = input.cell;
+    Gathering gathering(cell.workloads.size(), cell.instances);
+    {
+        vector<std::jthread> threads;
+        for (int instance = 0; instance < cell.instances; ++instance)
+            threads.emplace_back([&, instance] {
+                guest_thread(input, {boot, instance}, host, gathering, result);
+            });
+    }
+    gathering.rethrow();
+    if (boot == 0)
+        result.proof.erase("kernel_warnings"); // of one guest
+    for (const auto &line : gathering.warnings())
+        result.proof["kernel_warnings"].push_back(line);
+    vector<Measurement> rows;
+    for (std::size_t index = 0; index < cell.workloads.size(); ++index) {
+        const auto id = cell.workloads[index].at("id").get<string>();
+        auto raw = json::array();
+        for (const auto &guest : gathering.memory[index])
+            raw.push_back({{"memory_before", guest.before}, {"memory_after", guest.after}});
+        result.raw.push_back(
+            {{"boot", boot}, {"workload", id}, {"answer", gathering.answers[index]}, {"guests", raw}});
+        auto more = duplication_measurements(cell, id, gathering.memory[index],
+                                             read_bytes(input, gathering.answers[index]));
+        rows.insert(rows.end(), more.begin(), more.end());
+    }
+    return rows;
+}
+
 } // namespace
 
 vector<Measurement> duplication_measurements(const Cell &cell, const string &workload,
@@ -191,6 +258,8 @@ vector<Measurement> duplication_measurements(const Cell &cell, const string &wor
         row.samples = {sum(guests, metric.value)};
         rows.push_back(std::move(row));
     }
+    if (data_bytes == 0)
+        return rows;
     const auto image_pss = [](const InstanceMemory &guest) { return double(guest.host.image.pss); };
     auto factor = measurement_of(cell, workload, "duplication_factor", "ratio");
     factor.samples = {(sum(guests, page_cache) + sum(guests, image_pss)) / double(data_bytes)};
@@ -202,19 +271,10 @@ void run_instances(const CellInput &input, GuestHost &host, CellResult &result)
 {
     if (input.data_bytes == 0)
         throw std::runtime_error("expected a dataset with data in it, it has none");
-    Gathering gathering(input.cell.instances);
-    {
-        vector<std::jthread> threads;
-        for (int instance = 0; instance < input.cell.instances; ++instance)
-            threads.emplace_back([&, instance] { guest_thread(input, instance, host, gathering, result); });
-    }
-    gathering.rethrow();
-    if (!gathering.warnings().empty())
-        result.proof["kernel_warnings"] = gathering.warnings();
-    for (const auto &guest : gathering.guests)
-        result.raw.push_back({{"memory_before", guest.before}, {"memory_after", guest.after}});
-    const auto workload = input.cell.workloads.back().at("id").get<string>();
-    result.measurements = duplication_measurements(input.cell, workload, gathering.guests, input.data_bytes);
+    vector<Measurement> rows;
+    for (int boot = 0; boot < input.cell.boots; ++boot)
+        add_samples(rows, run_boot(input, boot, host, result));
+    result.measurements = std::move(rows);
 }
 
 } // namespace daxbench

@@ -274,6 +274,8 @@ GuestConfig guest_config(const World &world, const Catalogue &catalogue, const C
     config.accel = world.accel.name;
     config.icount = counts_instructions(world, cell);
     config.memory_mib = static_cast<std::uint64_t>(cell.memory_mib);
+    if (config.accel == "kvm")
+        config.cpus = static_cast<unsigned>(cell.cpus);
     config.medium = filesystem.medium;
     if (filesystem.medium == "ram" && config.icount)
         // A disk's interrupts come when the host pleases; memory is read the same way each time.

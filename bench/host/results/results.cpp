@@ -99,6 +99,10 @@ json guest_environment(const World *world, const vector<json> &cells)
             hello = cell["hello"];
     return {{"kernel", hello.value("kernel", world != nullptr ? world->kernel.release : "")},
             {"kernel_package", world != nullptr ? world->kernel.package : ""},
+            {"kernel_version", world != nullptr ? world->kernel.version : ""},
+            {"kernel_config_sha256",
+             world != nullptr && !world->kernel.config.empty() ? sha256_file(world->kernel.config) : ""},
+            {"cmdline", hello.value("cmdline", "")},
             {"cpu_model", hello.value("cpu_model", "")},
             {"clocksource", hello.value("clocksource", "")}};
 }

@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "declared_keys.hpp"
+
+#include <algorithm>
+#include <stdexcept>
+
+#include <fmt/core.h>
+
+namespace daxbench {
+namespace {
+
+using std::string;
+using std::string_view;
+using std::vector;
+
+const DeclaredKey id{"id", "text", true,
+                     "lower case letters, digits and dashes; files name each other by it"};
+
+DeclaredFile filesystems()
+{
+    return {"filesystems",
+            "A filesystem",
+            "How a guest mounts it, and what the mount must show before a figure carries its name.",
+            {id,
+             {"label", "text", false, "for people, in tables and figures (default: the id)"},
+             {"variant_of", "id of a filesystem", false, "it is a variant of that one, and no rival to it"},
+             {"type", "text", true, "as mount(8) calls it"},
+             {"modules", "list of texts", false, "modules of the guest kernel's own package to load"},
+             {"external_module", "text", false, "a module of this tree to load, without .ko"},
+             {"medium", "`pmem`, `nvdimm-nodax` or `ram`", true,
+              "what it lies on: virtio-pmem, an NVDIMM whose DAX is off, or the guest's own memory"},
+             {"image", "id of an image", false, "what the medium holds; required unless it is `ram`"},
+             {"seed", "id of an image", false, "what is copied into the mount; required where it is `ram`"},
+             {"options", "text", false, "mount options, with commas between"},
+             {"kernel_warnings", "list of texts", false,
+              "parts of kernel warnings that are known: counted and shown, not failures"},
+             {"prove", "table", true, "what must be seen of the mount"},
+             {"prove.options", "list of texts", false, "each must be in the options read back"},
+             {"prove.dax", "flag", true, "whether STATX_ATTR_DAX must be set, or must be clear"},
+             {"prove.page_cache", "flag", true, "whether a read must fill the page cache, or must not"}}};
+}
+
+DeclaredFile images()
+{
+    return {
+        "images",
+        "An image",
+        "A command that makes it of a dataset. The places `{build}` (Meson's build folder), `{source}` and "
+        "`{out}` are filled in.",
+        {id,
+         {"command", "list of texts", true, "program and arguments, `{out}` and `{source}` among them"},
+         {"check", "list of texts", false, "a command that ends with 0 for a sound `{out}`"},
+         {"version", "list of texts", false, "a command that prints the tool's version"},
+         {"align", "bytes", false,
+          "the file is padded with zeros to a multiple (virtio-pmem: 2097152; default: 1)"},
+         {"program", "table", false, "a tool that the machine's package may be too old for"},
+         {"program.name", "text", true, "what `{program}` stands for; `{programs}` is its folder"},
+         {"program.at_least", "version", true, "an older one is not used"},
+         {"program.package", "text", true, "Debian's package that has it"},
+         {"program.release", "text", true, "the Debian release to fetch it from, unpacked privately"},
+         {"program.also", "list of texts", false, "more programs of that package"}}};
+}
+
+DeclaredFile datasets()
+{
+    return {
+        "datasets",
+        "A dataset",
+        "A tree that images are made of. `--dataset-from DIR|TAR|OCI` declares one of kind `tree`.",
+        {id,
+         {"kind", "`debian-rootfs`, `random-file`, `file-tree`, `fio-layout` or `tree`", true,
+          "how the tree is made"},
+         {"xxh3", "hash", false,
+          "pins it: a tree whose manifest has another XXH3-128 is refused (results.json has the hash)"},
+         {"packages", "list of texts", false, "debian-rootfs: Debian packages beside the essential ones"},
+         {"bytes", "bytes", false, "random-file: its size"},
+         {"seed", "number", false, "random-file: of its random bytes"},
+         {"path", "path", false, "random-file: its name in the tree"},
+         {"directories", "table", false, "file-tree: `ENTRIES = COUNT`, so many folders of so many files"},
+         {"directories.*", "number", false, "file-tree: how many folders of that size"},
+         {"tiny_every", "number", false, "file-tree: every Nth file has a few bytes, the others none"},
+         {"job", "path", false, "fio-layout: a job of fio, below workloads/, that writes the files"},
+         {"source", "path", false, "tree: a folder, a tar archive or an OCI image"}}};
+}
+
+DeclaredFile experiments()
+{
+    return {
+        "experiments",
+        "An experiment",
+        "Workloads on datasets on filesystems: each combination is a cell, which boots guests of its own.",
+        {id,
+         {"title", "text", false, "for people (default: the id)"},
+         {"driver", "`single`, `instances` or `build`", true,
+          "one guest; several at once over one image; or no guest, and tools that make images on the host"},
+         {"clock", "`instructions` or `none`", false,
+          "what is counted under TCG (KVM: nanoseconds), or that only memory is counted; not for `build`"},
+         {"memory", "MiB", false, "of each guest; not for `build`"},
+         {"cpus", "number", false, "of each guest under KVM (default: 1); TCG counts on one"},
+         {"datasets", "list of ids", true, "on which data"},
+         {"filesystems", "list of ids", false, "which rivals; not for `build`"},
+         {"images", "list of ids", false, "which image tools; only for `build`"},
+         {"workloads", "list of ids", true, "in the order in which a guest runs them"},
+         {"dataset_workloads", "table", false, "`DATASET = [WORKLOADS]`, in place of `workloads` there"},
+         {"dataset_workloads.*", "list of ids", false, "the workloads on that dataset"},
+         {"instances", "list of numbers", false, "instances: how many guests at once (default: [1])"},
+         {"timeout", "seconds", true, "for each step of a guest, or run of a tool"},
+         {"estimate", "seconds", false, "of one cell, for the time left that is shown at first"},
+         {"table", "list of metrics", false, "what the terminal shows (default: `cost_per_op`)"}}};
+}
+
+DeclaredFile suites()
+{
+    return {
+        "suites",
+        "A suite",
+        "What `./run-bench SUITE` runs, by profile, and the limits that make its exit status 3.",
+        {id,
+         {"title", "text", false, "for people (default: the id)"},
+         {"subject", "id of a filesystem", false, "whose rows are judged; the others are its rivals"},
+         {"experiments", "list of ids", true, "in this order"},
+         {"profile", "table", true, "`[profile.NAME]`; `default` must be there"},
+         {"profile.*", "table", false, "how much: what is absent stays as declared"},
+         {"profile.*.repetitions", "number", false, "samples of each workload"},
+         {"profile.*.boots", "number", false, "driver instances: how often guests are booted (default: 1)"},
+         {"profile.*.limit", "number", false, "upper bound of every workload's own limit of files"},
+         {"profile.*.experiments", "list of ids", false, "only these"},
+         {"profile.*.datasets", "list of ids", false, "only these"},
+         {"profile.*.filesystems", "list of ids", false, "only these"},
+         {"profile.*.workloads", "list of ids", false, "only these"},
+         {"profile.*.instances", "list of numbers", false, "only these"},
+         {"limit", "table", false, "`[limit.NAME]`"},
+         {"limit.*", "table", false, "what some rows must not exceed"},
+         {"limit.*.title", "text", true, "for people"},
+         {"limit.*.row", "table", true, "which rows, by their keys in results.json; the highest counts"},
+         {"limit.*.row.*", "text", false, "a value that the rows have"},
+         {"limit.*.at_most", "number", false, "the bound, in the rows' unit; or it is relative to:"},
+         {"limit.*.against", "table", false, "the same rows but for these keys"},
+         {"limit.*.against.*", "text", false, "a value that those rows have"},
+         {"limit.*.rivals", "list of ids", false, "the same rows of these filesystems; the lowest counts"},
+         {"limit.*.times", "number", false, "that many times the other rows (default: 1)"}}};
+}
+
+DeclaredFile metrics()
+{
+    return {"metrics.toml",
+            "Metrics",
+            "`[METRIC]`: what the analysis calls each, and how it judges.",
+            {{"*", "table", false, "a metric, by its name in results.json"},
+             {"*.label", "text", true, "for people"},
+             {"*.better", "`lower` or `higher`", false, "absent: it describes, and is not judged"},
+             {"*.margin", "part of one", false, "figures this close count as equal (default: 0.005)"}}};
+}
+
+/// "a.b.c" → {"a", "b", "c"}
+vector<string_view> parts_of(string_view key)
+{
+    vector<string_view> parts;
+    for (;;) {
+        const auto dot = key.find('.');
+        parts.push_back(key.substr(0, dot));
+        if (dot == string_view::npos)
+            return parts;
+        key.remove_prefix(dot + 1);
+    }
+}
+
+} // namespace
+
+bool DeclaredFile::declares(string_view key) const
+{
+    const auto wanted = parts_of(key);
+    return std::ranges::any_of(keys, [&](const DeclaredKey &declared) {
+        return std::ranges::equal(parts_of(declared.name), wanted, [](string_view pattern, string_view part) {
+            return pattern == "*" || pattern == part;
+        });
+    });
+}
+
+const vector<DeclaredFile> &declared_files()
+{
+    static const vector<DeclaredFile> files = {filesystems(), images(), datasets(),
+                                               experiments(), suites(), metrics()};
+    return files;
+}
+
+const DeclaredFile &declared_file(string_view folder)
+{
+    const auto found = std::ranges::find(declared_files(), folder, &DeclaredFile::folder);
+    if (found == declared_files().end())
+        throw std::logic_error(fmt::format("no keys are declared for {}", folder));
+    return *found;
+}
+
+} // namespace daxbench
