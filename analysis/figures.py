@@ -10,6 +10,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+import declared_figures
 import figure_cost
 import figure_frames
 import figure_lines
@@ -69,3 +70,7 @@ def _draw(run: Results, folder: Path, kinds: Sequence[str]) -> Iterator[Drawn]:
         name = _name("frames", experiment, dataset, cache, _guests(instances))
         figure = figure_frames.draw(run, group, panels, looks)
         yield keep(figure, name, figure_frames.title(group), experiment)
+    for declared in declared_figures.load():
+        drawn = declared.draw(run, looks)
+        if drawn is not None:
+            yield keep(drawn, declared.id, declared.title, declared.keys(run)[0].experiment)

@@ -194,6 +194,10 @@ class Results:
     def _filesystem_row(self, filesystem: str) -> dict[str, Any]:
         return self._filesystem_rows.get(filesystem) or {}
 
+    def image_of(self, filesystem: str) -> str:
+        """The id of the image it is mounted from, or filled with; "" where the file does not say."""
+        return str(self._filesystem_row(filesystem).get("image", ""))
+
     @cached_property
     def dataset_hashes(self) -> dict[str, str]:
         return {d["id"]: d["xxh3"] for d in self.document.get("datasets") or []}

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -171,6 +172,40 @@ def _split(heights: Sequence[float], columns: int) -> int:
 def label_room(names: Sequence[str]) -> float:
     """Inches for the longest of `names` left of an axis."""
     return 0.12 + max((width(name) for name in names), default=0.0)
+
+
+_PER_LINE = 4
+
+
+def legend_height(count: int) -> float:
+    """Inches that legend() needs for so many names."""
+    return -(-count // _PER_LINE) * LINE
+
+
+def legend(axes: Axes, names: Sequence[str], shown: dict[str, Look], subject: str) -> None:
+    """A panel of its own with a marker for each name, over the whole column; the subject's is in bold."""
+    box = axes.get_position()
+    across = axes.figure.get_figwidth()
+    # Nothing is written below it, so it moves towards the next panel.
+    down = 0.12 / axes.figure.get_figheight()
+    axes.set_position((box.x1 - (COLUMN - 2 * MARGIN) / across, box.y0 - down,
+                       (COLUMN - 2 * MARGIN) / across, box.height))  # fmt: skip
+    axes.axis("off")
+    axes.set_xlim(0, _PER_LINE)
+    axes.set_ylim(-(-len(names) // _PER_LINE) - 0.5, -0.5)
+    for i, name in enumerate(names):
+        x, y = i % _PER_LINE, i // _PER_LINE
+        axes.plot([x + 0.05], [y], ls="", marker=shown[name].marker, ms=4, color=shown[name].colour,
+                  mec="white", mew=0.4, clip_on=False)  # fmt: skip
+        axes.text(x + 0.12, y, name, va="center_baseline", weight="bold" if name == subject else "normal")
+
+
+def log_ticks(low: float, high: float) -> list[float]:
+    """Numbers within the limits of a logarithmic axis: powers of ten, or 1, 2 and 5 of each when few."""
+    first = math.floor(math.log10(low))
+    powers = range(first, math.ceil(math.log10(high)) + 1)
+    steps = (1, 2, 5) if math.log10(high / low) < 2.5 else (1,)
+    return [step * 10.0**p for p in powers for step in steps if low <= step * 10.0**p <= high]
 
 
 def bare(axes: Axes) -> None:

@@ -48,6 +48,7 @@ std::vector<EngineDeclaration> make_engines()
            {"random", "sequential", "sparse"}},
           {"block", KeyKind::number, "bytes of a read (default: 4096)"},
           {"iterations", KeyKind::number, "operations of a pass at most"},
+          {"each", KeyKind::flag, "take the time of each operation, too, of those on files (default: false)"},
           {"count_events", KeyKind::flag, "count the events of the CPU's counters in a pass (default: true)"},
           file,
           limit,

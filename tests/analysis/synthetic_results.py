@@ -33,6 +33,7 @@ PROGRAMS = {"bash": 9.1e6, "perl": 2.3e7, "python3": 3.1e8, "git": 1.4e7}
 FIO = {"fio-rand-4k-psync": 5200.0, "fio-rand-4k-mmap": 7100.0, "fio-seq-128k": 31000.0}
 
 
+IMAGES = {"daxfs": "daxfs"}
 METRICS_FILE = Path(__file__).resolve().parents[2] / "workloads" / "metrics.toml"
 TITLES = {"latency": "Cost of one operation", "fio": "fio", "program-start": "Program start",
           "duplication": "Copies", "rss": "RSS", "build": "Making an image"}  # fmt: skip
@@ -53,7 +54,8 @@ def declarations(cells: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "experiments": [{"id": e, "title": TITLES[e], "table": TABLES.get(e, ["cost_per_op"])}
                         for e in experiments],
-        "filesystems": [{"id": f, "label": f, "variant_of": ""} for f in filesystems],
+        "filesystems": [{"id": f, "label": f, "variant_of": "", "image": IMAGES.get(f, "erofs-4k")}
+                        for f in filesystems],
         "metrics": declared_metrics(),
     }  # fmt: skip
 

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Programs that are looked at when they are about to end.
+#include <chrono>
 #include <stdexcept>
 #include <string>
+#include <thread>
 
 #include <sys/wait.h>
 #include <unistd.h>
@@ -38,6 +40,18 @@ TEST(HeldProgram, IsLookedAtOnceWithItsMemoryAndUntraced)
     EXPECT_TRUE(WIFEXITED(held.status));
     EXPECT_EQ(WEXITSTATUS(held.status), 3);
     EXPECT_GT(held.usage.ru_minflt, 0);
+    EXPECT_GT(held.start_ns, 0);
+    EXPECT_GT(held.run_ns, 0);
+    EXPECT_GT(held.end_ns, 0);
+}
+
+// The time that this side takes to look is nobody's.
+TEST(HeldProgram, ItsTimeIsItsOwn)
+{
+    const auto held = run_held([] { shell("sleep 0.1; exit 0"); },
+                               [&](pid_t) { std::this_thread::sleep_for(std::chrono::seconds(3)); });
+    EXPECT_GE(held.run_ns, 0.1e9);
+    EXPECT_LT(held.start_ns + held.run_ns + held.end_ns, 3e9);
 }
 
 TEST(HeldProgram, ItsChildrenEndWithoutBeingLookedAt)

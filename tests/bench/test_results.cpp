@@ -131,7 +131,7 @@ CellInput input_of(Driver driver, int instances)
     input.filesystem.medium = "pmem";
     input.filesystem.external_module = "daxfs";
     input.filesystem.image = "daxfs";
-    input.data_bytes = 2000;
+    input.data_bytes = 8192;
     return input;
 }
 
@@ -270,7 +270,7 @@ TEST(InstancesDriver, ComputesDuplication)
     FakeHost host;
     host.answers["run"] = [](const json &) {
         auto answer = run_answer();
-        answer["data_bytes"] = 2000;
+        answer["data_pages"] = 2;
         answer["whole"] = true;
         return answer;
     };
@@ -281,8 +281,8 @@ TEST(InstancesDriver, ComputesDuplication)
     EXPECT_EQ(named(result, "host_pss_data_bytes").samples, std::vector<double>{5000});
     EXPECT_EQ(named(result, "host_pss_bytes").samples, std::vector<double>{6000});
     EXPECT_EQ(named(result, "host_pss_image_bytes").samples, std::vector<double>{1000});
-    // (2 × 500 in the guests + 2 × 500 of the image on the host) / 2000
-    EXPECT_EQ(named(result, "duplication_factor").samples, std::vector<double>{1});
+    // (2 × 500 in the guests + 2 × 500 of the image on the host) / 8192
+    EXPECT_EQ(named(result, "duplication_factor").samples, std::vector<double>{2000.0 / 8192});
     EXPECT_EQ(std::count(host.calls.begin(), host.calls.end(), "shutdown"), 2);
 }
 
@@ -295,7 +295,7 @@ TEST(InstancesDriver, EachBootIsASampleAndEachWorkloadARow)
     host.answers["run"] = [](const json &args) {
         auto answer = run_answer();
         if (args.at("workload").at("id") == "read-all")
-            answer["data_bytes"] = 4000;
+            answer["data_pages"] = 1;
         return answer;
     };
     const auto result = run_cell(input, host);
@@ -308,7 +308,7 @@ TEST(InstancesDriver, EachBootIsASampleAndEachWorkloadARow)
             of.push_back(row.workload + " " + row.metric);
     EXPECT_EQ(of, (std::vector<string>{"start-shell host_pss_data_bytes", "read-all host_pss_data_bytes",
                                        "read-all duplication_factor"}));
-    EXPECT_EQ(named(result, "duplication_factor").samples, (std::vector<double>(3, 0.5)));
+    EXPECT_EQ(named(result, "duplication_factor").samples, (std::vector<double>(3, 2000.0 / 4096)));
     EXPECT_EQ(std::count(host.calls.begin(), host.calls.end(), "shutdown"), 6);
 }
 
@@ -317,13 +317,13 @@ TEST(InstancesDriver, AGuestThatReadLessThanAllFailsTheCell)
     FakeHost host;
     host.answers["run"] = [](const json &) {
         auto answer = run_answer();
-        answer["data_bytes"] = 1000;
+        answer["data_pages"] = 1;
         answer["whole"] = true;
         return answer;
     };
     const auto result = run_cell(input_of(Driver::instances, 2), host);
     EXPECT_EQ(result.status, "failed");
-    EXPECT_EQ(result.error, "expected the guest to read all 2000 bytes of the dataset, it read 1000");
+    EXPECT_EQ(result.error, "expected the guest to read all 8192 bytes of the dataset, it read 4096");
 }
 
 TEST(InstancesDriver, OneDeadGuestFailsTheCellAndHangsNobody)

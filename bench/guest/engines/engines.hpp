@@ -16,7 +16,7 @@ using Progress = std::function<void(const std::string &)>;
 
 struct RunRequest {
     std::string target; // where the file system is mounted
-    json workload;
+    json workload = json::object();
     std::uint64_t seed = 1;
     Progress progress;
     /// Loads a file system's modules, when they are not there yet.

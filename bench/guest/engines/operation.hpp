@@ -3,7 +3,9 @@
 // allocates, writes to the console or depends on chance, so that it costs the same every time.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <stdexcept>
 
 namespace daxbench {
 
@@ -17,6 +19,12 @@ public:
     virtual void before() {}
     /// The timed part. Throws when an operation fails.
     virtual void pass() = 0;
+    /// One operation of the pass, for workloads that take the time of each; of operations that can be singled
+    /// out.
+    virtual void single(std::size_t)
+    {
+        throw std::runtime_error("expected an operation that can be timed alone");
+    }
     /// Untimed, after each pass: unmaps and closes.
     virtual void after() {}
 

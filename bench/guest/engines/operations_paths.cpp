@@ -43,22 +43,28 @@ public:
 
     void pass() override
     {
-        for (const char *path : paths_) {
-            const int fd = ::open(path, O_RDONLY);
-            struct stat st;
-            if (fd < 0 || ::fstat(fd, &st) < 0)
-                throw_errno(std::string("cannot open ") + path);
-            const auto size = static_cast<std::size_t>(st.st_size);
-            void *const map = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0);
-            if (map == MAP_FAILED)
-                throw_errno(std::string("cannot map ") + path);
-            touch_pages(static_cast<const char *>(map), (size + page_size - 1) / page_size);
-            ::munmap(map, size);
-            ::close(fd);
-        }
+        for (const char *path : paths_)
+            map_and_touch(path);
     }
 
+    void single(std::size_t index) override { map_and_touch(files_[index].path.c_str()); }
+
 private:
+    [[gnu::always_inline]] static void map_and_touch(const char *path)
+    {
+        const int fd = ::open(path, O_RDONLY);
+        struct stat st;
+        if (fd < 0 || ::fstat(fd, &st) < 0)
+            throw_errno(std::string("cannot open ") + path);
+        const auto size = static_cast<std::size_t>(st.st_size);
+        void *const map = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0);
+        if (map == MAP_FAILED)
+            throw_errno(std::string("cannot map ") + path);
+        touch_pages(static_cast<const char *>(map), (size + page_size - 1) / page_size);
+        ::munmap(map, size);
+        ::close(fd);
+    }
+
     std::vector<SelectedFile> files_;
 };
 

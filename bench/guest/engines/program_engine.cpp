@@ -122,11 +122,11 @@ double faults_of(const rusage &usage)
 
 // Runs it once more and counts when it is about to end. It must have faulted as the timed runs did:
 // otherwise its frames are those of another path.
-Frames frames_at_exit(const Program &program, const std::vector<PhysicalRange> &pmem, double timed_faults)
+Frames frames_at_exit(const Program &program, const std::vector<PhysicalRange> &pmem, double timed_faults,
+                      HeldProgram &held)
 {
     Frames frames;
-    const auto held =
-        run_held([&] { become(program); }, [&](pid_t pid) { frames = count_frames(pid, pmem); });
+    held = run_held([&] { become(program); }, [&](pid_t pid) { frames = count_frames(pid, pmem); });
     check_status(program, held.status);
     const double faults = faults_of(held.usage);
     if (std::abs(faults - timed_faults) > std::max(3.0, timed_faults * 0.02))
@@ -197,7 +197,12 @@ json measure(const RunRequest &request, const Program &program, const std::strin
         samples.add(runs);
     }
     prepare(request.target, cache);
-    json extra = frame_metrics(frames_at_exit(program, pmem, samples.faults.back()));
+    HeldProgram held;
+    json extra = frame_metrics(frames_at_exit(program, pmem, samples.faults.back(), held));
+    // Held at each brk(2), so their sum is somewhat more than the cost.
+    extra["start_cost"] = {{"unit", "ns"}, {"per", "op"}, {"samples", {held.start_ns}}};
+    extra["run_cost"] = {{"unit", "ns"}, {"per", "op"}, {"samples", {held.run_ns}}};
+    extra["end_cost"] = {{"unit", "ns"}, {"per", "op"}, {"samples", {held.end_ns}}};
     extra["page_faults"] = {{"unit", "faults"}, {"samples", samples.faults}};
     extra["minor_faults"] = {{"unit", "faults"}, {"samples", samples.minor}};
     extra["major_faults"] = {{"unit", "faults"}, {"samples", samples.major}};

@@ -76,14 +76,14 @@ json run_read_all_engine(const RunRequest &request)
         files = part_of(files, percent);
     std::vector<char> buffer(1 << 18);
     std::uint64_t bytes = 0;
-    std::uint64_t data_bytes = 0;
+    std::uint64_t data_pages = 0;
     for (const SelectedFile &file : files) {
         const std::uint64_t got = read_file_once(file.path, buffer);
         bytes += got;
-        data_bytes += (got + page - 1) / page * page;
+        data_pages += (got + page - 1) / page;
     }
     return {{"results", json::array()}, {"raw", json::object()},     {"files", files.size()},
-            {"bytes", bytes},           {"data_bytes", data_bytes}, // in whole pages
+            {"bytes", bytes},           {"data_pages", data_pages}, // of 4 KiB
             {"whole", whole},           {"entries", tree.size() + 1}};
 }
 

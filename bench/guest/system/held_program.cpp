@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "pipe.hpp"
+#include "system.hpp"
 
 namespace daxbench {
 
@@ -28,11 +29,12 @@ struct Started {
     int listener = -1; // in the child's table of descriptors; -1 - errno where there is none
 };
 
-// In the child: every exit_group(2) of it and its children waits for an answer.
+// In the child: every exit_group(2) and brk(2) of it and its children waits for an answer.
 int hold_exits()
 {
     sock_filter filter[] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_brk, 1, 0),
         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_exit_group, 0, 1),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
@@ -57,11 +59,13 @@ UniqueFd fetch_listener(const Started &started)
     return listener;
 }
 
-// Until nobody is left whose end would be held.
-bool answer_ends(int listener, pid_t program, const std::function<void(pid_t)> &look,
+// Until nobody is left whose end would be held. Adds up what the program takes between the answers.
+bool answer_ends(int listener, pid_t program, const std::function<void(pid_t)> &look, HeldProgram &held,
                  std::exception_ptr &failure)
 {
     bool looked = false;
+    auto last = now_ns();
+    double *part = &held.start_ns;
     for (;;) {
         pollfd waiting{listener, POLLIN, 0};
         if (::poll(&waiting, 1, -1) < 0) {
@@ -69,13 +73,19 @@ bool answer_ends(int listener, pid_t program, const std::function<void(pid_t)> &
                 continue;
             throw_errno("cannot wait for the end of a program");
         }
-        if (!(waiting.revents & POLLIN))
+        if (!(waiting.revents & POLLIN)) {
+            *part += static_cast<double>(now_ns() - last);
             return looked;
+        }
         seccomp_notif call{};
         if (::ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, &call) < 0)
             continue; // it was killed meanwhile
-        if (static_cast<pid_t>(call.pid) == program && !looked) {
+        *part += static_cast<double>(now_ns() - last);
+        if (part == &held.start_ns)
+            part = &held.run_ns;
+        if (static_cast<pid_t>(call.pid) == program && call.data.nr == SYS_exit_group && !looked) {
             looked = true;
+            part = &held.end_ns;
             try {
                 look(program);
             } catch (...) {
@@ -85,6 +95,7 @@ bool answer_ends(int listener, pid_t program, const std::function<void(pid_t)> &
         seccomp_notif_resp answer{};
         answer.id = call.id;
         answer.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
+        last = now_ns();
         (void)::ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &answer);
     }
 }
@@ -116,6 +127,7 @@ HeldProgram run_held(const std::function<void()> &become, const std::function<vo
     });
     Started started;
     std::exception_ptr failure;
+    HeldProgram held;
     bool looked = false;
     try {
         ssize_t got = 0;
@@ -126,7 +138,7 @@ HeldProgram run_held(const std::function<void()> &become, const std::function<vo
             throw_errno("cannot hear from a program that was started");
         const auto listener = fetch_listener(started);
         (void)!::write(go.write_end.get(), "", 1);
-        looked = answer_ends(listener.get(), started.pid, look, failure);
+        looked = answer_ends(listener.get(), started.pid, look, held, failure);
     } catch (...) {
         failure = std::current_exception();
         if (started.pid > 0)
@@ -134,7 +146,6 @@ HeldProgram run_held(const std::function<void()> &become, const std::function<vo
     }
     go.write_end.reset(); // one that still waits for it ends
     starter.join();
-    HeldProgram held;
     while (started.pid > 0 && ::wait4(started.pid, &held.status, 0, &held.usage) < 0 && errno == EINTR) {
     }
     if (failure)

@@ -13,6 +13,11 @@ namespace daxbench {
 struct HeldProgram {
     int status = 0; // as from waitpid(2)
     rusage usage{}; // of the program, from its start to its end
+    // ns of its life in three parts, this side's answers not counted: until its first brk(2) (the loader's:
+    // fork and execve are done), until its exit_group(2), and until it can be waited for.
+    double start_ns = 0;
+    double run_ns = 0;
+    double end_ns = 0;
 };
 
 /// Runs BECOME in a child, which must end in execve(2) or _exit(2) and may use only what is allowed after

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -19,15 +20,17 @@ struct DirectoriesSpec {
 // One [dataset] of workloads/datasets/*.toml.
 struct DatasetSpec {
     std::string id;
-    std::string kind; // "debian-rootfs" | "random-file" | "fio-layout" | "file-tree" | "tree"
+    std::string
+        kind; // "debian-rootfs" | "random-file" | "random-files" | "fio-layout" | "file-tree" | "tree"
     std::string xxh3; // its hash as Dataset::hash has it, where it must not be another; or ""
-    std::vector<std::string> packages;        // debian-rootfs
-    std::uint64_t bytes = 0;                  // random-file
-    std::uint64_t seed = 0;                   // random-file
-    std::string path;                         // random-file: name in the tree
-    std::filesystem::path job;                // fio-layout: job file, absolute
-    std::filesystem::path source;             // tree: folder, tar archive or OCI image, absolute
-    std::vector<DirectoriesSpec> directories; // file-tree
+    std::vector<std::string> packages;          // debian-rootfs
+    std::uint64_t bytes = 0;                    // random-file
+    std::uint64_t seed = 0;                     // random-file, random-files
+    std::map<std::string, std::uint64_t> files; // random-files: bytes by name in the tree
+    std::string path;                           // random-file: name in the tree
+    std::filesystem::path job;                  // fio-layout: job file, absolute
+    std::filesystem::path source;               // tree: folder, tar archive or OCI image, absolute
+    std::vector<DirectoriesSpec> directories;   // file-tree
     std::uint64_t tiny_every = 0; // file-tree: every Nth file contains its own name, the others nothing
 };
 

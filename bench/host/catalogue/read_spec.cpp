@@ -203,7 +203,8 @@ DatasetSpec read_dataset(TomlReader &reader, const fs::path &root)
 {
     DatasetSpec spec;
     spec.id = read_id(reader);
-    spec.kind = reader.choice("kind", {"debian-rootfs", "random-file", "fio-layout", "file-tree", "tree"});
+    spec.kind = reader.choice(
+        "kind", {"debian-rootfs", "random-file", "random-files", "fio-layout", "file-tree", "tree"});
     spec.xxh3 = reader.text_or("xxh3", "");
     if (spec.kind == "debian-rootfs")
         spec.packages = reader.texts("packages");
@@ -211,6 +212,13 @@ DatasetSpec read_dataset(TomlReader &reader, const fs::path &root)
         spec.bytes = static_cast<std::uint64_t>(reader.number("bytes", 1, huge));
         spec.seed = static_cast<std::uint64_t>(reader.number("seed", 0, huge));
         spec.path = reader.text("path");
+    }
+    if (spec.kind == "random-files") {
+        spec.seed = static_cast<std::uint64_t>(reader.number("seed", 0, huge));
+        auto files = reader.table("files");
+        for (const auto &name : files.keys())
+            spec.files[name] = static_cast<std::uint64_t>(files.number(name, 1, huge));
+        files.finish();
     }
     if (spec.kind == "file-tree") {
         spec.directories = read_directories(reader);

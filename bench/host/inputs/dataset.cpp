@@ -63,6 +63,17 @@ void make_random_file(const DatasetSpec &spec, const fs::path &tree)
     set_mode_and_time(tree / name);
 }
 
+void make_random_files(const DatasetSpec &spec, const fs::path &tree)
+{
+    DatasetSpec one = spec;
+    for (const auto &[name, bytes] : spec.files) {
+        one.path = name;
+        one.bytes = bytes;
+        make_random_file(one, tree);
+        ++one.seed; // no two files with a block in common
+    }
+}
+
 void make_fio_layout(const DatasetSpec &spec, const fs::path &tree)
 {
     run_checked({"fio", "--output-format=terse", spec.job.string()}, {.cwd = tree, .timeout = Seconds(600)});
@@ -114,6 +125,9 @@ std::string spec_key(const DatasetSpec &spec)
         text += fmt::format("{} {}", debian_codename(), fmt::join(spec.packages, " "));
     else if (spec.kind == "random-file")
         text += fmt::format("{} {} {}", spec.bytes, spec.seed, spec.path);
+    else if (spec.kind == "random-files")
+        for (const auto &[name, bytes] : spec.files)
+            text += fmt::format("{} {} {}\n", name, bytes, spec.seed);
     else if (spec.kind == "fio-layout")
         text += read_file(spec.job);
     else if (spec.kind == "file-tree")
@@ -210,6 +224,8 @@ void make_dataset(const DatasetSpec &spec, const fs::path &dir, const fs::path &
             progress);
     else if (spec.kind == "random-file")
         make_random_file(spec, tree);
+    else if (spec.kind == "random-files")
+        make_random_files(spec, tree);
     else if (spec.kind == "file-tree")
         make_file_tree(spec, tree);
     else if (spec.kind == "fio-layout")

@@ -203,7 +203,7 @@ void add_samples(vector<Measurement> &rows, vector<Measurement> more)
 /// What a workload has read, each inode once and in whole pages; 0 where it does not know.
 std::uint64_t read_bytes(const CellInput &input, const json &answer)
 {
-    const auto bytes = answer.value("data_bytes", std::uint64_t{0});
+    const auto bytes = answer.value("data_pages", std::uint64_t{0}) * 4096;
     if (answer.value("whole", false) && bytes != input.data_bytes)
         throw std::runtime_error(fmt::format(
             "expected the guest to read all {} bytes of the dataset, it read {}", input.data_bytes, bytes));

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Figures of workloads/figures.toml: which rows they show, and how they are drawn."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+import figure_curve
+import figure_distribution
+import figure_parts
+import figure_scatter
+import style
+from results import Key, Results
+
+FILE = Path(__file__).resolve().parents[1] / "workloads" / "figures.toml"
+_KINDS = ("curve", "scatter", "parts", "distribution")
+_KEYS = {"id", "kind", "title", "rows", "across", "order", "metrics", "log"}
+
+
+class DeclarationError(RuntimeError):
+    """One line: what was expected in the file, what came."""
+
+
+@dataclass(frozen=True)
+class Declared:
+    """One [[figure]]; the head of the file says what each key means."""
+
+    id: str
+    kind: str
+    title: str
+    rows: dict[str, Any]
+    across: str
+    order: tuple[tuple[str, str], ...]
+    metrics: tuple[str, ...]
+    log: bool
+
+    def keys(self, run: Results) -> list[Key]:
+        """The run's rows that it shows."""
+        return [key for key in run.guest_rows
+                if all(getattr(key, field) == value for field, value in self.rows.items())]  # fmt: skip
+
+    def draw(self, run: Results, looks: dict[str, style.Look]) -> Figure | None:
+        """None where the run has nothing to show."""
+        keys = self.keys(run)
+        if self.kind == "curve":
+            return figure_curve.draw(run, keys, self.order, self.across, self.title, self.log, looks)
+        if self.kind == "scatter":
+            return figure_scatter.draw(run, keys, self.title, self.log, looks)
+        if self.kind == "parts":
+            return figure_parts.draw(run, keys, self.metrics, self.title, looks)
+        return figure_distribution.draw(run, keys, self.title, looks)
+
+
+def load(path: Path = FILE) -> list[Declared]:
+    """All of the file; DeclarationError in one line."""
+    with path.open("rb") as stream:
+        try:
+            document = tomllib.load(stream)
+        except tomllib.TOMLDecodeError as error:
+            raise DeclarationError(f"{path}: {error}") from error
+    return [_declared(path, raw) for raw in document.get("figure", [])]
+
+
+def _declared(path: Path, raw: dict[str, Any]) -> Declared:
+    name = raw.get("id", "without an id")
+    if raw.keys() - _KEYS or not {"id", "kind", "title", "rows"} <= raw.keys():
+        raise DeclarationError(f"{path}: figure {name}: expected id, kind, title, rows and no keys but"
+                               f" {', '.join(sorted(_KEYS))}, got {', '.join(sorted(raw))}")  # fmt: skip
+    if raw["kind"] not in _KINDS:
+        raise DeclarationError(f"{path}: figure {name}: expected one of {', '.join(_KINDS)} as its kind,"
+                               f" got {raw['kind']}")  # fmt: skip
+    unknown = raw["rows"].keys() - Key.__dataclass_fields__.keys()
+    if unknown:
+        raise DeclarationError(f"{path}: figure {name}: expected keys of a measurement in rows,"
+                               f" got {', '.join(sorted(unknown))}")  # fmt: skip
+    order = tuple((str(workload), str(label)) for workload, label in raw.get("order", []))
+    return Declared(raw["id"], raw["kind"], raw["title"], raw["rows"], raw.get("across", ""), order,
+                    tuple(raw.get("metrics", ())), bool(raw.get("log", False)))  # fmt: skip

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Figures over something that grows from workload to workload: a line for each filesystem."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullLocator
+
+import metrics
+import style
+import units
+from results import Key, Results
+
+HEIGHT = 1.9
+
+
+def draw(
+    run: Results,
+    keys: Sequence[Key],
+    order: Sequence[tuple[str, str]],
+    across: str,
+    title: str,
+    log: bool,
+    looks: dict[str, style.Look],
+) -> Figure | None:
+    """`order`: workloads from left to right, each with its label; at least two must be measured."""
+    by_workload = {key.workload: key for key in keys}
+    shown = [(by_workload[workload], label) for workload, label in order if workload in by_workload]
+    if len(shown) < 2:
+        return None
+    first = shown[0][0]
+    names = [name for name in run.filesystems if any(name in run.guest_rows[key] for key, _ in shown)]
+    notes = [f"{_what(run, first)}. Median; a stroke spans smallest to largest sample where they differ."
+             " Lower is better."]  # fmt: skip
+    legend = style.Panel("", style.legend_height(len(names)))
+    panels = [legend, style.Panel("", HEIGHT)]
+    figure, (above, axes) = style.page(title, notes, panels, left=0.52, bottom=0.28)
+    style.legend(above, names, looks, run.subject)
+    for order_of, name in enumerate(names):
+        points = [(x, run.guest_rows[key][name]) for x, (key, _) in enumerate(shown)
+                  if name in run.guest_rows[key]]  # fmt: skip
+        look = looks[name]
+        middle = [m.value for _, m in points]
+        below = [m.value - m.spread.low for _, m in points]
+        beyond = [m.spread.high - m.value for _, m in points]
+        axes.errorbar([x for x, _ in points], middle, yerr=(below, beyond), color=look.colour, lw=1.2,
+                      marker=look.marker, ms=4, mec="white", mew=0.4, elinewidth=0.8, capsize=1.5,
+                      zorder=3 + len(names) - order_of)  # fmt: skip
+    if log:
+        axes.set_yscale("log")
+        axes.yaxis.set_minor_locator(NullLocator())
+        axes.set_yticks(style.log_ticks(*axes.get_ylim()))
+    else:
+        axes.set_ylim(bottom=0)
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: units.quantity(value, first.unit)))
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.set_xticks(range(len(shown)), [label for _, label in shown])
+    axes.margins(x=0.07)
+    axes.set_xlabel(across, labelpad=2)
+    return figure
+
+
+def _what(run: Results, key: Key) -> str:
+    clock = next(iter(run.guest_rows[key].values())).clock
+    if key.metric == metrics.COST:
+        return f"{metrics.clock_words(clock, key.unit)}, {units.per(key.unit, key.per)}"
+    label = run.metric(key.metric).label
+    return f"{label[:1].upper()}{label[1:]}"
