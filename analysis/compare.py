@@ -96,8 +96,9 @@ def unlike(a: results.Results, b: results.Results) -> list[str]:
         return known
 
     left, right = facts(a), facts(b)
+    # A run from before something was recorded does not say that it differs.
     return [f"{what}: {left[what]} and {right[what]}" for what in left
-            if what in right and left[what] != right[what]]  # fmt: skip
+            if left[what] and right.get(what) and left[what] != right[what]]  # fmt: skip
 
 
 def _change(a: results.Results, key: results.Key, old: float, new: float, tolerance: float) -> Change:

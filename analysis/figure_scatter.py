@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
 import metrics
 import style
@@ -46,7 +46,8 @@ def draw(
             panel.set_ylim(bottom=0)
         panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: units.number(value)))
         panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: units.size(value)))
-        panel.locator_params(axis="x", nbins=5)
+        low, high = panel.get_xlim()
+        panel.set_xticks([t for t in MaxNLocator(nbins=5).tick_values(low, high) if low <= t <= high])
         panel.spines[["top", "right"]].set_visible(False)
         panel.set_xlabel("image", labelpad=2)
     return figure

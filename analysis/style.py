@@ -187,7 +187,7 @@ def legend(axes: Axes, names: Sequence[str], shown: dict[str, Look], subject: st
     box = axes.get_position()
     across = axes.figure.get_figwidth()
     # Nothing is written below it, so it moves towards the next panel.
-    down = 0.12 / axes.figure.get_figheight()
+    down = 0.05 / axes.figure.get_figheight()
     axes.set_position((box.x1 - (COLUMN - 2 * MARGIN) / across, box.y0 - down,
                        (COLUMN - 2 * MARGIN) / across, box.height))  # fmt: skip
     axes.axis("off")
