@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""The table of docs/reproduce.md: each claim, the command that tests it, the rows and what they must not exceed.
+"""The table of docs/reproduce.md: each claim, the command that tests it, the rows and their bounds.
 
 Usage: reproduce.py [FILE]
 

@@ -15,6 +15,7 @@ from support import ROOT, Folder, called, measurement, run_of
 
 import claims
 import evidence
+import reproduce
 import synthetic_results
 import tables
 from claims import Verdict
@@ -222,6 +223,18 @@ class Written(Folder):
         status, out, err = called(evidence.main, self.folder / "absent")
         self.assertEqual((status, out), (1, ""))
         self.assertEqual(len(err.splitlines()), 1)
+
+
+class Reproduce(unittest.TestCase):
+    def test_the_guide_has_every_claim_with_its_command(self):
+        guide = (ROOT / "docs" / "reproduce.md").read_text()
+        self.assertEqual(guide, reproduce.placed(guide), "run analysis/reproduce.py docs/reproduce.md")
+        for claim in claims.load()[0]:
+            self.assertIn(f"| `{claim.id}`: ", guide)
+
+    def test_a_file_without_its_marks_is_refused(self):
+        with self.assertRaisesRegex(claims.ClaimError, "expected the marks"):
+            reproduce.placed("no marks")
 
 
 if __name__ == "__main__":
