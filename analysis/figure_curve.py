@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullLocator
+from matplotlib.ticker import FuncFormatter
 
 import metrics
 import style
@@ -37,7 +37,7 @@ def draw(
     legend = style.Panel("", style.legend_height(len(names)))
     panels = [legend, style.Panel("", HEIGHT)]
     figure, (above, axes) = style.page(title, notes, panels, left=0.52, bottom=0.28)
-    style.legend(above, names, looks, run.subject)
+    style.legend(above, names, style.marks(looks), run.subject)
     for order_of, name in enumerate(names):
         points = [(x, run.guest_rows[key][name]) for x, (key, _) in enumerate(shown)
                   if name in run.guest_rows[key]]  # fmt: skip
@@ -48,12 +48,7 @@ def draw(
         axes.errorbar([x for x, _ in points], middle, yerr=(below, beyond), color=look.colour, lw=1.2,
                       marker=look.marker, ms=4, mec="white", mew=0.4, elinewidth=0.8, capsize=1.5,
                       zorder=3 + len(names) - order_of)  # fmt: skip
-    if log:
-        axes.set_yscale("log")
-        axes.yaxis.set_minor_locator(NullLocator())
-        axes.set_yticks(style.log_ticks(*axes.get_ylim()))
-    else:
-        axes.set_ylim(bottom=0)
+    style.value_axis(axes, log)
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: units.quantity(value, first.unit)))
     axes.spines[["top", "right"]].set_visible(False)
     axes.set_xticks(range(len(shown)), [label for _, label in shown])

@@ -32,7 +32,7 @@ def draw(run: Results, keys: Sequence[Key], title: str, looks: dict[str, style.L
     legend = style.Panel("", style.legend_height(len(names)))
     headings = [style.Panel(f"{key.dataset}, {key.workload}, {key.cache}", HEIGHT) for key in panels]
     figure, axes = style.page(title, notes, [legend, *headings], left=0.36, bottom=0.28)
-    style.legend(axes[0], names, looks, run.subject)
+    style.legend(axes[0], names, style.marks(looks), run.subject)
     for (key, lines), panel in zip(panels.items(), axes[1:]):
         for order, (name, samples) in enumerate(lines.items()):
             shares = [(i + 1) / len(samples) for i in range(len(samples))]

@@ -60,7 +60,7 @@ def draw(run: Results, groups: dict[str, list[Key]], looks: dict[str, style.Look
     labels = {key: _label(run, key, keys) for keys in groups.values() for key in keys}
     left = style.label_room(list(labels.values()))
     titles = {row["id"]: row["title"] for row in run.experiment_rows}
-    legend = math.ceil(len(names) / PER_LINE) * style.LINE
+    legend = style.legend_height(len(names), PER_LINE)
     panels = [style.Panel("", legend)]
     panels += [style.Panel(_heading(titles.get(e, e), keys), ROW * len(keys)) for e, keys in groups.items()]
     notes = [
@@ -68,7 +68,8 @@ def draw(run: Results, groups: dict[str, list[Key]], looks: dict[str, style.Look
         f" arrows: beyond {MOST:,.0f} times, or a figure of 0."
     ]
     figure, axes = style.page(title(run), notes, panels, left, bottom=0.13)
-    _legend(axes[0], names, looks, run.subject, left)
+    dots = {name: _dot(looks[name], name == run.subject) for name in names}
+    style.legend(axes[0], names, dots, per_line=PER_LINE, down=0)
     low, high = _span(run, groups)
     for keys, panel in zip(groups.values(), axes[1:]):
         _panel(run, panel, [(labels[key], ratios(run, key)) for key in keys], names, looks, (low, high))
@@ -102,22 +103,6 @@ def _span(run: Results, groups: dict[str, list[Key]]) -> tuple[float, float]:
     high = min(max(seen, default=1.0), MOST)
     # Room for a dot at either end, and for half of the axis's last number.
     return min(low, 0.5) / 2, max(high, 2.0) * 2.5
-
-
-def _legend(axes: Axes, names: Sequence[str], looks: dict[str, style.Look], subject: str,
-            left: float) -> None:  # fmt: skip
-    # Across the whole column, also where the rows' names stand below.
-    box = axes.get_position()
-    across = axes.figure.get_figwidth()
-    axes.set_position((box.x0 - (left - style.MARGIN) / across, box.y0,
-                       box.width + (left - style.MARGIN) / across, box.height))  # fmt: skip
-    axes.axis("off")
-    axes.set_xlim(0, PER_LINE)
-    axes.set_ylim(math.ceil(len(names) / PER_LINE) - 0.5, -0.5)
-    for i, name in enumerate(names):
-        x, y = i % PER_LINE, i // PER_LINE
-        axes.plot([x + 0.05], [y], **_dot(looks[name], name == subject))
-        axes.text(x + 0.11, y, name, va="center_baseline")
 
 
 def _dot(look: style.Look, subject: bool) -> dict[str, object]:

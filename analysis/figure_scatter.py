@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 import metrics
 import style
@@ -32,18 +32,13 @@ def draw(
     legend = style.Panel("", style.legend_height(len(names)))
     headings = [style.Panel(_heading(key), HEIGHT) for key in panels]
     figure, axes = style.page(title, notes, [legend, *headings], left=0.45, bottom=0.28)
-    style.legend(axes[0], names, looks, run.subject)
+    style.legend(axes[0], names, style.marks(looks), run.subject)
     for points, panel in zip(panels.values(), axes[1:]):
         for name, (size, cost) in points.items():
             panel.plot([size], [cost], ls="", marker=looks[name].marker, ms=6, color=looks[name].colour,
                        mec="white", mew=0.4, clip_on=False)  # fmt: skip
         panel.margins(0.12)
-        if log:
-            panel.set_yscale("log")
-            panel.yaxis.set_minor_locator(NullLocator())
-            panel.set_yticks(style.log_ticks(*panel.get_ylim()))
-        else:
-            panel.set_ylim(bottom=0)
+        style.value_axis(panel, log)
         panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: units.number(value)))
         panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: units.size(value)))
         low, high = panel.get_xlim()

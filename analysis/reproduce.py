@@ -31,9 +31,9 @@ def _suites() -> dict[str, list[str]]:
     return found
 
 
-def _command(test: claims.Test) -> str:
+def _command(test: claims.Test, suites: dict[str, list[str]]) -> str:
     experiment = test.row.get("experiment", "")
-    for suite, experiments in _suites().items():
+    for suite, experiments in suites.items():
         # Sizes of images are in the results of every suite that makes them.
         if experiment in experiments or experiment == "image-build":
             return f"`./run-bench {suite}`"
@@ -55,11 +55,12 @@ def _bound(test: claims.Test) -> str:
 def table() -> list[str]:
     """Lines of Markdown."""
     known, _ = claims.load()
+    suites = _suites()
     rows = []
     for claim in known:
         for i, test in enumerate(claim.tests):
             name = f"`{claim.id}`: {claim.said}" if i == 0 else ""
-            rows.append((name, _command(test), test.title, f"≤ {_bound(test)}"))
+            rows.append((name, _command(test, suites), test.title, f"≤ {_bound(test)}"))
         if not claim.tests:
             rows.append((f"`{claim.id}`: {claim.said}", "not tested here", claim.untested, ""))
     return tables.markdown(["claim", "command", "rows of the subject", "expected"], rows)

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
+from matplotlib.ticker import NullLocator
 
 # One column of a two-column paper, in inches: figures are drawn at the size they are read at.
 COLUMN = 3.45
@@ -174,30 +175,53 @@ def label_room(names: Sequence[str]) -> float:
     return 0.12 + max((width(name) for name in names), default=0.0)
 
 
-_PER_LINE = 4
+PER_LINE = 4
 
 
-def legend_height(count: int) -> float:
+def legend_height(count: int, per_line: int = PER_LINE) -> float:
     """Inches that legend() needs for so many names."""
-    return -(-count // _PER_LINE) * LINE
+    return math.ceil(count / per_line) * LINE
 
 
-def legend(axes: Axes, names: Sequence[str], shown: dict[str, Look], subject: str) -> None:
-    """A panel of its own with a marker for each name, over the whole column; the subject's is in bold."""
+def marks(shown: Mapping[str, Look]) -> dict[str, dict[str, object]]:
+    """How axes.plot() draws one point of each."""
+    return {name: {"marker": look.marker, "color": look.colour, "ls": "", "ms": 4, "mec": "white",
+                   "mew": 0.4, "clip_on": False} for name, look in shown.items()}  # fmt: skip
+
+
+def legend(
+    axes: Axes,
+    names: Sequence[str],
+    points: Mapping[str, Mapping[str, object]],
+    bold: str = "",
+    per_line: int = PER_LINE,
+    down: float = 0.05,
+) -> None:
+    """A panel of its own with a point for each name, over the whole column; `points` as marks() has them.
+
+    `down`: inches that it moves towards the next panel, as nothing is written below it.
+    """
     box = axes.get_position()
-    across = axes.figure.get_figwidth()
-    # Nothing is written below it, so it moves towards the next panel.
-    down = 0.05 / axes.figure.get_figheight()
-    axes.set_position((box.x1 - (COLUMN - 2 * MARGIN) / across, box.y0 - down,
-                       (COLUMN - 2 * MARGIN) / across, box.height))  # fmt: skip
+    across, high = axes.figure.get_size_inches()
+    wide = (COLUMN - 2 * MARGIN) / across
+    axes.set_position((box.x1 - wide, box.y0 - down / high, wide, box.height))
     axes.axis("off")
-    axes.set_xlim(0, _PER_LINE)
-    axes.set_ylim(-(-len(names) // _PER_LINE) - 0.5, -0.5)
+    axes.set_xlim(0, per_line)
+    axes.set_ylim(math.ceil(len(names) / per_line) - 0.5, -0.5)
     for i, name in enumerate(names):
-        x, y = i % _PER_LINE, i // _PER_LINE
-        axes.plot([x + 0.05], [y], ls="", marker=shown[name].marker, ms=4, color=shown[name].colour,
-                  mec="white", mew=0.4, clip_on=False)  # fmt: skip
-        axes.text(x + 0.12, y, name, va="center_baseline", weight="bold" if name == subject else "normal")
+        x, y = i % per_line, i // per_line
+        axes.plot([x + 0.05], [y], **points[name])
+        axes.text(x + 0.11, y, name, va="center_baseline", weight="bold" if name == bold else "normal")
+
+
+def value_axis(axes: Axes, log: bool) -> None:
+    """Up: from 0, or logarithmic with numbers within what is drawn."""
+    if log:
+        axes.set_yscale("log")
+        axes.yaxis.set_minor_locator(NullLocator())
+        axes.set_yticks(log_ticks(*axes.get_ylim()))
+    else:
+        axes.set_ylim(bottom=0)
 
 
 def log_ticks(low: float, high: float) -> list[float]:

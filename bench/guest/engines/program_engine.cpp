@@ -120,20 +120,25 @@ double faults_of(const rusage &usage)
     return static_cast<double>(usage.ru_minflt + usage.ru_majflt);
 }
 
+struct Held {
+    Frames frames; // when it was about to end
+    HeldProgram program;
+};
+
 // Runs it once more and counts when it is about to end. It must have faulted as the timed runs did:
 // otherwise its frames are those of another path.
-Frames frames_at_exit(const Program &program, const std::vector<PhysicalRange> &pmem, double timed_faults,
-                      HeldProgram &held)
+Held run_to_its_end(const Program &program, const std::vector<PhysicalRange> &pmem, double timed_faults)
 {
-    Frames frames;
-    held = run_held([&] { become(program); }, [&](pid_t pid) { frames = count_frames(pid, pmem); });
-    check_status(program, held.status);
-    const double faults = faults_of(held.usage);
+    Held held;
+    held.program =
+        run_held([&] { become(program); }, [&](pid_t pid) { held.frames = count_frames(pid, pmem); });
+    check_status(program, held.program.status);
+    const double faults = faults_of(held.program.usage);
     if (std::abs(faults - timed_faults) > std::max(3.0, timed_faults * 0.02))
         throw std::runtime_error(fmt::format("expected {} to fault as in the timed runs ({:.0f} times) while "
                                              "its frames were counted, it did {:.0f} times",
                                              program.argv_text[0], timed_faults, faults));
-    return frames;
+    return held;
 }
 
 void prepare(const std::string &target, Cache cache)
@@ -197,12 +202,13 @@ json measure(const RunRequest &request, const Program &program, const std::strin
         samples.add(runs);
     }
     prepare(request.target, cache);
-    HeldProgram held;
-    json extra = frame_metrics(frames_at_exit(program, pmem, samples.faults.back(), held));
+    const Held held = run_to_its_end(program, pmem, samples.faults.back());
+    json extra = frame_metrics(held.frames);
     // Held at each brk(2), so their sum is somewhat more than the cost.
-    extra["start_cost"] = {{"unit", "ns"}, {"per", "op"}, {"samples", {held.start_ns}}};
-    extra["run_cost"] = {{"unit", "ns"}, {"per", "op"}, {"samples", {held.run_ns}}};
-    extra["end_cost"] = {{"unit", "ns"}, {"per", "op"}, {"samples", {held.end_ns}}};
+    const auto part = [](double ns) { return json{{"unit", "ns"}, {"per", "op"}, {"samples", {ns}}}; };
+    extra["start_cost"] = part(held.program.start_ns);
+    extra["run_cost"] = part(held.program.run_ns);
+    extra["end_cost"] = part(held.program.end_ns);
     extra["page_faults"] = {{"unit", "faults"}, {"samples", samples.faults}};
     extra["minor_faults"] = {{"unit", "faults"}, {"samples", samples.minor}};
     extra["major_faults"] = {{"unit", "faults"}, {"samples", samples.major}};

@@ -121,7 +121,7 @@ DeclaredFile suites()
          {"title", "text", false, "for people (default: the id)"},
          {"subject", "id of a filesystem", false, "whose rows are judged; the others are its rivals"},
          {"experiments", "list of ids", true, "in this order"},
-         {"profile", "table", true, "`[profile.NAME]`; `default` must be there"},
+         {"profile", "table", true, "`[profile.NAME]`; `default` runs where none is named"},
          {"profile.*", "table", false, "how much: what is absent stays as declared"},
          {"profile.*.repetitions", "number", false, "samples of each workload"},
          {"profile.*.boots", "number", false, "driver instances: how often guests are booted (default: 1)"},

@@ -41,18 +41,17 @@ bool takes_any_tree(const WorkloadSpec &workload)
 }
 
 /// With those of the experiment's workloads that take any tree; without one, not at all.
-bool join_dataset(ExperimentSpec &experiment, const string &dataset, const Catalogue &catalogue)
+void join_dataset(ExperimentSpec &experiment, const string &dataset, const Catalogue &catalogue)
 {
     vector<string> workloads;
     for (const auto &id : experiment.workloads)
         if (takes_any_tree(catalogue.workloads.at(id)))
             workloads.push_back(id);
     if (workloads.empty())
-        return false;
+        return;
     append(experiment.datasets, {dataset});
     if (workloads != experiment.workloads)
         experiment.dataset_workloads[dataset] = workloads;
-    return true;
 }
 
 void join_workload(ExperimentSpec &experiment, const string &id, const Catalogue &catalogue)

@@ -80,6 +80,12 @@ vector<int> instances_of(const ExperimentSpec &experiment, const ProfileSpec &pr
     return kept;
 }
 
+/// How often guests are booted for samples; where one guest runs, its workloads repeat themselves.
+int boots_of(const ExperimentSpec &experiment, const ProfileSpec &profile)
+{
+    return experiment.driver == Driver::instances ? profile.boots.value_or(1) : 1;
+}
+
 Cell make_cell(const ExperimentSpec &experiment, const string &dataset, const string &filesystem,
                int instances)
 {
@@ -105,8 +111,7 @@ double cell_estimate(const ExperimentSpec &experiment, const ProfileSpec &profil
     const double boot = experiment.driver == Driver::build ? 0 : boot_s;
     const double repetitions = profile.repetitions.value_or(3);
     const double work = experiment.estimate_s * (1 + repetitions) / 4;
-    const int boots = experiment.driver == Driver::instances ? profile.boots.value_or(1) : 1;
-    return (boot + work) * instances * boots;
+    return (boot + work) * instances * boots_of(experiment, profile);
 }
 
 vector<Cell> cells_of(const Catalogue &catalogue, const ExperimentSpec &experiment,
@@ -128,7 +133,7 @@ vector<Cell> cells_of(const Catalogue &catalogue, const ExperimentSpec &experime
                 if (!request.only.empty() && fnmatch(request.only.c_str(), cell.id.c_str(), 0) != 0)
                     continue;
                 cell.workloads = workloads;
-                cell.boots = profile.boots.value_or(1);
+                cell.boots = boots_of(experiment, profile);
                 cell.estimate_s = cell_estimate(experiment, profile, instances);
                 cells.push_back(std::move(cell));
             }

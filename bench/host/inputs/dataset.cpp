@@ -151,41 +151,34 @@ Argv with_state(const fs::path &state, const Argv &argv, bool writes)
     return result;
 }
 
-struct Totals {
+// What a manifest adds up to.
+struct Summary {
     std::uint64_t bytes = 0;
     std::uint64_t data_bytes = 0;
     std::uint64_t entries = 0;
+    std::string hash; // without what the host's filesystem has made up: how many links a directory has
 };
 
-Totals totals_of(const std::string &manifest)
+Summary summary_of(const std::string &manifest)
 {
-    Totals totals;
-    std::istringstream stream(manifest);
-    for (std::string line; std::getline(stream, line);) {
-        ++totals.entries;
-        const auto entry = json::parse(line);
-        // "link" names an earlier entry with the same inode.
-        if (entry.at("type") != "reg" || (entry.contains("link") && entry.at("link") != entry.at("path")))
-            continue;
-        const std::uint64_t size = entry.at("size");
-        totals.bytes += size;
-        totals.data_bytes += (size + page - 1) / page * page;
-    }
-    return totals;
-}
-
-// XXH3-128 of the manifest without what the host's filesystem has made up: how many links a directory has.
-std::string identity_of(const std::string &manifest)
-{
+    Summary summary;
     std::string text;
     std::istringstream stream(manifest);
     for (std::string line; std::getline(stream, line);) {
+        ++summary.entries;
         auto entry = json::parse(line);
         if (entry.at("type") == "dir")
             entry.erase("nlink");
         text += entry.dump() + "\n";
+        // "link" names an earlier entry with the same inode.
+        if (entry.at("type") != "reg" || (entry.contains("link") && entry.at("link") != entry.at("path")))
+            continue;
+        const std::uint64_t size = entry.at("size");
+        summary.bytes += size;
+        summary.data_bytes += (size + page - 1) / page * page;
     }
-    return xxh3_text(text);
+    summary.hash = xxh3_text(text);
+    return summary;
 }
 
 // How mkdaxfs is told what the source is: a folder, an OCI image (as a folder or an archive), or an archive.
@@ -237,12 +230,12 @@ void make_dataset(const DatasetSpec &spec, const fs::path &dir, const fs::path &
     progress("writing the manifest of " + spec.id);
     const auto manifest = run_checked(with_state(state, {DAXBENCH_MANIFEST_TOOL, tree.string()}, false)).out;
     write_file(dir / "manifest.jsonl", manifest);
-    const auto totals = totals_of(manifest);
+    const auto summary = summary_of(manifest);
     const json info = {{"id", spec.id},
-                       {"hash", identity_of(manifest)},
-                       {"bytes", totals.bytes},
-                       {"data_bytes", totals.data_bytes},
-                       {"entries", totals.entries}};
+                       {"hash", summary.hash},
+                       {"bytes", summary.bytes},
+                       {"data_bytes", summary.data_bytes},
+                       {"entries", summary.entries}};
     write_file(dir / "dataset.json", info.dump(2) + "\n");
 }
 
