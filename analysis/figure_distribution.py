@@ -40,6 +40,7 @@ def draw(run: Results, keys: Sequence[Key], title: str, looks: dict[str, style.L
                        marker=looks[name].marker, ms=3.5, mec="white", mew=0.4,
                        markevery=max(1, len(samples) // 6), zorder=3 + len(lines) - order)  # fmt: skip
         panel.set_xscale("log")
+        panel.margins(x=0.1)  # for half of the last number
         panel.xaxis.set_minor_locator(NullLocator())
         panel.set_xticks(style.log_ticks(*panel.get_xlim()))
         panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: units.number(value)))

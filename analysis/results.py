@@ -195,7 +195,7 @@ class Results:
         return self._filesystem_rows.get(filesystem) or {}
 
     def image_of(self, filesystem: str) -> str:
-        """The id of the image it is mounted from, or filled with; "" where the file does not say."""
+        """The id of the image it is mounted from; "" where it is the guest's own memory."""
         return str(self._filesystem_row(filesystem).get("image", ""))
 
     @cached_property

@@ -186,7 +186,7 @@ json experiment_row(const ExperimentSpec &spec)
 
 json filesystem_row(const FilesystemSpec &spec)
 {
-    return {{"label", spec.label}, {"variant_of", spec.variant_of}, {"image", spec.needed_image()}};
+    return {{"label", spec.label}, {"variant_of", spec.variant_of}, {"image", spec.image}};
 }
 
 /// A metric without a declaration would be shown without being judged: that is an error of its own.
