@@ -36,7 +36,7 @@ def draw(run: Results, keys: Sequence[Key], looks: dict[str, style.Look]) -> Fig
     names = run.filesystems_of(first.experiment, first.dataset)
     left = style.label_room(names)
     panels = [style.Panel(_heading(key), BAR * len(names)) for key in keys]
-    figure, axes = style.page(title(run, keys), _notes(run), panels, left)
+    figure, axes = style.page(title(run, keys), _notes(run, keys), panels, left)
     for key, panel in zip(keys, axes):
         rows = [_bar(run, key, name, looks[name]) for name in names]
         bars.draw(panel, names, rows, style.COLUMN - left - style.MARGIN)
@@ -62,10 +62,11 @@ def _heading(key: Key) -> str:
     return f"{key.workload}{variant}: {units.per(key.unit, key.per)}"
 
 
-def _notes(run: Results) -> list[str]:
+def _notes(run: Results, keys: Sequence[Key]) -> list[str]:
     return [
         "Median; a stroke spans smallest to largest sample where they differ. Lower is better."
-        f" ×: relative to {run.subject}. Each panel has its own scale from 0."
+        f" ×: relative to {run.subject}. Each panel has its own scale from 0.",
+        *run.cold_notes(keys),
     ]
 
 

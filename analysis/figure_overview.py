@@ -65,7 +65,8 @@ def draw(run: Results, groups: dict[str, list[Key]], looks: dict[str, style.Look
     panels += [style.Panel(_heading(titles.get(e, e), keys), ROW * len(keys)) for e, keys in groups.items()]
     notes = [
         f"1: the best rival of the row. Left of it {run.subject} is better, right of it worse;"
-        f" arrows: beyond {MOST:,.0f} times, or a figure of 0."
+        f" arrows: beyond {MOST:,.0f} times, or a figure of 0.",
+        *run.cold_notes(labels),
     ]
     figure, axes = style.page(title(run), notes, panels, left, bottom=0.13)
     dots = {name: _dot(looks[name], name == run.subject) for name in names}

@@ -35,7 +35,8 @@ def draw(
     left = style.label_room(names)
     clock = next(iter(run.guest_rows[first].values())).clock
     clock_words = metrics.clock_words(clock, first.unit)
-    notes = [f"{clock_words}; figures in the order of the legend. Lower is better."]
+    notes = [f"{clock_words}; figures in the order of the legend. Lower is better.",
+             *run.cold_notes(keys)]  # fmt: skip
     heights = [style.Panel(", ".join(p for p in place if p), BAR * len(names)) for place in panels]
     figure, axes = style.page(title, notes, [style.Panel("", 0.16), *heights], left)
     axes[0].axis("off")

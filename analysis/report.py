@@ -191,6 +191,8 @@ def _method(run: results.Results) -> list[str]:
             "- The CPU was emulated. Wall-clock times under emulation, fio's rates among them,"
             " say nothing about speed on hardware."
         )
+    lines += [f"- {note} Cold rows of such a filesystem are warm data with cold names."
+              for note in run.cold_notes(run.guest_rows)]  # fmt: skip
     lines += _host_method(run)
     if env.get("clock") != "host-wall":
         lines.append(_MEMORY)

@@ -83,7 +83,8 @@ configure() {
 
 # kernels_of_before: headers that the module was built against, and still can be.
 kernels_of_before() {
-	tr , '\n' <"$top/build/kernel_dirs" 2>/dev/null | while read -r dir || [ -n "$dir" ]; do
+	[ -e "$top/build/kernel_dirs" ] || return 0
+	tr , '\n' <"$top/build/kernel_dirs" | while read -r dir || [ -n "$dir" ]; do
 		grep -qs -v -e -debug "$dir/include/generated/utsrelease.h" && printf '%s\n' "$dir"
 	done
 }

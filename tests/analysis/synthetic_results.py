@@ -33,7 +33,8 @@ PROGRAMS = {"bash": 9.1e6, "perl": 2.3e7, "python3": 3.1e8, "git": 1.4e7}
 FIO = {"fio-rand-4k-psync": 5200.0, "fio-rand-4k-mmap": 7100.0, "fio-seq-128k": 31000.0}
 
 
-IMAGES = {"daxfs": "daxfs"}
+# What a filesystem is mounted from; those in memory have none.
+IMAGES = {"daxfs": "daxfs", "tmpfs": "", "ramfs": ""}
 METRICS_FILE = Path(__file__).resolve().parents[2] / "workloads" / "metrics.toml"
 TITLES = {"latency": "Cost of one operation", "fio": "fio", "program-start": "Program start",
           "duplication": "Copies", "rss": "RSS", "build": "Making an image"}  # fmt: skip

@@ -101,6 +101,15 @@ class Figures(unittest.TestCase):
         for (_, _, _, cache), keys in figure_cost.groups(self.run_).items():
             self.assertEqual({key.cache for key in keys}, {cache})
 
+    def test_what_cannot_be_cold_is_named(self):
+        groups = figure_cost.groups(self.run_)
+        cold, warm = (groups[("latency", "rootfs", 1, cache)] for cache in ("cold", "warm"))
+        self.assertEqual(self.run_.cold_notes(warm), [])
+        (note,) = self.run_.cold_notes(cold)
+        self.assertTrue(note.startswith("Not cold: tmpfs, ramfs, whose data"), note)
+        shown = texts(figure_cost.draw(self.run_, cold, self.looks))
+        self.assertIn("Not cold: tmpfs, ramfs", " ".join(shown))
+
     def test_the_ideal_and_the_gap_are_drawn(self):
         keys = figure_lines.groups(self.run_)["duplication"]
         shown = texts(figure_lines.draw(self.run_, keys, self.looks))

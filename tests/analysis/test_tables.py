@@ -207,6 +207,7 @@ class Report(Folder):
             "host PSS",
             "counters cycles: the guest has no PMU",
             "tcg (no /dev/kvm)",
+            "Not cold: tmpfs, ramfs",
             "Page faults, on the base of the cost",
         ):
             self.assertIn(wanted, text)
