@@ -137,20 +137,15 @@ private:
     void copy_xattrs(const std::string &name)
     {
         const std::string source = from_ + name;
-        std::string names(65536, '\0');
-        const ssize_t size = ::llistxattr(source.c_str(), names.data(), names.size());
-        if (size <= 0)
-            return;
-        names.resize(static_cast<std::size_t>(size));
-        std::string value(65536, '\0');
-        for (std::size_t at = 0; at < names.size(); at += std::strlen(&names[at]) + 1) {
-            const ssize_t length = ::lgetxattr(source.c_str(), &names[at], value.data(), value.size());
-            if (length < 0 || ::lsetxattr((to_ + name).c_str(), &names[at], value.data(),
+        const ssize_t size = ::llistxattr(source.c_str(), names_.data(), names_.size());
+        for (ssize_t at = 0; at < size; at += static_cast<ssize_t>(std::strlen(&names_[at])) + 1) {
+            const ssize_t length = ::lgetxattr(source.c_str(), &names_[at], value_.data(), value_.size());
+            if (length < 0 || ::lsetxattr((to_ + name).c_str(), &names_[at], value_.data(),
                                           static_cast<std::size_t>(length), 0) < 0) {
                 // ramfs keeps no xattrs at all; every other refusal is an error.
                 if (length >= 0 && errno == EOPNOTSUPP)
                     return;
-                throw_errno("cannot copy the xattr " + std::string(&names[at]) + " to " + to_ + name);
+                throw_errno("cannot copy the xattr " + std::string(&names_[at]) + " to " + to_ + name);
             }
         }
     }
@@ -173,6 +168,9 @@ private:
     std::string from_;
     std::string to_;
     std::vector<char> buffer_;
+    // Of the size that xattrs have at most (XATTR_LIST_MAX, XATTR_SIZE_MAX), and made once.
+    std::vector<char> names_ = std::vector<char>(65536);
+    std::vector<char> value_ = std::vector<char>(65536);
     std::map<ino_t, std::string> first_name_;
     SeedCount count_;
 };

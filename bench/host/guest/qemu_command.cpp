@@ -55,20 +55,24 @@ std::uint64_t memory_bytes(const fs::path &file)
     return size;
 }
 
+// Without ERMS and FSRM the guest copies and clears eight bytes at a time: emulated, `rep movsb` and `rep
+// stosb` execute, and count, an instruction for each byte.
+const std::string emulated_cpu = "max,-erms,-fsrm";
+
 void add_accelerator(Argv &argv, const GuestConfig &config)
 {
     if (config.accel == "kvm") {
         append(argv, {"-accel", "kvm", "-cpu", "host"});
     } else if (config.icount) {
-        // One nanosecond of guest time per instruction; idle time is skipped. Without ERMS and
-        // FSRM the guest copies by unrolled loops: each byte of `rep movsb` would count as an
-        // instruction. No RDRAND, a fixed seed and a clock of the guest's own: equal runs are equal.
+        // One nanosecond of guest time per instruction; idle time is skipped. No RDRAND, a fixed seed and a
+        // clock of the guest's own: equal runs are equal.
         append(argv, {"-accel", "tcg", "-icount", "shift=0,sleep=off", "-cpu",
-                      "max,-erms,-fsrm,-rdrand,-rdseed", "-rtc", "base=2026-01-01,clock=vm", "-seed", "1"});
+                      emulated_cpu + ",-rdrand,-rdseed", "-rtc", "base=2026-01-01,clock=vm", "-seed", "1"});
     } else {
         // Several vCPUs take turns: side by side, QEMU 7.2 now and then runs the breakpoint of a
         // kernel that is patching its own code after the patch is done, and the guest dies at boot.
-        append(argv, {"-accel", config.cpus > 1 ? "tcg,thread=single" : "tcg,thread=multi", "-cpu", "max"});
+        append(argv,
+               {"-accel", config.cpus > 1 ? "tcg,thread=single" : "tcg,thread=multi", "-cpu", emulated_cpu});
     }
     append(argv, {"-smp", config.icount ? "1" : std::to_string(config.cpus)});
 }
