@@ -5,8 +5,10 @@
 #include <csignal>
 #include <cstddef>
 #include <exception>
+#include <iterator>
 #include <stdexcept>
 #include <thread>
+#include <utility>
 
 #include <fcntl.h>
 #include <linux/filter.h>
@@ -45,60 +47,107 @@ int hold_exits()
     return fd < 0 ? -1 - errno : static_cast<int>(fd);
 }
 
-UniqueFd fetch_listener(const Started &started)
+UniqueFd open_process(const Started &started)
 {
     if (started.listener < 0) {
         errno = -1 - started.listener;
         throw_errno("cannot hold a program at its end by seccomp");
     }
-    const UniqueFd process(static_cast<int>(::syscall(SYS_pidfd_open, started.pid, 0)));
-    UniqueFd listener(
-        process ? static_cast<int>(::syscall(SYS_pidfd_getfd, process.get(), started.listener, 0)) : -1);
+    UniqueFd process(static_cast<int>(::syscall(SYS_pidfd_open, started.pid, 0)));
+    if (!process)
+        throw_errno("cannot open a program that is held at its end");
+    return process;
+}
+
+UniqueFd fetch_listener(const UniqueFd &process, const Started &started)
+{
+    UniqueFd listener(static_cast<int>(::syscall(SYS_pidfd_getfd, process.get(), started.listener, 0)));
     if (!listener)
         throw_errno("cannot take over the descriptor of a program that is held at its end");
     return listener;
 }
 
-// Until nobody is left whose end would be held. Adds up what the program takes between the answers.
-bool answer_ends(int listener, pid_t program, const std::function<void(pid_t)> &look, HeldProgram &held,
-                 std::exception_ptr &failure)
+void reap(pid_t pid, HeldProgram &held)
 {
-    bool looked = false;
-    auto last = now_ns();
-    double *part = &held.start_ns;
-    for (;;) {
-        pollfd waiting{listener, POLLIN, 0};
-        if (::poll(&waiting, 1, -1) < 0) {
-            if (errno == EINTR)
-                continue;
-            throw_errno("cannot wait for the end of a program");
-        }
-        if (!(waiting.revents & POLLIN)) {
-            *part += static_cast<double>(now_ns() - last);
-            return looked;
-        }
-        seccomp_notif call{};
-        if (::ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, &call) < 0)
-            continue; // it was killed meanwhile
-        *part += static_cast<double>(now_ns() - last);
-        if (part == &held.start_ns)
-            part = &held.run_ns;
-        if (static_cast<pid_t>(call.pid) == program && call.data.nr == SYS_exit_group && !looked) {
-            looked = true;
-            part = &held.end_ns;
-            try {
-                look(program);
-            } catch (...) {
-                failure = std::current_exception();
-            }
-        }
-        seccomp_notif_resp answer{};
-        answer.id = call.id;
-        answer.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
-        last = now_ns();
-        (void)::ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &answer);
+    while (::wait4(pid, &held.status, 0, &held.usage) < 0 && errno == EINTR) {
     }
 }
+
+// The program under `held`, whose calls come by `listener`; `process` is its pidfd.
+class Watch {
+public:
+    Watch(UniqueFd listener, UniqueFd process, pid_t pid, const std::function<void(pid_t)> &look,
+          HeldProgram &held)
+        : listener_(std::move(listener)), process_(std::move(process)), pid_(pid), look_(look), held_(held)
+    {
+    }
+
+    // Until it has ended and nobody is left whose end would be held. Returns what `look` threw.
+    std::exception_ptr run()
+    {
+        pollfd waiting[] = {{listener_.get(), POLLIN, 0}, {process_.get(), POLLIN, 0}};
+        while (waiting[0].fd >= 0 || waiting[1].fd >= 0) {
+            if (::poll(waiting, std::size(waiting), -1) < 0) {
+                if (errno == EINTR)
+                    continue;
+                throw_errno("cannot wait for the end of a program");
+            }
+            if (waiting[0].revents & POLLIN) {
+                answer();
+            } else if (waiting[1].revents & POLLIN) {
+                *part_ += since();
+                reap(pid_, held_);
+                waiting[1].fd = -1;
+            } else if (waiting[0].revents) { // the last that it holds; before 6.11 only once it is reaped
+                waiting[0].fd = -1;
+            }
+        }
+        return failure_;
+    }
+
+    bool looked() const { return looked_; }
+
+private:
+    double since() const { return static_cast<double>(now_ns() - last_); }
+
+    void answer()
+    {
+        seccomp_notif call{};
+        if (::ioctl(listener_.get(), SECCOMP_IOCTL_NOTIF_RECV, &call) < 0)
+            return; // it was killed meanwhile
+        *part_ += since();
+        if (part_ == &held_.start_ns)
+            part_ = &held_.run_ns;
+        if (static_cast<pid_t>(call.pid) == pid_ && call.data.nr == SYS_exit_group && !looked_)
+            look();
+        seccomp_notif_resp response{};
+        response.id = call.id;
+        response.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
+        last_ = now_ns(); // before: it may run, and end, before this side goes on
+        (void)::ioctl(listener_.get(), SECCOMP_IOCTL_NOTIF_SEND, &response);
+    }
+
+    void look()
+    {
+        looked_ = true;
+        part_ = &held_.end_ns;
+        try {
+            look_(pid_);
+        } catch (...) {
+            failure_ = std::current_exception();
+        }
+    }
+
+    UniqueFd listener_;
+    UniqueFd process_;
+    pid_t pid_;
+    const std::function<void(pid_t)> &look_;
+    HeldProgram &held_;
+    double *part_ = &held_.start_ns;
+    std::uint64_t last_ = now_ns();
+    bool looked_ = false;
+    std::exception_ptr failure_;
+};
 
 } // namespace
 
@@ -129,6 +178,7 @@ HeldProgram run_held(const std::function<void()> &become, const std::function<vo
     std::exception_ptr failure;
     HeldProgram held;
     bool looked = false;
+    bool ended = false;
     try {
         ssize_t got = 0;
         do
@@ -136,9 +186,13 @@ HeldProgram run_held(const std::function<void()> &become, const std::function<vo
         while (got < 0 && errno == EINTR);
         if (got != sizeof started)
             throw_errno("cannot hear from a program that was started");
-        const auto listener = fetch_listener(started);
+        UniqueFd process = open_process(started);
+        UniqueFd listener = fetch_listener(process, started);
         (void)!::write(go.write_end.get(), "", 1);
-        looked = answer_ends(listener.get(), started.pid, look, held, failure);
+        Watch watch(std::move(listener), std::move(process), started.pid, look, held);
+        failure = watch.run();
+        looked = watch.looked();
+        ended = true;
     } catch (...) {
         failure = std::current_exception();
         if (started.pid > 0)
@@ -146,8 +200,8 @@ HeldProgram run_held(const std::function<void()> &become, const std::function<vo
     }
     go.write_end.reset(); // one that still waits for it ends
     starter.join();
-    while (started.pid > 0 && ::wait4(started.pid, &held.status, 0, &held.usage) < 0 && errno == EINTR) {
-    }
+    if (started.pid > 0 && !ended)
+        reap(started.pid, held);
     if (failure)
         std::rethrow_exception(failure);
     if (!looked)
