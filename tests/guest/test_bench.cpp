@@ -2,6 +2,7 @@
 // The bench as its user meets it: the program itself is run, with real guests.
 #include <fstream>
 #include <iostream>
+#include <map>
 
 #include <signal.h>
 
@@ -81,6 +82,30 @@ TEST(Bench, InstructionCountsRepeat)
          "--fail-above", "0.0001", "--unit", "instructions"},
         options);
     EXPECT_EQ(compared.status, 0) << compared.out << compared.err;
+}
+
+// The parts are of one run more, held at each brk(2); none of them may be lost to who runs first at its end.
+TEST(Bench, ThePartsOfAProgramAddUp)
+{
+    daxbench::TempDir dir;
+    const auto result = run_bench({"erofs-vs-daxfs", "--accel", "tcg", "--only",
+                                   "program-start/rootfs/erofs-dax/*", "--results", dir.path().string()});
+    ASSERT_EQ(result.status, 0) << result.out << result.err;
+    std::map<std::string, double> whole;
+    std::map<std::string, double> parts;
+    for (const auto &row : results_of(dir.path()).at("measurements")) {
+        const auto name = row.at("workload").get<std::string>() + " " + row.at("cache").get<std::string>();
+        const auto metric = row.at("metric").get<std::string>();
+        if (metric == "cost_per_op")
+            whole[name] = row.at("value");
+        else if (metric == "start_cost" || metric == "run_cost" || metric == "end_cost")
+            parts[name] += row.at("value").get<double>();
+    }
+    EXPECT_EQ(whole.size(), 8U);
+    for (const auto &[name, cost] : whole) {
+        EXPECT_GE(parts[name], cost * 0.999) << name;
+        EXPECT_LE(parts[name], cost * 1.1) << name;
+    }
 }
 
 // docs/measuring.md's example: two files, no edit, and the rows are there.

@@ -108,15 +108,16 @@ void repetition(benchmark::State &state, Case &item)
 // 30 million instructions at this estimate of what an operation costs (120 million where page tables
 // come and go, which the kernel frees in batches); the same on every file system, or they would not
 // be comparable.
-std::int64_t default_passes(const std::string &op, std::uint64_t operations)
+std::int64_t default_passes(const json &workload, std::uint64_t operations)
 {
-    double estimate = 1000;
+    const std::string op = workload.at("op");
+    double estimate = 2000;
     if (op == "open-close" || op == "stat")
         estimate = 6000;
     else if (op == "open-mmap-touch-close" || op == "walk")
         estimate = 30000;
     else if (op == "read")
-        estimate = 2000;
+        estimate += workload.value("block", 4096.0) / 8; // the copy, eight bytes at a time
     const double wanted =
         (op == "open-mmap-touch-close" ? 120e6 : 30e6) / (estimate * static_cast<double>(operations));
     return std::max<std::int64_t>(1, static_cast<std::int64_t>(std::ceil(wanted)));
@@ -141,7 +142,7 @@ std::vector<std::unique_ptr<Case>> make_cases(const RunRequest &request)
             item->count_events = request.workload.value("count_events", true);
             item->operation = make_operation(request.target, request.workload, variant, request.seed);
             item->passes = request.workload.value(
-                "passes", default_passes(request.workload.at("op"), item->operation->operations()));
+                "passes", default_passes(request.workload, item->operation->operations()));
             cases.push_back(std::move(item));
         }
     return cases;
