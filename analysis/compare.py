@@ -26,6 +26,8 @@ import results
 import stats
 import units
 
+# How many packages are named where those of a dataset differ.
+MOST_PACKAGES = 6
 # Instruction counts of one module on one kernel repeat within this.
 COUNTED = 0.001
 # A ratio moves with the rival's kernel, too.
@@ -97,8 +99,16 @@ def unlike(a: results.Results, b: results.Results) -> list[str]:
 
     left, right = facts(a), facts(b)
     # A run from before something was recorded does not say that it differs.
-    return [f"{what}: {left[what]} and {right[what]}" for what in left
-            if left[what] and right.get(what) and left[what] != right[what]]  # fmt: skip
+    return [f"{what}: {left[what]} and {right[what]}{_packages(a, b, what.removeprefix('dataset '))}"
+            for what in left if left[what] and right.get(what) and left[what] != right[what]]  # fmt: skip
+
+
+def _packages(a: results.Results, b: results.Results, dataset: str) -> str:
+    """Which packages of a dataset are other versions in `b`, where both runs have recorded them."""
+    left, right = (run.dataset_packages.get(dataset, set()) for run in (a, b))
+    changed = sorted(left ^ right) if left and right else []
+    more = f" and {len(changed) - MOST_PACKAGES} more" if len(changed) > MOST_PACKAGES else ""
+    return f" ({', '.join(changed[:MOST_PACKAGES])}{more})" if changed else ""
 
 
 def _change(a: results.Results, key: results.Key, old: float, new: float, tolerance: float) -> Change:

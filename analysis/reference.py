@@ -5,7 +5,7 @@
 Usage: reference.py RUN FILE
 
 What compare needs is kept: figures with their samples, kernel, clock, CPU model, hashes of datasets and
-images, metrics. FILE is valid by results/schema.json. Status 0: written, 1: not.
+images, packages, metrics. FILE is valid by results/schema.json. Status 0: written, 1: not.
 """
 
 from __future__ import annotations
@@ -33,7 +33,6 @@ def compact(document: dict[str, Any]) -> dict[str, Any]:
         "environment": {**env, "host": host, "qemu": {**env["qemu"], "command": []},
                         "tools": {}},
         "images": [{**image, "build_seconds": None} for image in document["images"]],
-        "datasets": [{**dataset, "packages": []} for dataset in document["datasets"]],
         "cells": cells,
         # Seconds of the host are nobody's reference.
         "measurements": [{**m, "counters": {}} for m in document["measurements"]

@@ -211,6 +211,11 @@ class Results:
     def dataset_hashes(self) -> dict[str, str]:
         return {d["id"]: d["xxh3"] for d in self.document.get("datasets") or []}
 
+    @cached_property
+    def dataset_packages(self) -> dict[str, set[str]]:
+        """`NAME VERSION` of what each dataset was installed from."""
+        return {d["id"]: set(d.get("packages") or []) for d in self.document.get("datasets") or []}
+
     def metric(self, metric: str) -> metrics.Metric:
         return self.metrics.get(metric) or metrics.undeclared(metric)
 

@@ -261,6 +261,7 @@ class Compare(Folder):
             (lambda d: d["environment"]["guest"].update(kernel="7.3.4"), "kernel: 6.12.117 and 7.3.4"),
             (lambda d: d["environment"].update(clock="ns"), "clock: instructions and ns"),
             (lambda d: d["datasets"][0].update(xxh3="3" * 32), "dataset rootfs"),
+            (lambda d: d["datasets"][0].update(xxh3="3" * 32, packages=["bash 5.3"]), "(bash 5.2, bash 5.3)"),
             (lambda d: d["environment"]["guest"].update(cpu_model="host"), "CPU model"),
             (lambda d: d["run"].update(profile="smoke"), "profile: default and smoke"),
         ):

@@ -25,9 +25,10 @@ void make_debian_rootfs(const std::vector<std::string> &packages, const fs::path
               "--dpkgopt=path-exclude=/usr/share/man/*",
               "--dpkgopt=path-exclude=/usr/share/doc/*",
               "--dpkgopt=path-include=/usr/share/doc/*/copyright"};
-    // What says when and where it was made.
+    // What says when, where and from which mirror it was made.
     argv.push_back("--customize-hook=cd \"$1\" && rm -rf var/log/*.log var/log/apt/* "
-                   "var/cache/ldconfig/aux-cache etc/hostname etc/resolv.conf && : > etc/machine-id");
+                   "var/cache/ldconfig/aux-cache etc/hostname etc/resolv.conf etc/apt/sources.list* && : > "
+                   "etc/machine-id");
     for (auto &option : own_apt_options())
         argv.push_back(std::move(option));
     argv.insert(argv.end(), {codename, tar.string()});
