@@ -34,7 +34,7 @@ def draw(
     names = [name for name in run.filesystems if any(name in run.guest_rows[key] for key, _ in shown)]
     notes = [f"{_what(run, first)}. Median; a stroke spans smallest to largest sample where they differ."
              " Lower is better."]  # fmt: skip
-    legend = style.Panel("", style.legend_height(len(names)))
+    legend = style.Panel("", style.legend_height(names))
     panels = [legend, style.Panel("", HEIGHT)]
     figure, (above, axes) = style.page(title, notes, panels, left=0.52, bottom=0.28)
     style.legend(above, names, style.marks(looks), run.subject)
@@ -48,7 +48,7 @@ def draw(
         axes.errorbar([x for x, _ in points], middle, yerr=(below, beyond), color=look.colour, lw=1.2,
                       marker=look.marker, ms=4, mec="white", mew=0.4, elinewidth=0.8, capsize=1.5,
                       zorder=3 + len(names) - order_of)  # fmt: skip
-    style.value_axis(axes, log)
+    style.value_axis(axes, log, first.unit)
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: units.quantity(value, first.unit)))
     axes.spines[["top", "right"]].set_visible(False)
     axes.set_xticks(range(len(shown)), [label for _, label in shown])

@@ -29,7 +29,7 @@ def draw(run: Results, keys: Sequence[Key], title: str, looks: dict[str, style.L
     notes = [f"Share of {' or '.join(f'{n:,}' for n in counts)} operations that cost at most so many"
              f" {metrics.clock_words(clock, keys[0].unit)}, the clock's reading included."
              " Further left is better."]  # fmt: skip
-    legend = style.Panel("", style.legend_height(len(names)))
+    legend = style.Panel("", style.legend_height(names))
     headings = [style.Panel(f"{key.dataset}, {key.workload}, {key.cache}", HEIGHT) for key in panels]
     figure, axes = style.page(title, notes, [legend, *headings], left=0.36, bottom=0.28)
     style.legend(axes[0], names, style.marks(looks), run.subject)

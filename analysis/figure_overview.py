@@ -20,7 +20,6 @@ from results import Key, Results
 ROW = 0.118
 # Dots beyond these ratios are drawn as arrows at the edge.
 MOST = 1000.0
-PER_LINE = 3
 
 
 def rows(run: Results) -> dict[str, list[Key]]:
@@ -60,7 +59,7 @@ def draw(run: Results, groups: dict[str, list[Key]], looks: dict[str, style.Look
     labels = {key: _label(run, key, keys) for keys in groups.values() for key in keys}
     left = style.label_room(list(labels.values()))
     titles = {row["id"]: row["title"] for row in run.experiment_rows}
-    legend = style.legend_height(len(names), PER_LINE)
+    legend = style.legend_height(names)
     panels = [style.Panel("", legend)]
     panels += [style.Panel(_heading(titles.get(e, e), keys), ROW * len(keys)) for e, keys in groups.items()]
     notes = [
@@ -70,7 +69,7 @@ def draw(run: Results, groups: dict[str, list[Key]], looks: dict[str, style.Look
     ]
     figure, axes = style.page(title(run), notes, panels, left, bottom=0.13)
     dots = {name: _dot(looks[name], name == run.subject) for name in names}
-    style.legend(axes[0], names, dots, per_line=PER_LINE, down=0)
+    style.legend(axes[0], names, dots, down=0)
     low, high = _span(run, groups)
     for keys, panel in zip(groups.values(), axes[1:]):
         _panel(run, panel, [(labels[key], ratios(run, key)) for key in keys], names, looks, (low, high))
@@ -134,6 +133,8 @@ def _panel(run: Results, axes: Axes, shown: Sequence[tuple[str, dict[str, float]
     axes.tick_params(axis="y", length=0, pad=2)
     axes.set_yticks(range(len(shown)), [label for label, _ in shown])
     powers = range(math.ceil(math.log10(span[0])), math.floor(math.log10(span[1])) + 1)
-    axes.set_xticks([10.0**p for p in powers], [f"{10.0**p:g}" for p in powers])
+    # With more powers than numbers fit, each second one has its number; 1 always.
+    every = 1 if len(powers) <= 4 else 2
+    axes.set_xticks([10.0**p for p in powers], [f"{10.0**p:g}" if p % every == 0 else "" for p in powers])
     axes.xaxis.set_minor_locator(NullLocator())
     axes.tick_params(axis="x", pad=1)

@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
 import metrics
 import style
@@ -14,6 +16,8 @@ import units
 from results import Key, Results
 
 HEIGHT = 1.6
+# How many numbers fit below the panel.
+MOST_TICKS = 5
 
 
 def draw(
@@ -29,7 +33,7 @@ def draw(
               for key, points in panels.items() for name in points}  # fmt: skip
     notes = [f"Across: bytes of the image file. Up: median cost in {' and '.join(sorted(clocks))}."
              " Left and low is better."]  # fmt: skip
-    legend = style.Panel("", style.legend_height(len(names)))
+    legend = style.Panel("", style.legend_height(names))
     headings = [style.Panel(_heading(key), HEIGHT) for key in panels]
     figure, axes = style.page(title, notes, [legend, *headings], left=0.45, bottom=0.28)
     style.legend(axes[0], names, style.marks(looks), run.subject)
@@ -40,12 +44,25 @@ def draw(
         panel.margins(0.12)
         style.value_axis(panel, log)
         panel.yaxis.set_major_formatter(FuncFormatter(lambda value, _: units.number(value)))
-        panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: units.size(value)))
-        low, high = panel.get_xlim()
-        panel.set_xticks([t for t in MaxNLocator(nbins=5).tick_values(low, high) if low <= t <= high])
+        _size_axis(panel, [size for size, _ in points.values()])
         panel.spines[["top", "right"]].set_visible(False)
         panel.set_xlabel("image", labelpad=2)
     return figure
+
+
+def _size_axis(axes: Axes, sizes: Sequence[float]) -> None:
+    """Bytes; by powers of two where they are far apart."""
+    if max(sizes) > 8 * min(sizes):
+        axes.set_xscale("log", base=2)
+        axes.xaxis.set_minor_locator(NullLocator())
+        low, high = axes.get_xlim()
+        first, last = math.ceil(math.log2(low)), math.floor(math.log2(high))
+        step = math.ceil((last - first + 1) / MOST_TICKS)
+        axes.set_xticks([2.0**p for p in range(first, last + 1, step)])
+    else:
+        low, high = axes.get_xlim()
+        axes.set_xticks([t for t in MaxNLocator(nbins=MOST_TICKS).tick_values(low, high) if low <= t <= high])
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: units.size(value)))
 
 
 def _heading(key: Key) -> str:

@@ -33,8 +33,9 @@ QUIET = "#666666"
 # Okabe and Ito: eight colours that the common colour blindnesses tell apart.
 _COLOURS = (
     "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442",
+    "#808080", "#882255", "#999933", "#332288",
 )  # fmt: skip
-_MARKERS = "osD^vPX*"
+_MARKERS = "osD^vPX*<>hd"
 _HATCHES = ("", "////", "....", "xxxx")
 
 PARAMETERS = {
@@ -175,12 +176,19 @@ def label_room(names: Sequence[str]) -> float:
     return 0.12 + max((width(name) for name in names), default=0.0)
 
 
-PER_LINE = 4
+# Inches of a legend's column left of its name: the point and the gaps around it.
+_POINT = 0.17
 
 
-def legend_height(count: int, per_line: int = PER_LINE) -> float:
-    """Inches that legend() needs for so many names."""
-    return math.ceil(count / per_line) * LINE
+def _per_line(names: Sequence[str]) -> int:
+    """How many of `names`, one of them bold, stand beside each other in a legend."""
+    widest = max((width(name, weight="bold") for name in names), default=0.0)
+    return max(1, int((COLUMN - 2 * MARGIN) / (widest + _POINT)))
+
+
+def legend_height(names: Sequence[str]) -> float:
+    """Inches that legend() needs."""
+    return math.ceil(len(names) / _per_line(names)) * LINE
 
 
 def marks(shown: Mapping[str, Look]) -> dict[str, dict[str, object]]:
@@ -194,13 +202,13 @@ def legend(
     names: Sequence[str],
     points: Mapping[str, Mapping[str, object]],
     bold: str = "",
-    per_line: int = PER_LINE,
     down: float = 0.05,
 ) -> None:
     """A panel of its own with a point for each name, over the whole column; `points` as marks() has them.
 
     `down`: inches that it moves towards the next panel, as nothing is written below it.
     """
+    per_line = _per_line(names)
     box = axes.get_position()
     across, high = axes.figure.get_size_inches()
     wide = (COLUMN - 2 * MARGIN) / across
@@ -211,17 +219,21 @@ def legend(
     for i, name in enumerate(names):
         x, y = i % per_line, i // per_line
         axes.plot([x + 0.05], [y], **points[name])
-        axes.text(x + 0.11, y, name, va="center_baseline", weight="bold" if name == bold else "normal")
+        axes.text(x + 0.05 + 0.07 * per_line / (COLUMN - 2 * MARGIN), y, name, va="center_baseline", weight="bold" if name == bold else "normal")
 
 
-def value_axis(axes: Axes, log: bool) -> None:
-    """Up: from 0, or logarithmic with numbers within what is drawn."""
+def value_axis(axes: Axes, log: bool, unit: str = "") -> None:
+    """Up: from 0, or logarithmic with numbers within what is drawn; bytes in steps of a power of two."""
     if log:
         axes.set_yscale("log")
         axes.yaxis.set_minor_locator(NullLocator())
         axes.set_yticks(log_ticks(*axes.get_ylim()))
-    else:
-        axes.set_ylim(bottom=0)
+        return
+    axes.set_ylim(bottom=0)
+    high = axes.get_ylim()[1]
+    if unit == "bytes" and high > 4:
+        step = 2.0 ** (math.floor(math.log2(high)) - 2)
+        axes.set_yticks([step * i for i in range(int(high / step) + 1)])
 
 
 def log_ticks(low: float, high: float) -> list[float]:
