@@ -199,13 +199,14 @@ class Results:
         return str(self._filesystem_row(filesystem).get("image", ""))
 
     def cold_notes(self, keys: Iterable[Key]) -> list[str]:
-        """One sentence that names whose `cold` rows among `keys` are not cold; none where every one is."""
+        """One sentence on whose `cold` rows among `keys` are not cold; none where every one is."""
         cold = [key for key in keys if key.cache == "cold"]
         warm = [f for f in self.filesystems
                 if not self.image_of(f) and any(f in self.guest_rows.get(key, {}) for key in cold)]  # fmt: skip
         if not warm:
             return []
-        return [f"Not cold: {', '.join(warm)}, whose data lives in the page cache alone and cannot be dropped."]
+        names = ", ".join(warm)
+        return [f"Not cold: {names}, whose data lives in the page cache alone and cannot be dropped."]
 
     @cached_property
     def dataset_hashes(self) -> dict[str, str]:

@@ -219,7 +219,8 @@ def legend(
     for i, name in enumerate(names):
         x, y = i % per_line, i // per_line
         axes.plot([x + 0.05], [y], **points[name])
-        axes.text(x + 0.05 + 0.07 * per_line / (COLUMN - 2 * MARGIN), y, name, va="center_baseline", weight="bold" if name == bold else "normal")
+        axes.text(x + 0.05 + 0.07 * per_line / (COLUMN - 2 * MARGIN), y, name, va="center_baseline",
+                  weight="bold" if name == bold else "normal")  # fmt: skip
 
 
 def value_axis(axes: Axes, log: bool, unit: str = "") -> None:
