@@ -82,7 +82,9 @@ def sample(run: Results, drawn: Iterable[figures.Drawn], names: Iterable[str]) -
     for figure in drawn:
         where = "figure*" if figure.columns > 1 else "figure"
         width = r"\textwidth" if figure.columns > 1 else r"\columnwidth"
-        lines += [rf"\begin{{{where}}}\includegraphics[width={width}]{{figures/{figure.name}.pdf}}",
+        # One that is higher than a page is made smaller.
+        fit = rf"width={width},height=0.88\textheight,keepaspectratio"
+        lines += [rf"\begin{{{where}}}\includegraphics[{fit}]{{figures/{figure.name}.pdf}}",
                   rf"\caption{{{latex.escape(figure.title)}}}\end{{{where}}}", r"\clearpage"]  # fmt: skip
     for name in names:
         lines += [r"\begin{table*}\centering\resizebox{\textwidth}{!}{%", rf"\input{{tables/{name}}}}}",

@@ -199,10 +199,10 @@ class Results:
         return str(self._filesystem_row(filesystem).get("image", ""))
 
     def cold_notes(self, keys: Iterable[Key]) -> list[str]:
-        """One sentence on whose `cold` rows among `keys` are not cold; none where every one is."""
+        """One sentence on whose `cold` rows among `keys` are none; no sentence where every one is."""
         cold = [key for key in keys if key.cache == "cold"]
-        warm = [f for f in self.filesystems
-                if not self.image_of(f) and any(f in self.guest_rows.get(key, {}) for key in cold)]  # fmt: skip
+        measured = {f for key in cold for f in self.guest_rows.get(key, {})}
+        warm = [f for f in self.filesystems if f in measured and not self.image_of(f)]
         if not warm:
             return []
         names = ", ".join(warm)
