@@ -223,7 +223,7 @@ def main(argv: list[str]) -> int:
         return 2
     differences = unlike(a, b)
     if args.relative_to:  # what makes a kernel, or a tree, slower makes its rival slower, too
-        differences = [d for d in differences if not d.startswith(("kernel:", "dataset "))]
+        differences = [d for d in differences if not d.startswith(("kernel", "dataset "))]
     if differences and not args.anyway:
         print(
             f"compare: expected runs made alike, they differ in {'; '.join(differences)};"

@@ -280,7 +280,7 @@ class Compare(Folder):
         self.assertEqual(self.against("--same")[0], 0)
 
     def test_ratios_may_be_of_another_kernel(self):
-        self.changed["environment"]["guest"]["kernel"] = "7.3.4"
+        self.changed["environment"]["guest"].update(kernel="7.3.4", kernel_config_sha256="11")
         b = self.write("b", self.changed)
         self.assertEqual(called(compare.main, self.a, b)[0], 2)
         options = ("--relative-to", "erofs-dax", "--unit", "instructions")

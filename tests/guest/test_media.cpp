@@ -127,6 +127,21 @@ TEST_F(Media, ADaxFilesystemOnADeviceWithoutDaxIsNotPublished)
     guest.shutdown();
 }
 
+TEST_F(Media, WhatDoesNotFillThePageCacheIsNotPublishedAsIfItDid)
+{
+    auto guest = boot("pmem", {"daxfs"});
+    daxtest::mount(guest);
+    std::string error;
+    try {
+        guest.call("prove", {{"target", target}, {"type", "daxfs"}, {"dax", true}, {"page_cache", true}},
+                   Seconds(60));
+    } catch (const std::exception &caught) {
+        error = caught.what();
+    }
+    EXPECT_TRUE(contains(error, "to fill the page cache, it grew by")) << error;
+    guest.shutdown();
+}
+
 TEST_F(Media, DaxfsRefusesADeviceWithoutDax)
 {
     auto guest = boot("nvdimm-nodax", {"daxfs"});

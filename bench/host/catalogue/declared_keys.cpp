@@ -28,7 +28,9 @@ DeclaredFile filesystems()
              {"modules", "list of texts", false, "modules of the guest kernel's own package to load"},
              {"external_module", "text", false, "a module of this tree to load, without .ko"},
              {"medium", "`pmem`, `nvdimm-nodax` or `ram`", true,
-              "what it lies on: virtio-pmem, an NVDIMM whose DAX is off, or the guest's own memory"},
+              "what it lies on: virtio-pmem (also for a rival in the page cache), an NVDIMM whose DAX is off "
+              "(for tests), "
+              "or the guest's own memory"},
              {"image", "id of an image", false, "what the medium holds; required unless it is `ram`"},
              {"seed", "id of an image", false, "what is copied into the mount; required where it is `ram`"},
              {"options", "text", false, "mount options, with commas between"},
@@ -37,28 +39,34 @@ DeclaredFile filesystems()
              {"prove", "table", true, "what must be seen of the mount"},
              {"prove.options", "list of texts", false, "each must be in the options read back"},
              {"prove.dax", "flag", true, "whether STATX_ATTR_DAX must be set, or must be clear"},
-             {"prove.page_cache", "flag", true, "whether a read must fill the page cache, or must not"}}};
+             {"prove.page_cache", "flag", true,
+              "whether a read of the probed file must fill the page cache, or must not add to it"}}};
 }
 
 DeclaredFile images()
 {
-    return {
-        "images",
-        "An image",
-        "A command that makes it of a dataset. The places `{build}` (Meson's build folder), `{source}` and "
-        "`{out}` are filled in.",
-        {id,
-         {"command", "list of texts", true, "program and arguments, `{out}` and `{source}` among them"},
-         {"check", "list of texts", false, "a command that ends with 0 for a sound `{out}`"},
-         {"version", "list of texts", false, "a command that prints the tool's version"},
-         {"align", "bytes", false,
-          "the file is padded with zeros to a multiple (virtio-pmem: 2097152; default: 1)"},
-         {"program", "table", false, "a tool that the machine's package may be too old for"},
-         {"program.name", "text", true, "what `{program}` stands for; `{programs}` is its folder"},
-         {"program.at_least", "version", true, "an older one is not used"},
-         {"program.package", "text", true, "Debian's package that has it"},
-         {"program.release", "text", true, "the Debian release to fetch it from, unpacked privately"},
-         {"program.also", "list of texts", false, "more programs of that package"}}};
+    return {"images",
+            "An image",
+            "A command that makes it of a dataset. Filled in are `{source}`, the dataset's folder, `{out}`, "
+            "the file to "
+            "make, which is not there yet, and `{build}`, Meson's build folder. It runs as the owner of the "
+            "dataset's "
+            "files (root, or under fakeroot). Install the tool's package yourself, or declare `program`.",
+            {id,
+             {"command", "list of texts", true, "program and arguments, `{out}` and `{source}` among them"},
+             {"check", "list of texts", false,
+              "a command that ends with 0 for a sound `{out}`; run by drivers `build` alone"},
+             {"version", "list of texts", false, "a command that prints the tool's version"},
+             {"align", "bytes", false,
+              "the file is padded with zeros to a multiple (virtio-pmem: 2097152; default: 1)"},
+             {"program", "table", false,
+              "a tool that the machine's package may be too old for, or that may be missing: then it is "
+              "fetched; it must know `--version`"},
+             {"program.name", "text", true, "what `{program}` stands for; `{programs}` is its folder"},
+             {"program.at_least", "version", true, "an older one is not used"},
+             {"program.package", "text", true, "Debian's package that has it"},
+             {"program.release", "text", true, "the Debian release to fetch it from, unpacked privately"},
+             {"program.also", "list of texts", false, "more programs of that package"}}};
 }
 
 DeclaredFile datasets()

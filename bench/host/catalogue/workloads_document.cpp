@@ -12,29 +12,30 @@ namespace {
 
 using std::string;
 
-constexpr const char *start =
-    "<!-- SPDX-License-" // in two, or REUSE would read it as this file's
-    "Identifier: Apache-2.0 -->\n"
-    "<!-- Made by `daxbench reference`; a test compares the two. -->\n"
-    "# Declarations of the bench\n\n"
-    "What the bench measures is declared in TOML files below `workloads/`, one thing a file. A key that is "
-    "not listed\n"
-    "here is an error with file and line, and so is an id that nothing has. `*` stands for any name; keys in "
-    "**bold**\n"
-    "are required in their table.\n\n"
-    "A file outside `workloads/` joins with `--with FILE`, without an edit of a suite or an experiment: a "
-    "filesystem\n"
-    "joins the experiments in guests, an image those on the host, a dataset the workloads that take any "
-    "tree, a\n"
-    "workload the experiments of its engine. Examples:\n\n"
-    "* a filesystem: two files in `docs/examples/ext4-dax/`;\n"
-    "* a dataset: `id = \"blob\"`, `kind = \"random-file\"`, `bytes = 1048576`, `seed = 1`, `path = "
-    "\"blob\"`;\n"
-    "* a workload: `[[workload]]`, `id = \"stat-all\"`, `engine = \"benchmark\"`, `op = \"stat\"`, `file = "
-    "\"all\"`.\n\n"
-    "A tree of your own needs no file: `--dataset-from DIR|TAR|OCI` measures it in place of the suite's "
-    "datasets,\n"
-    "wherever the workloads take any tree.\n";
+// "SPDX-License-Identifier" in two, or REUSE would read it as this file's.
+constexpr const char *start = "<!-- SPDX-License-"
+                              R"(Identifier: Apache-2.0 -->
+<!-- Made by `daxbench reference`; a test compares the two. -->
+# Declarations of the bench
+
+What the bench measures is declared in TOML files below `workloads/`. A key that is not listed here is an error with
+file and line, and so is an id that nothing has. `*` stands for any name; keys in **bold** are required in their table.
+
+A file outside `workloads/` joins with `--with FILE`, without an edit of a suite or an experiment: a filesystem joins the
+experiments in guests (its image takes a `--with` of its own), an image those on the host, a dataset the workloads that
+take any tree, a workload the experiments of its engine. Examples:
+
+* a filesystem: two files in `docs/examples/ext4-dax/`;
+* a dataset: `id = "blob"`, `kind = "random-file"`, `bytes = 1048576`, `seed = 1`, `path = "blob"`;
+* a workload: `[[workload]]`, `id = "stat-all"`, `engine = "benchmark"`, `op = "stat"`, `file = "all"`.
+
+`--only 'latency/rootfs/*' --filesystems daxfs,ID` runs these cells alone, with a verdict as daxfs is among them;
+`--dry-run` prints them; `./run-bench show results/latest --filesystem ID` shows the rows. With `--kernel-series 7.3` a
+guest kernel has the modules of `setup/kernels/base.config` alone.
+
+A tree of your own needs no file: `--dataset-from DIR|TAR|OCI` measures it in place of the suite's datasets, wherever the
+workloads take any tree.
+)";
 
 void table_of_keys(string &text)
 {

@@ -44,8 +44,8 @@ fs::path require_program(const std::string &name, const std::string &image)
     const auto program = find_program(name);
     if (!program)
         throw std::runtime_error(fmt::format(
-            "expected {} to make the image {}, there is no such program here: ./run-bench installs "
-            "or builds what it needs",
+            "expected {} to make the image {}, there is no such program here: install the package "
+            "that has it; ./run-bench installs what the suites of the tree need",
             name, image));
     return *program;
 }
