@@ -1,93 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where the memory comes from, by mount(8) and mount.daxfs; and memory that goes away or fails.
+// Where the memory comes from, by mount(8) and mount.daxfs.
 #include <algorithm>
-#include <fstream>
+#include <cstdint>
+#include <filesystem>
 #include <map>
-#include <optional>
+#include <string>
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
-#include "driver.hpp"
 #include "harness.hpp"
-#include "image.hpp"
-
-namespace {
-
-namespace fs = std::filesystem;
-using daxbench::Seconds;
-using daxtest::contains;
-using daxtest::json;
-using daxtest::Ran;
-using daxtest::target;
-
-class Regions : public daxtest::GuestTest {
-protected:
-    void SetUp() override
-    {
-        fs::create_directories(dir_.path() / "tree/sub");
-        std::ofstream(dir_.path() / "tree/file") << "content\n";
-        std::ofstream(dir_.path() / "tree/sub/other") << std::string(5000, 'o');
-        std::ofstream(dir_.path() / "tree/big") << std::string(3 << 20, 'b');
-        daxtest::make_image(dir_.path() / "tree", image_);
-        fs::resize_file(image_, 16 << 20);
-    }
-
-    /// Runs one of region_probe.cpp's checks in the guest.
-    void probe(const std::string &name, const std::string &environment = "A=0")
-    {
-        const auto ran =
-            run({"/bin/busybox", "env", environment, "/bin/region-probe", "--gtest_filter=Region." + name});
-        EXPECT_EQ(ran.status, 0) << ran.out << ran.err;
-        EXPECT_TRUE(contains(ran.out, "[  PASSED  ] 1 test")) << ran.out << ran.err;
-    }
-
-    /// Lines of the kernel's log, since boot, that hold this.
-    std::size_t logged(const std::string &text)
-    {
-        const auto news = guest_->call("dmesg", json::object(), Seconds(30)).at("lines");
-        EXPECT_EQ(daxbench::kernel_complaint(news), "");
-        for (const auto &line : news)
-            log_.push_back(daxtest::decoded(line.at("text")));
-        return static_cast<std::size_t>(
-            std::ranges::count_if(log_, [&](const auto &line) { return contains(line, text); }));
-    }
-
-    /// Why a mount is refused, as the user reads it: one line.
-    void refused(const std::string &options, const std::string &why, int status = 32,
-                 const std::string &source = "none")
-    {
-        expect_refusal(mount(options, source), options, why, status);
-    }
-
-    /// /tmp/image of the guest: the image, without what it lies on.
-    void copy_image() { ASSERT_EQ(sh("dd if=$(ls /dev/pmem? | head -n 1) of=/tmp/image bs=1M").status, 0); }
-
-    std::string buffers()
-    {
-        return sh("mount -t debugfs debugfs /sys/kernel/debug 2>/dev/null; "
-                  "tail -1 /sys/kernel/debug/dma_buf/bufinfo")
-            .out;
-    }
-
-    /// 612 for a kernel 6.12.
-    static int release()
-    {
-        const auto &text = daxtest::bench().kernel.release;
-        const auto dot = text.find('.');
-        return std::stoi(text.substr(0, dot)) * 100 + std::stoi(text.substr(dot + 1));
-    }
-
-    void check_dma_buf(const std::string &options);
-    void check_going_away(const std::string &way, const std::string &options = "ro");
-
-    bool has(const std::string &path) { return sh("test -e " + path).status == 0; }
-
-    std::vector<std::string> log_;
-};
+#include "regions_guest.hpp"
 
 /// All bytes, in all ways of reading, are those of the same image on pmem; and no trace is left.
-void Regions::check_dma_buf(const std::string &options)
+void daxtest::Regions::check_dma_buf(const std::string &options)
 {
     copy_image();
     const auto at_boot = logged("daxfs: ");
@@ -115,6 +41,13 @@ void Regions::check_dma_buf(const std::string &options)
     EXPECT_EQ(run({"/bin/busybox", "rmmod", "daxfs"}).status, 0);
     finish();
 }
+
+namespace {
+
+namespace fs = std::filesystem;
+using daxtest::contains;
+using daxtest::Regions;
+using daxtest::target;
 
 TEST_F(Regions, ADmaBufOfTheSystemHeap)
 {
@@ -273,26 +206,6 @@ TEST_F(Regions, AreReadWhereUserfaultfdLeftMarks)
     finish();
 }
 
-TEST_F(Regions, StayWhileAPipeHoldsAPage)
-{
-    boot("pmem", {"daxfs"});
-    daxtest::mount(*guest_);
-    probe("IsNotUnmountedUnderAPipe");
-    daxtest::mount(*guest_);
-    probe("DoesNotGoUnderAPipe", "TAKE_AWAY=driver");
-    unmount();
-    finish();
-}
-
-TEST_F(Regions, GoAwayUnderAReaderThatWaits)
-{
-    boot("pmem", {"daxfs"});
-    daxtest::mount(*guest_);
-    probe("GoesAwayUnderAReaderThatWaits", "TAKE_AWAY=driver");
-    unmount();
-    finish();
-}
-
 TEST_F(Regions, KeepTheirOptions)
 {
     boot("ivshmem", {"daxfs"});
@@ -345,37 +258,6 @@ TEST_F(Regions, APmemDeviceAtTwoPlaces)
     EXPECT_EQ(sh("cat /mnt/y/file").out, "content\n");
     unmount("/mnt/y");
     EXPECT_EQ(logged(": mounted, "), 1U);
-    finish();
-}
-
-TEST_F(Regions, UnloadingLeavesNothing)
-{
-    boot("pmem", {});
-    // What was allocated before is none of ours.
-    const bool kmemleak = sh("mount -t debugfs debugfs /sys/kernel/debug; "
-                             "echo clear > /sys/kernel/debug/kmemleak")
-                              .status == 0;
-    guest_->call("load", {{"modules", {"daxfs"}}}, Seconds(30));
-    daxtest::mount(*guest_);
-    manifest("mmap-shared");
-    EXPECT_TRUE(has("/sys/kernel/slab/daxfs_inode"));
-    EXPECT_NE(run({"/bin/busybox", "rmmod", "daxfs"}).status, 0);
-    unmount();
-    EXPECT_EQ(run({"/bin/busybox", "rmmod", "daxfs"}).status, 0);
-    EXPECT_FALSE(has("/sys/kernel/slab/daxfs_inode"));
-    EXPECT_FALSE(has("/sys/module/daxfs"));
-    EXPECT_NE(sh("grep daxfs /proc/filesystems").status, 0);
-    EXPECT_NE(sh("grep '\\[daxfs\\]' /proc/kallsyms").status, 0);
-    EXPECT_NE(sh("grep daxfs /proc/slabinfo").status, 0);
-    if (kmemleak) { // it tells of nothing younger than five seconds
-        EXPECT_EQ(sh("sleep 6; for i in 1 2; do echo scan > /sys/kernel/debug/kmemleak; done; "
-                     "cat /sys/kernel/debug/kmemleak")
-                      .out,
-                  "");
-    }
-    // And it comes back.
-    EXPECT_EQ(run({"/bin/busybox", "insmod", "/lib/modules/daxfs.ko"}).status, 0);
-    daxtest::mount(*guest_);
     finish();
 }
 
@@ -440,61 +322,6 @@ TEST_F(Regions, DeviceDaxThatFilesystemsShare)
     drive("fsdev_dax/unbind");
     EXPECT_EQ(logged("the memory went away"), 1U);
     EXPECT_NE(sh("cat /mnt/x/file").status, 0);
-    unmount();
-    finish();
-}
-
-/// The device goes away under a mount that is being used, and can be used again afterwards.
-void Regions::check_going_away(const std::string &way, const std::string &options)
-{
-    boot("pmem", {"daxfs"});
-    daxtest::mount(*guest_, options);
-    probe("GoesAway", "TAKE_AWAY=" + way);
-    EXPECT_EQ(logged("the memory went away"), 1U);
-    EXPECT_NE(sh("cat /mnt/x/file").status, 0);
-    unmount();
-    EXPECT_EQ(run({"/bin/busybox", "rmmod", "daxfs"}).status, 0);
-}
-
-TEST_F(Regions, GoAwayWithTheirNamespace)
-{
-    check_going_away("namespace");
-    EXPECT_EQ(run({"/bin/busybox", "insmod", "/lib/modules/daxfs.ko"}).status, 0);
-    EXPECT_EQ(sh("echo namespace0.0 > /sys/bus/nd/drivers/nd_pmem/bind").status, 0);
-    daxtest::mount(*guest_);
-    EXPECT_EQ(sh("cat /mnt/x/file").out, "content\n");
-    finish();
-}
-
-TEST_F(Regions, GoAwayWithTheirDriver)
-{
-    check_going_away("driver");
-    finish();
-}
-
-TEST_F(Regions, GoAwayWithTheirDevice)
-{
-    check_going_away("device");
-    finish();
-}
-
-TEST_F(Regions, GoAwayWithWhatTheKernelRecorded)
-{
-    check_going_away("driver", "ro,fault=iomap");
-    finish();
-}
-
-TEST_F(Regions, HaveAPageThatFails)
-{
-    boot("pmem", {"daxfs", "hwpoison_inject"});
-    sh("mount -t debugfs debugfs /sys/kernel/debug");
-    if (!has("/sys/kernel/debug/hwpoison/corrupt-pfn"))
-        GTEST_SKIP() << "this kernel cannot inject memory failures";
-    daxtest::mount(*guest_);
-    probe("HasAPageThatFails");
-    EXPECT_EQ(logged("4096 bytes at 0x"), 1U);
-    probe("HasAPageThatIsSaidToFail");
-    EXPECT_EQ(sh("cat /mnt/x/file").out, "content\n");
     unmount();
     finish();
 }

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+// Guests that answer from a table, and the cells that run in them.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include "driver.hpp"
+#include "session.hpp"
+
+namespace daxbench {
+
+using nlohmann::json;
+using std::string;
+
+using Answers = std::map<string, std::function<json(const json &)>>;
+
+inline json memory_answer(double page_cache)
+{
+    return {{"page_cache", page_cache},
+            {"buffers", 10},
+            {"slab", 100},
+            {"anonymous", 50},
+            {"mem_free", (1 << 20) - page_cache}};
+}
+
+inline json run_answer()
+{
+    return json::parse(R"({"results": [
+        {"variant": "shared", "cache": "warm", "metric": "cost_per_op", "per": "page",
+         "samples": [15.5, 14.5, 15], "operations": 1000,
+         "counters": {"page-faults": [2, 2, 2], "cycles": {"unavailable": "no PMU"}},
+         "extra": {"faults": {"unit": "faults", "samples": [2, 2, 2]},
+                   "latency": {"unit": "ns", "samples": [3]}}}],
+        "raw": {"benchmarks": []}})");
+}
+
+/// Answers from a table; records what it was asked.
+class FakeGuest : public GuestSession {
+public:
+    FakeGuest(const Answers &answers, const std::vector<Request> &script, std::vector<string> &calls,
+              std::mutex &mutex)
+        : answers_(answers), script_(script), calls_(calls), mutex_(mutex)
+    {
+    }
+    using GuestSession::call;
+    const json &hello() const override { return hello_; }
+    json call(const string &op, const json &args, Seconds) override
+    {
+        {
+            const std::lock_guard lock(mutex_);
+            calls_.push_back(op);
+        }
+        if (made_ < script_.size()) { // as the real one does
+            EXPECT_EQ((Request{op, args}), script_[made_]);
+        }
+        ++made_;
+        if (op == "memory")
+            return memory_answer(memory_calls_++ == 0 ? 1000 : 1500);
+        const auto answer = answers_.find(op);
+        return answer == answers_.end() ? json::object() : answer->second(args);
+    }
+    void shutdown() override { call("shutdown", json(), Seconds(0)); }
+    HostMemory host_memory() const override
+    {
+        HostMemory memory;
+        memory.total = {4000, 3000};
+        memory.image = {1000, 500};
+        memory.ram = {2000, 2000};
+        return memory;
+    }
+    const Argv &command() const override { return command_; }
+
+private:
+    const Answers &answers_;
+    std::vector<Request> script_;
+    std::size_t made_ = 0;
+    std::vector<string> &calls_;
+    std::mutex &mutex_;
+    int memory_calls_ = 0;
+    json hello_ = {{"kernel", "6.12"}, {"cpu_model", "max"}, {"clocksource", "tsc"}};
+    Argv command_{"qemu"};
+};
+
+class FakeHost : public GuestHost {
+public:
+    std::unique_ptr<GuestSession> boot(const Cell &, int instance,
+                                       const std::vector<Request> &script) override
+    {
+        if (instance == broken_instance)
+            throw std::runtime_error("no hello within 60 s");
+        return std::make_unique<FakeGuest>(answers, script, calls, mutex_);
+    }
+    void step(const Cell &, const string &) override {}
+
+    Answers answers{{"prove",
+                     [](const json &) {
+                         return json{{"statx_dax", true}};
+                     }},
+                    {"run", [](const json &) { return run_answer(); }}};
+    std::vector<string> calls;
+    int broken_instance = -1;
+
+private:
+    std::mutex mutex_;
+};
+
+inline CellInput input_of(Driver driver, int instances)
+{
+    CellInput input;
+    input.cell.experiment = driver == Driver::single ? "latency" : "duplication";
+    input.cell.dataset = "rootfs";
+    input.cell.filesystem = "daxfs";
+    input.cell.instances = instances;
+    input.cell.id = input.cell.experiment + "/rootfs/daxfs/n" + std::to_string(instances);
+    input.cell.driver = driver;
+    input.cell.timeout_s = 5;
+    input.cell.memory_mib = 1;
+    input.cell.workloads = {
+        json{{"id", driver == Driver::single ? "mmap-touch-seq" : "read-all"}, {"engine", "e"}}};
+    input.filesystem.type = "daxfs";
+    input.filesystem.medium = "pmem";
+    input.filesystem.external_module = "daxfs";
+    input.filesystem.image = "daxfs";
+    input.data_bytes = 8192;
+    return input;
+}
+
+} // namespace daxbench
