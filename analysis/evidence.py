@@ -19,6 +19,7 @@ from pathlib import Path
 
 import claims
 import metrics
+import program
 import report
 import results
 import tables
@@ -254,4 +255,4 @@ def main(argv: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    program.run(main)

@@ -10,12 +10,14 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-import declared_figures
-import figure_cost
-import figure_frames
-import figure_lines
-import figure_overview
-import style
+from figure import (
+    cost as figure_cost,
+    declared as declared_figures,
+    frames as figure_frames,
+    lines as figure_lines,
+    overview as figure_overview,
+    style,
+)
 from results import Results
 
 

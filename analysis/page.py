@@ -15,9 +15,9 @@ from typing import Any
 import markdown  # type: ignore[import]
 
 import metrics
-import style
 import tables
 import units
+from figure import style
 from results import Key, Measurement, Results
 
 FRAME = Path(__file__).with_name("page.html")

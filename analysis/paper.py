@@ -22,6 +22,7 @@ from pathlib import Path
 import figures
 import latex
 import metrics
+import program
 import report
 import results
 import show
@@ -142,4 +143,4 @@ def main(argv: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    program.run(main)

@@ -16,6 +16,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import program
 import report
 import results
 
@@ -70,4 +71,4 @@ def main(argv: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    program.run(main)

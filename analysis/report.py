@@ -17,6 +17,7 @@ from typing import Any
 import figures
 import metrics
 import page
+import program
 import results
 import stats
 import tables
@@ -339,4 +340,4 @@ def main(argv: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    program.run(main)

@@ -14,6 +14,7 @@ import tomllib
 from pathlib import Path
 
 import claims
+import program
 import tables
 import units
 
@@ -90,4 +91,4 @@ def main(argv: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    program.run(main)

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import latex
+import program
 import results
 import tables
 import terminal
@@ -128,4 +129,4 @@ def main(argv: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    program.run(main)

@@ -12,9 +12,8 @@ from pathlib import Path
 
 from support import placed_texts, run_of
 
-import declared_figures
-import style
 import synthetic_results
+from figure import declared as declared_figures, style
 
 WORKLOADS = Path(__file__).resolve().parents[2] / "workloads"
 SIZES = {"daxfs": 336_809_984, "erofs-4k": 354_332_672}

@@ -8,14 +8,16 @@ import unittest
 
 from support import placed_texts, run_of, texts, with_all_kinds_of_frames
 
-import bars
-import figure_cost
-import figure_frames
-import figure_lines
-import figure_overview
-import style
 import synthetic_results
 import units
+from figure import (
+    bars,
+    cost as figure_cost,
+    frames as figure_frames,
+    lines as figure_lines,
+    overview as figure_overview,
+    style,
+)
 
 
 class Figures(unittest.TestCase):

@@ -321,7 +321,7 @@ class NoNamesInCode(unittest.TestCase):
         names = {c[field] for c in document["cells"] for field in ("filesystem", "dataset")}
         # One-word names of programs and system calls are also keys of results.json.
         names |= {m["workload"] for m in document["measurements"] if "-" in m["workload"]}
-        for path in sorted((ROOT / "analysis").glob("*.py")):
+        for path in sorted((ROOT / "analysis").rglob("*.py")):
             text = path.read_text(encoding="utf-8")
             for name in names:
                 self.assertFalse(f'"{name}"' in text, f"{path.name} names {name}")

@@ -7,6 +7,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import signal
+import subprocess
+import sys
 import unittest
 from pathlib import Path
 
@@ -118,6 +121,17 @@ class Terminal(Folder):
         status, out, _ = called(report.main, folder, "--table")
         self.assertEqual(status, 0)
         self.assertEqual(out.rstrip("\n"), self.text(synthetic_results.document()))
+
+
+class Programs(Folder):
+    def test_one_whose_reader_has_gone_says_nothing(self):
+        folder = self.write("run", synthetic_results.document())
+        show_py = Path(show.__file__)
+        with subprocess.Popen([sys.executable, show_py, folder], stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE) as process:  # fmt: skip
+            process.stdout.close()
+            self.assertEqual(process.stderr.read(), b"")
+        self.assertEqual(process.returncode, -signal.SIGPIPE)
 
 
 class Show(Folder):

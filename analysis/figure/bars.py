@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from matplotlib.axes import Axes
 
-import style
+from figure import style
 
 THICK = 0.78
 # Inches between a bar and its figure.

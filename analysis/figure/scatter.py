@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
 import metrics
-import style
 import units
+from figure import style
 from results import Key, Results
 
 HEIGHT = 1.6

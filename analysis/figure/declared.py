@@ -10,14 +10,16 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-import figure_curve
-import figure_distribution
-import figure_parts
-import figure_scatter
-import style
+from figure import (
+    curve as figure_curve,
+    distribution as figure_distribution,
+    parts as figure_parts,
+    scatter as figure_scatter,
+    style,
+)
 from results import Key, Results
 
-FILE = Path(__file__).resolve().parents[1] / "workloads" / "figures.toml"
+FILE = Path(__file__).resolve().parents[2] / "workloads" / "figures.toml"
 _KINDS = ("curve", "scatter", "parts", "distribution")
 _KEYS = {"id", "kind", "title", "rows", "across", "order", "metrics", "log"}
 

@@ -9,10 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-import bars
 import metrics
-import style
 import units
+from figure import bars, style
 from results import Key, Results
 
 BAR = 0.115

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 import metrics
-import style
+from figure import style
 from results import Key, Results
 
 ROW = 0.118

@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator, PercentFormatter
 
 import metrics
-import style
 import units
+from figure import style
 from results import Key, Results
 
 HEIGHT = 1.9

@@ -8,10 +8,9 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-import bars
 import metrics
-import style
 import units
+from figure import bars, style
 from results import Key, Results
 
 BAR = 0.13

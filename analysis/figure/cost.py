@@ -11,10 +11,9 @@ from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
-import bars
 import metrics
-import style
 import units
+from figure import bars, style
 from results import Key, Results
 
 BAR = 0.125
