@@ -57,7 +57,7 @@ std::uint64_t memory_bytes(const fs::path &file)
 
 // Without ERMS and FSRM the guest copies and clears eight bytes at a time: emulated, `rep movsb` and `rep
 // stosb` execute, and count, an instruction for each byte.
-const std::string emulated_cpu = "max,-erms,-fsrm";
+constexpr const char *emulated_cpu = "max,-erms,-fsrm";
 
 void add_accelerator(Argv &argv, const GuestConfig &config)
 {
@@ -67,7 +67,8 @@ void add_accelerator(Argv &argv, const GuestConfig &config)
         // One nanosecond of guest time per instruction; idle time is skipped. No RDRAND, a fixed seed and a
         // clock of the guest's own: equal runs are equal.
         append(argv, {"-accel", "tcg", "-icount", "shift=0,sleep=off", "-cpu",
-                      emulated_cpu + ",-rdrand,-rdseed", "-rtc", "base=2026-01-01,clock=vm", "-seed", "1"});
+                      fmt::format("{},-rdrand,-rdseed", emulated_cpu), "-rtc", "base=2026-01-01,clock=vm",
+                      "-seed", "1"});
     } else {
         // Several vCPUs take turns: side by side, QEMU 7.2 now and then runs the breakpoint of a
         // kernel that is patching its own code after the patch is done, and the guest dies at boot.
