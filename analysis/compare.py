@@ -179,6 +179,11 @@ def part(text: str) -> float:
     return value
 
 
+def _commit(run: results.Results) -> str:
+    git = run.environment.get("git") or {}
+    return str(git.get("commit", ""))[:12] + (" with uncommitted changes" if git.get("dirty") else "")
+
+
 def _print(found: Comparison, same: bool) -> bool:
     """Says what was found; True where it fails."""
     for change in (Change.WORSE, Change.BETTER, Change.CHANGED):
@@ -232,6 +237,9 @@ def main(argv: list[str]) -> int:
             file=sys.stderr,
         )
         return 2
+    commits = [_commit(run) for run in (a, b)]
+    if commits[0] != commits[1]:  # another agent alone moves rows of forks and of memory by some percent
+        print(f"of commits {commits[0] or 'unknown'} and {commits[1] or 'unknown'}")
     tolerance = args.fail_above
     if args.relative_to:
         a, b = (relative(run, args.relative_to, args.unit) for run in (a, b))

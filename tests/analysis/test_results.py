@@ -274,6 +274,11 @@ class Compare(Folder):
             self.assertEqual(len(err.splitlines()), 1)
             self.assertEqual(called(compare.main, self.a, b, "--anyway")[0], 0)
 
+    def test_other_commits_are_named(self):
+        self.assertNotIn("of commits", self.against()[1])
+        self.changed["environment"]["git"] = {"commit": "2" * 40, "dirty": True}
+        self.assertIn("and 222222222222 with uncommitted changes\n", self.against()[1])
+
     def test_times_of_images_built_in_one_run_only_are_no_rows(self):
         self.changed["measurements"] = [m for m in self.changed["measurements"]
                                         if m["metric"] != "build_seconds"]  # fmt: skip
