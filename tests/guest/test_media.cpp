@@ -142,6 +142,19 @@ TEST_F(Media, WhatDoesNotFillThePageCacheIsNotPublishedAsIfItDid)
     guest.shutdown();
 }
 
+// A kernel of the bench's own has what its configuration names, and nothing else.
+TEST_F(Media, TheKernelHasWhatTheBenchReads)
+{
+    auto guest = boot("pmem", {"daxfs"});
+    const auto ran = daxtest::run_plain(
+        guest, {"/bin/busybox", "cat", "/proc/slabinfo", "/proc/meminfo", "/proc/iomem", "/proc/vmstat"});
+    EXPECT_EQ(ran.status, 0) << ran.err;
+    for (const std::string file :
+         {"/proc/kpageflags", "/proc/kpagecount", "/proc/self/pagemap", "/proc/self/smaps"})
+        EXPECT_EQ(daxtest::run_plain(guest, {"/bin/busybox", "test", "-r", file}).status, 0) << file;
+    guest.shutdown();
+}
+
 TEST_F(Media, DaxfsRefusesADeviceWithoutDax)
 {
     auto guest = boot("nvdimm-nodax", {"daxfs"});

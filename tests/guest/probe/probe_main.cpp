@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
+#include <string>
 
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -96,7 +97,7 @@ int main(int argc, char **argv)
     if (job == "access")
         return probe::access_job({argv + 2, argv + argc});
     if (job == "churn")
-        return probe::churn_job(std::atoi(argv[2]));
+        return probe::churn_job(std::stoi(argv[2]));
     testing::InitGoogleTest(&argc, argv);
     return RUN_ALL_TESTS();
 }
