@@ -89,6 +89,19 @@ kernels_of_before() {
 	done
 }
 
+# one_of_each_release: of the headers that come in, one a line, the first of each kernel release. Two may
+# differ in their configuration alone, and modules are named by the release.
+one_of_each_release() {
+	releases=
+	while read -r dir; do
+		release=$(sed -n 's/.*UTS_RELEASE "\(.*\)"/\1/p' "$dir/include/generated/utsrelease.h" 2>/dev/null) ||
+			release=$dir
+		case " $releases " in *" $release "*) continue ;; esac
+		releases="$releases $release"
+		printf '%s\n' "$dir"
+	done
+}
+
 # build TARGET keep|only SETUP-OPTION…: the kernels' headers first, then the module against them; keep:
 # also against those of before, so that tests on another kernel do not run yesterday's module.
 build() {
@@ -99,7 +112,8 @@ build() {
 	quietly ninja -C "$top/build" bench/host/daxbench
 	stage "guest kernels"
 	dirs=$("$top/build/bench/host/daxbench" setup "$@") || exit 1
-	[ "$others" = only ] || dirs=$(printf '%s\n' "$dirs" "$(kernels_of_before)" | awk 'NF && !seen[$0]++')
+	[ "$others" = only ] || dirs=$(printf '%s\n' "$dirs" "$(kernels_of_before)" | sed '/^$/d')
+	dirs=$(printf '%s\n' "$dirs" | one_of_each_release)
 	dirs=$(printf '%s\n' "$dirs" | paste -sd, -)
 	stage "build"
 	if [ "$dirs" != "$(cat "$top/build/kernel_dirs" 2>/dev/null)" ]; then
