@@ -93,7 +93,8 @@ TEST(Bench, ThePartsOfAProgramAddUp)
     ASSERT_EQ(result.status, 0) << result.out << result.err;
     std::map<std::string, double> whole;
     std::map<std::string, double> parts;
-    for (const auto &row : results_of(dir.path()).at("measurements")) {
+    const auto results = results_of(dir.path());
+    for (const auto &row : results.at("measurements")) {
         const auto name = row.at("workload").get<std::string>() + " " + row.at("cache").get<std::string>();
         const auto metric = row.at("metric").get<std::string>();
         if (metric == "cost_per_op")
