@@ -199,7 +199,7 @@ class Results:
         return str(self._filesystem_row(filesystem).get("image", ""))
 
     def cold_notes(self, keys: Iterable[Key]) -> list[str]:
-        """One sentence on whose `cold` rows among `keys` are none; no sentence where every one is."""
+        """A sentence that names whose `cold` rows among `keys` are warm; none where all are cold."""
         cold = [key for key in keys if key.cache == "cold"]
         measured = {f for key in cold for f in self.guest_rows.get(key, {})}
         warm = [f for f in self.filesystems if f in measured and not self.image_of(f)]
