@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The drivers single and instances, on fake guests: what they measure, and what fails a cell.
 #include <algorithm>
+#include <functional>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -145,15 +146,21 @@ TEST(KernelLog, HarmlessLinesPass)
         EXPECT_EQ(kernel_complaint(json{"fine", line}), line);
 }
 
-TEST(InstancesDriver, ComputesDuplication)
+// Of a workload that reads the whole dataset, and read so many pages of it.
+std::function<json(const json &)> whole_answer(int data_pages)
 {
-    FakeHost host;
-    host.answers["run"] = [](const json &) {
+    return [data_pages](const json &) {
         auto answer = run_answer();
-        answer["data_pages"] = 2;
+        answer["data_pages"] = data_pages;
         answer["whole"] = true;
         return answer;
     };
+}
+
+TEST(InstancesDriver, ComputesDuplication)
+{
+    FakeHost host;
+    host.answers["run"] = whole_answer(2);
     const auto result = run_cell(input_of(Driver::instances, 2), host);
     ASSERT_EQ(result.status, "ok") << result.error;
     EXPECT_EQ(named(result, "page_cache_bytes").samples, (std::vector<double>{500, 500}));
@@ -195,12 +202,7 @@ TEST(InstancesDriver, EachBootIsASampleAndEachWorkloadARow)
 TEST(InstancesDriver, AGuestThatReadLessThanAllFailsTheCell)
 {
     FakeHost host;
-    host.answers["run"] = [](const json &) {
-        auto answer = run_answer();
-        answer["data_pages"] = 1;
-        answer["whole"] = true;
-        return answer;
-    };
+    host.answers["run"] = whole_answer(1);
     const auto result = run_cell(input_of(Driver::instances, 2), host);
     EXPECT_EQ(result.status, "failed");
     EXPECT_EQ(result.error, "expected the guest to read all 8192 bytes of the dataset, it read 4096");
