@@ -131,8 +131,9 @@ std::string fetch_source(const std::string &series, const fs::path &configs, con
     Cache::entry("kernel-sources", package + "_" + *version, [&](const fs::path &aside) {
         progress(fmt::format("fetching {} {}", package, *version));
         run_checked(with("apt-get", "download", options, package), {.cwd = aside});
-        for (const auto &file : fs::directory_iterator(aside))
-            run_checked({"dpkg-deb", "-x", file.path().string(), (aside / "deb").string()});
+        const auto archive = fs::directory_iterator(aside)->path();
+        run_checked({"dpkg-deb", "-x", archive.string(), (aside / "deb").string()});
+        fs::remove(archive);
         progress("unpacking " + package);
         run_checked({"tar", "-xf", (aside / "deb/usr/src" / (package + ".tar.xz")).string()}, {.cwd = aside});
         remove_tree(aside / "deb");
