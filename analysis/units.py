@@ -68,6 +68,8 @@ def quantity(value: float, unit: str) -> str:
         return f"{size(value)}/s"
     if unit == "seconds":
         return duration(value)
+    if unit == "flag":
+        return "yes" if value else "no"
     if unit == "ratio":
         return f"{value:.3f}" if abs(value) < 10 else f"{value:.2f}"
     return number(value)

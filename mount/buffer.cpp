@@ -85,9 +85,12 @@ ImageFile image_in(UniqueFd fd, const std::string &path)
     struct stat info = {};
     if (fstat(image.fd.get(), &info) < 0)
         throw system_failure(errno, "cannot stat " + printable(path));
-    if (!S_ISREG(info.st_mode) || info.st_size == 0)
-        throw std::runtime_error(printable(path) + " is not a file with an image");
-    image.size = static_cast<std::uint64_t>(info.st_size);
+    // Of a block device stat(2) does not say the size.
+    const off_t size =
+        S_ISREG(info.st_mode) || S_ISBLK(info.st_mode) ? lseek(image.fd.get(), 0, SEEK_END) : 0;
+    if (size <= 0)
+        throw std::runtime_error(printable(path) + " is not a file or block device with an image");
+    image.size = static_cast<std::uint64_t>(size);
     const auto page = static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
     image.pages = (image.size + page - 1) / page * page;
     return image;

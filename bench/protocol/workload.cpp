@@ -82,6 +82,11 @@ std::vector<EngineDeclaration> make_engines()
          "many processes that map a file and touch a few pages: what their page tables take",
          {required({"processes", KeyKind::number, "how many, alive at the same time"}),
           required({"touches", KeyKind::number, "pages that each touches"}), file, limit, variants}},
+        {"abilities",
+         "what a mapping of a file can be used for, each tried once: pages given to the kernel "
+         "(get_user_pages), 2 MiB "
+         "pages, execution, madvise, mremap, a futex",
+         {file, limit, required({"argv", KeyKind::texts, "a program of the filesystem that ends with 0"})}},
         {"build", "a tool makes an image of the dataset, on the host", {cache, repetitions}},
     };
 }

@@ -233,4 +233,18 @@ TEST(InstancesDriver, EveryMetricIsDeclared)
 }
 
 } // namespace
+
+TEST(GuestDrivers, ARangeIsMountedByItsAddress)
+{
+    auto input = input_of(Driver::single, 1);
+    input.image_bytes = 4 << 20;
+    input.filesystem.options = "ro";
+    EXPECT_EQ(mount_requests(input)[0].args.at("source"), "pmem");
+    EXPECT_EQ(mount_requests(input)[0].args.at("options"), "ro");
+    input.filesystem.medium = "reserved";
+    EXPECT_EQ(mount_requests(input)[0].args.at("options"), "ro,phys=0x100000000,size=4194304");
+    input.filesystem.medium = "ram";
+    EXPECT_EQ(mount_requests(input)[0].op, "seed");
+}
+
 } // namespace daxbench

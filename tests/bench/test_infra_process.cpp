@@ -195,6 +195,28 @@ TEST_F(CacheTest, QemuCommandOfACountingPmemGuest)
     EXPECT_NE(kernel_cmdline(config).find("nokaslr norandmaps"), std::string::npos);
 }
 
+// Several guests have one image at one address, and none takes it for its RAM.
+TEST_F(CacheTest, QemuCommandOfAReservedRange)
+{
+    const auto image = dir_.path() / "image";
+    write_file(image, "");
+    fs::resize_file(image, 4 << 20);
+    GuestConfig config;
+    config.memory_mib = 256;
+    config.medium = "reserved";
+    config.image = image;
+    const auto argv = qemu_command(config, "/run");
+    EXPECT_TRUE(has_part(argv, "max-ram-below-4g=256M"));
+    EXPECT_TRUE(has(argv, "260M"));
+    EXPECT_TRUE(has(argv, "node,nodeid=1,memdev=image"));
+    EXPECT_FALSE(has_part(argv, "virtio-pmem"));
+    EXPECT_NE(kernel_cmdline(config).find(" memmap=4M$0x100000000"), std::string::npos);
+    config.medium = "device-dax";
+    EXPECT_NE(kernel_cmdline(config).find(" memmap=4M%0x100000000-1+0xefffffff"), std::string::npos);
+    config.medium = "floppy";
+    EXPECT_THROW(qemu_command(config, "/run"), std::runtime_error);
+}
+
 TEST_F(CacheTest, KvmGuestsUseTheHostsClockAndCpu)
 {
     GuestConfig config;

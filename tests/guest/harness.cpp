@@ -42,6 +42,7 @@ Bench make_bench()
                     {"loop", {"loop"}},
                     {"vgem", {"vgem"}},
                     {"device_dax", {"dax_hmem", "device_dax"}},
+                    {"nd_e820", {"nd_e820"}},
                     {"hwpoison_inject", {"hwpoison_inject"}},
                     {"nfs", {"nfsd", "nfsv4"}}};
     // Of 7.3: a device-dax that filesystems share.

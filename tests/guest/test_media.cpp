@@ -2,11 +2,13 @@
 // Where the memory comes from: a physical range, and a pmem device whose DAX is off.
 #include <fstream>
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "driver.hpp"
 #include "harness.hpp"
 #include "image.hpp"
+#include "media.hpp"
 
 namespace {
 
@@ -82,6 +84,49 @@ TEST_F(Media, MountsAPhysicalRange)
         << "the range is still claimed after the last unmount";
     daxtest::expect_clean_log(guest);
     guest.shutdown();
+}
+
+// By the agent, as the bench's filesystems declare them: from each kind of memory the same bytes.
+TEST_F(Media, EachKindOfMemoryHasTheSameFiles)
+{
+    const std::string range = fmt::format("ro,phys={:#x},size=16M", daxbench::range_start);
+    struct Kind {
+        std::string medium;
+        std::vector<std::string> modules;
+        std::string options = "ro";
+        std::string device = {}; // what the kernel must have for it
+    };
+    const std::vector<Kind> kinds = {{"pmem", {"daxfs"}},
+                                     {"reserved", {"daxfs"}, range},
+                                     {"memmap-pmem", {"daxfs", "nd_e820"}},
+                                     {"device-dax", {"daxfs", "device_dax"}},
+                                     {"dma-heap", {"daxfs"}, "ro", "/dev/dma_heap/system"},
+                                     {"udmabuf", {"daxfs"}, "ro", "/dev/udmabuf"},
+                                     {"drm", {"daxfs", "vgem"}}};
+    json wanted;
+    for (const auto &kind : kinds) {
+        auto guest = boot(kind.medium, kind.modules);
+        if (!kind.device.empty() &&
+            daxtest::run(guest, {"/bin/busybox", "test", "-e", kind.device}).at("status") != 0) {
+            guest.shutdown();
+            continue; // Regions.ADmaBuf* say what this kernel lacks
+        }
+        guest.call("mount",
+                   {{"type", "daxfs"},
+                    {"source", daxbench::medium_named(kind.medium).source},
+                    {"options", kind.options},
+                    {"target", target}},
+                   Seconds(60));
+        const auto lines =
+            guest.call("manifest", {{"target", target}, {"mode", "mmap-shared"}}, Seconds(60)).at("lines");
+        if (wanted.is_null())
+            wanted = lines;
+        EXPECT_EQ(lines.size(), 3U) << kind.medium;
+        EXPECT_EQ(lines, wanted) << kind.medium;
+        guest.call("umount", {{"target", target}}, Seconds(30));
+        daxtest::expect_clean_log(guest);
+        guest.shutdown();
+    }
 }
 
 TEST_F(Media, RefusesPhysicalRangesThatCannotBe)

@@ -90,7 +90,7 @@ TEST_F(Regions, RefusesWhatIsNoDmaBuf)
     refused("udmabuf,dmabuf-heap=system,image=/tmp/image", "got two", 1);
     refused("image=/tmp/image", "needs dmabuf-heap=NAME", 1);
     refused("udmabuf,image=/tmp/nowhere", "cannot open /tmp/nowhere: No such file", 2);
-    refused("udmabuf,image=/tmp", "/tmp is not a file with an image", 2);
+    refused("udmabuf,image=/tmp", "/tmp is not a file or block device with an image", 2);
     refused("dmabuf-heap=nonsense,image=/tmp/image", "cannot open /dev/dma_heap/nonsense", 2);
     refused("dmabuf-drm=/dev/null,image=/tmp/image", "gives no buffer", 2);
     refused("dmabuf=x", "expected dmabuf=FILE-DESCRIPTOR", 1);

@@ -23,6 +23,7 @@ struct RunRequest {
     std::function<void(const std::string &)> load;
 };
 
+json run_abilities_engine(const RunRequest &request);
 json run_benchmark_engine(const RunRequest &request);
 json run_program_engine(const RunRequest &request);
 json run_map_rss_engine(const RunRequest &request);

@@ -40,7 +40,7 @@ void mount_tools(const RunRequest &request)
     if (is_mounted(tools_target))
         return;
     request.load("erofs");
-    mount_filesystem("erofs", resolve_source("tools"), "ro", tools_target);
+    mount_filesystem("erofs", "tools", "ro", tools_target);
 }
 
 std::string find_loader()

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // Many processes that map one file and touch a few of its pages: what their page tables take.
-#include <sstream>
 #include <string>
 #include <vector>
 
@@ -12,6 +11,7 @@
 #include <fmt/format.h>
 
 #include "engines.hpp"
+#include "frames.hpp"
 #include "io.hpp"
 #include "permutation.hpp"
 #include "selection.hpp"
@@ -23,16 +23,6 @@ namespace {
 
 constexpr std::size_t page_size = 4096;
 
-// What this process has of page tables for its memory, in bytes.
-std::uint64_t own_page_tables()
-{
-    std::istringstream status(read_file("/proc/self/status"));
-    for (std::string line; std::getline(status, line);)
-        if (line.starts_with("VmPTE:"))
-            return std::stoull(line.substr(line.find(':') + 1)) * 1024;
-    throw std::runtime_error("expected VmPTE in /proc/self/status, it is not there");
-}
-
 struct Job {
     SelectedFile file;
     int flags;
@@ -42,7 +32,7 @@ struct Job {
 // In the child; how much its page tables grew.
 std::uint64_t map_and_touch(const Job &job)
 {
-    const std::uint64_t before = own_page_tables();
+    const std::uint64_t before = own_page_table_bytes();
     const UniqueFd fd = open_file(job.file.path, O_RDONLY);
     void *const map = ::mmap(nullptr, job.file.size, PROT_READ, job.flags, fd.get(), 0);
     if (map == MAP_FAILED)
@@ -50,7 +40,7 @@ std::uint64_t map_and_touch(const Job &job)
     const auto *bytes = static_cast<const volatile char *>(map);
     for (const std::uint32_t page : job.pages)
         (void)bytes[page * page_size];
-    return own_page_tables() - before;
+    return own_page_table_bytes() - before;
 }
 
 // Children that live until it does not; each says by how much its page tables grew.

@@ -30,8 +30,7 @@ json describe_mount(const std::string &target)
 json mount_op(const json &args)
 {
     const std::string target = args.at("target");
-    mount_filesystem(args.at("type"), resolve_source(args.value("source", "none")), args.value("options", ""),
-                     target);
+    mount_filesystem(args.at("type"), args.value("source", "none"), args.value("options", ""), target);
     return describe_mount(target);
 }
 
@@ -91,10 +90,10 @@ json run_op(const json &args, const Progress &progress, const std::function<void
 json run_workload(const RunRequest &request)
 {
     static const std::map<std::string, json (*)(const RunRequest &)> engines = {
-        {"benchmark", run_benchmark_engine},    {"program", run_program_engine},
-        {"map-rss", run_map_rss_engine},        {"fio", run_fio_engine},
-        {"read-all", run_read_all_engine},      {"inode-slab", run_inode_slab_engine},
-        {"page-tables", run_page_tables_engine}};
+        {"benchmark", run_benchmark_engine},     {"program", run_program_engine},
+        {"map-rss", run_map_rss_engine},         {"fio", run_fio_engine},
+        {"read-all", run_read_all_engine},       {"inode-slab", run_inode_slab_engine},
+        {"page-tables", run_page_tables_engine}, {"abilities", run_abilities_engine}};
     const std::string name = request.workload.at("engine");
     const auto engine = engines.find(name);
     if (engine == engines.end())
@@ -160,7 +159,7 @@ json Agent::seed(const json &args)
 {
     const std::string source = "/run-seed";
     const std::string target = args.at("target");
-    mount_filesystem("erofs", resolve_source("seed"), "ro", source);
+    mount_filesystem("erofs", "seed", "ro", source);
     mount_filesystem(args.at("type"), "none", args.value("options", ""), target);
     hold_page_cache();
     const SeedCount count = copy_tree(source, target);

@@ -151,4 +151,12 @@ Frames count_frames(pid_t pid, const std::vector<PhysicalRange> &pmem, std::uint
     return frames;
 }
 
+std::uint64_t own_page_table_bytes()
+{
+    for (const std::string &line : split(read_file("/proc/self/status"), '\n'))
+        if (line.starts_with("VmPTE:"))
+            return std::stoull(line.substr(line.find(':') + 1)) * 1024;
+    throw std::runtime_error("expected VmPTE in /proc/self/status, it is not there");
+}
+
 } // namespace daxbench

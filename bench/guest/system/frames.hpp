@@ -39,4 +39,7 @@ std::vector<PhysicalRange> pmem_ranges(const json &workload);
 Frames count_frames(pid_t pid, const std::vector<PhysicalRange> &pmem, std::uint64_t start = 0,
                     std::uint64_t end = 0);
 
+/// What this process has of page tables for its memory (VmPTE).
+std::uint64_t own_page_table_bytes();
+
 } // namespace daxbench

@@ -22,11 +22,8 @@ std::vector<MountInfo> parse_mountinfo(std::string_view text);
 /// What is mounted at TARGET now; throws when nothing is.
 MountInfo mounted_at(const std::string &target);
 
-/// "pmem" → the image's device, "tools" → the tools', "seed" → the disk with this serial or the image, "none"
-/// → "none", a path stays. Waits some seconds for the device; throws naming what is there instead.
-std::string resolve_source(const std::string &source);
-
-/// OPTIONS as for mount(8). Makes TARGET. Throws with the file system's own words.
+/// OPTIONS as for mount(8). Makes TARGET. SOURCE: as for resolve_source() (devices.hpp),
+/// or what is_memory_source() knows (memory_sources.hpp). Throws with the file system's own words.
 void mount_filesystem(const std::string &type, const std::string &source, const std::string &options,
                       const std::string &target);
 

@@ -6,6 +6,8 @@
 
 #include <fmt/core.h>
 
+#include "media.hpp"
+
 namespace daxbench {
 namespace {
 
@@ -15,6 +17,15 @@ using std::vector;
 
 const DeclaredKey id{"id", "text", true,
                      "lower case letters, digits and dashes; files name each other by it"};
+
+string media_in_words()
+{
+    string words;
+    for (const auto &medium : media())
+        if (medium.declared)
+            words += fmt::format("{}`{}`: {}", words.empty() ? "" : "; ", medium.name, medium.meaning);
+    return words;
+}
 
 DeclaredFile filesystems()
 {
@@ -27,10 +38,7 @@ DeclaredFile filesystems()
              {"type", "text", true, "as mount(8) calls it"},
              {"modules", "list of texts", false, "modules of the guest kernel's own package to load"},
              {"external_module", "text", false, "a module of this tree to load, without .ko"},
-             {"medium", "`pmem`, `nvdimm-nodax` or `ram`", true,
-              "what it lies on: virtio-pmem (also for a rival in the page cache), an NVDIMM whose DAX is off "
-              "(for tests), "
-              "or the guest's own memory"},
+             {"medium", "name", true, "what it lies on: " + media_in_words()},
              {"image", "id of an image", false, "what the medium holds; required unless it is `ram`"},
              {"seed", "id of an image", false, "what is copied into the mount; required where it is `ram`"},
              {"options", "text", false, "mount options, with commas between"},

@@ -9,6 +9,7 @@
 #include <fmt/ranges.h>
 
 #include "known_ids.hpp"
+#include "media.hpp"
 #include "workload.hpp"
 
 namespace daxbench {
@@ -162,7 +163,7 @@ FilesystemSpec read_filesystem(TomlReader &reader)
     spec.type = reader.text("type");
     spec.modules = reader.texts_or_none("modules");
     spec.external_module = reader.text_or("external_module", "");
-    spec.medium = reader.choice("medium", {"pmem", "ram", "nvdimm-nodax"});
+    spec.medium = reader.choice("medium", declared_media());
     if (spec.medium == "ram")
         spec.seed = reader.text("seed");
     else

@@ -28,7 +28,7 @@ struct FilesystemSpec {
     std::string type;                 ///< as mount(8) calls it
     std::vector<std::string> modules; ///< of the guest kernel's own package
     std::string external_module;      ///< build/kmod/RELEASE/NAME.ko, "" for none
-    std::string medium;               ///< "pmem", "ram" or "nvdimm-nodax"
+    std::string medium;               ///< one of media() (media.hpp)
     std::string image;                ///< image id behind the mount; "" when the medium is "ram"
     std::string seed;                 ///< image id copied into the mount; "" unless the medium is "ram"
     std::string options;              ///< mount options

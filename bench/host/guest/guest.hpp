@@ -24,8 +24,8 @@ struct GuestConfig {
     bool icount = false;       // TCG only: 1 ns of guest time per instruction, cpus = 1
     unsigned cpus = 1;
     std::uint64_t memory_mib = 512;
-    std::string medium = "none"; // "pmem" | "nvdimm-nodax" | "ivshmem" | "ram" (no device) | "none"
-    std::filesystem::path image; // behind pmem/nvdimm; size a multiple of 2 MiB
+    std::string medium = "none"; // one of media() (media.hpp)
+    std::filesystem::path image; // behind the medium; size a multiple of 2 MiB
     bool image_writable = false; // for tests that write it; a cached image is never the guest's
     std::filesystem::path seed;  // read-only disk with serial "seed", or empty
     std::filesystem::path tools; // erofs image of the measuring programs, or empty

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "guest.hpp"
+#include "media.hpp"
 #include "protocol.hpp"
 
 namespace daxbench {
@@ -31,9 +32,15 @@ void append(Argv &argv, std::initializer_list<std::string> words)
     argv.insert(argv.end(), words);
 }
 
+Backing backing_of(const GuestConfig &config)
+{
+    return config.image.empty() ? Backing::none : medium_named(config.medium).backing;
+}
+
 bool has_memory_device(const GuestConfig &config)
 {
-    return config.medium == "pmem" || config.medium == "nvdimm-nodax" || !config.tools.empty();
+    const auto backing = backing_of(config);
+    return backing == Backing::pmem || backing == Backing::nvdimm || !config.tools.empty();
 }
 
 std::uint64_t file_bytes(const fs::path &file)
@@ -80,13 +87,15 @@ void add_accelerator(Argv &argv, const GuestConfig &config)
 
 void add_memory(Argv &argv, const GuestConfig &config)
 {
-    auto size = fmt::format("{}M", config.memory_mib);
+    const bool range = backing_of(config) == Backing::range;
+    const auto image_mib = range ? memory_bytes(config.image) / mib : 0;
+    auto size = fmt::format("{}M", config.memory_mib + image_mib);
     if (has_memory_device(config)) {
         // A gibibyte more than each image, since each slot may be aligned to one.
         std::uint64_t room = 0;
-        for (const auto &file : {config.image, config.tools})
+        for (const auto &file : {range ? fs::path() : config.image, config.tools})
             room += file.empty() ? 0 : (file_bytes(file) + gib - 1) / gib * gib + gib;
-        size += fmt::format(",slots=2,maxmem={}M", config.memory_mib + room / mib);
+        size += fmt::format(",slots=2,maxmem={}M", config.memory_mib + image_mib + room / mib);
     }
     // Shared, so that the host's smaps tell guest RAM from the rest by its memfd.
     append(argv, {"-m", size, "-object",
@@ -95,18 +104,26 @@ void add_memory(Argv &argv, const GuestConfig &config)
 
 void add_medium(Argv &argv, const GuestConfig &config)
 {
-    if (config.image.empty())
+    const auto kind = backing_of(config);
+    if (kind == Backing::none)
         return;
     const auto size = memory_bytes(config.image);
-    const bool writable = config.image_writable && config.medium != "nvdimm-nodax";
+    const bool writable = config.image_writable && kind != Backing::nvdimm;
     const auto backend = fmt::format("memory-backend-file,id=image,mem-path={},size={},share=on{}",
                                      escaped(config.image), size, writable ? "" : ",readonly=on");
-    if (config.medium == "pmem") {
+    if (kind == Backing::range) {
+        // The second node's memory begins at 4 GiB: what the machine has below is the first node's, all of
+        // it.
+        append(argv, {"-object", backend, "-numa", "node,nodeid=0,memdev=ram", "-numa",
+                      "node,nodeid=1,memdev=image"});
+        return;
+    }
+    if (kind == Backing::pmem) {
         append(argv, {"-object", backend, "-device",
                       fmt::format("virtio-pmem-pci,memdev=image,addr={}", pmem_address("image"))});
         return;
     }
-    if (config.medium == "ivshmem") {
+    if (kind == Backing::ivshmem) {
         // A PCI device whose BAR 2 is the file: memory at a physical address, without a driver.
         append(argv, {"-object", backend, "-device", "ivshmem-plain,memdev=image"});
         return;
@@ -170,16 +187,34 @@ std::string kernel_cmdline(const GuestConfig &config)
         // in a loop, the slowest thing there is under icount (two seconds of a boot).
         line += " tsc_early_khz=1000000 nolapic_timer";
     }
+    if (backing_of(config) == Backing::range) {
+        const auto &medium = medium_named(config.medium);
+        line += fmt::format(" memmap={}M{}{:#x}{}", memory_bytes(config.image) / mib, medium.memmap_sign,
+                            range_start, medium.memmap_rest);
+    }
     if (!config.extra_cmdline.empty())
         line += " " + config.extra_cmdline;
     return line;
 }
 
+namespace {
+
+std::string machine_of(const GuestConfig &config)
+{
+    const std::string machine = "q35,usb=off,vmport=off";
+    switch (backing_of(config)) {
+    case Backing::range: return fmt::format("{},max-ram-below-4g={}M", machine, config.memory_mib);
+    case Backing::nvdimm: return machine + ",memory-backend=ram,nvdimm=on";
+    default: return machine + ",memory-backend=ram";
+    }
+}
+
+} // namespace
+
 Argv qemu_command(const GuestConfig &config, const fs::path &run_dir)
 {
     Argv argv{"qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"};
-    append(argv, {"-machine", fmt::format("q35,memory-backend=ram,usb=off,vmport=off{}",
-                                          config.medium == "nvdimm-nodax" ? ",nvdimm=on" : "")});
+    append(argv, {"-machine", machine_of(config)});
     add_accelerator(argv, config);
     add_memory(argv, config);
     // The bare ELF kernel spares TCG the decompression; under KVM the usual way is as fast.

@@ -10,6 +10,8 @@
 
 #include <fmt/core.h>
 
+#include "media.hpp"
+
 namespace daxbench {
 namespace {
 
@@ -82,10 +84,14 @@ std::vector<Request> mount_requests(const CellInput &input)
     const auto &filesystem = input.filesystem;
     Request mount{"mount",
                   {{"type", filesystem.type}, {"options", filesystem.options}, {"target", mount_target}}};
-    if (filesystem.medium == "ram")
+    const auto &source = medium_named(filesystem.medium).source;
+    if (source.empty())
         mount.op = "seed";
     else
-        mount.args["source"] = "pmem";
+        mount.args["source"] = source;
+    if (source == "reserved")
+        mount.args["options"] =
+            fmt::format("{},phys={:#x},size={}", filesystem.options, range_start, input.image_bytes);
     return {mount,
             {"prove",
              {{"target", mount_target},

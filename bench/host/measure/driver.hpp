@@ -19,6 +19,7 @@ struct CellInput {
     FilesystemSpec filesystem;
     std::string probe_file = "large";   ///< what the proof reads: a file of the dataset, or the largest
     std::uint64_t data_bytes = 0;       ///< of the dataset, each inode once, whole pages
+    std::uint64_t image_bytes = 0;      ///< of the image's file
     std::string clock = "instructions"; ///< what guest nanoseconds are: "instructions" or "ns"
 };
 

@@ -76,6 +76,7 @@ InitramfsSpec initramfs_spec(World &world, const Catalogue &catalogue)
     InitramfsSpec spec;
     spec.kernel = world.kernel;
     spec.agent = world.paths.build / "bench/guest/agent";
+    spec.programs = {{"sbin/mount.daxfs", world.paths.build / "mount/mount.daxfs"}};
     const KernelModules known(world.kernel.modules_dir);
     // A kernel may lack what only some cells need: they fail, the others run.
     const auto add = [&](const string &module) {
