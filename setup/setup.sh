@@ -102,7 +102,7 @@ one_of_each_release() {
 	done
 }
 
-# build TARGET keep|only SETUP-OPTION…: the kernels' headers first, then the module against them; keep:
+# build TARGET keep|only COMMAND…: the headers of the command's kernels first, then the module against them; keep:
 # also against those of before, so that tests on another kernel do not run yesterday's module.
 build() {
 	target=$1
@@ -111,7 +111,7 @@ build() {
 	stage "host tools"
 	quietly ninja -C "$top/build" bench/host/daxbench
 	stage "guest kernels"
-	dirs=$("$top/build/bench/host/daxbench" setup "$@") || exit 1
+	dirs=$("$top/build/bench/host/daxbench" setup "$@") || exit $?
 	[ "$others" = only ] || dirs=$(printf '%s\n' "$dirs" "$(kernels_of_before)" | sed '/^$/d')
 	dirs=$(printf '%s\n' "$dirs" | one_of_each_release)
 	dirs=$(printf '%s\n' "$dirs" | paste -sd, -)

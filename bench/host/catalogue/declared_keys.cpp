@@ -122,6 +122,10 @@ DeclaredFile experiments()
          {"dataset_workloads", "table", false, "`DATASET = [WORKLOADS]`, in place of `workloads` there"},
          {"dataset_workloads.*", "list of ids", false, "the workloads on that dataset"},
          {"instances", "list of numbers", false, "instances: how many guests at once (default: [1])"},
+         {"kernels", "list of texts", false,
+          "each cell once on each of these: `6.1` or `6.12` as Debian packages it, `7.3` or `6.12-debug` "
+          "from "
+          "source (default: the suite's, or the run's one kernel); not for `build`"},
          {"timeout", "seconds", true, "for each step of a guest, or run of a tool"},
          {"estimate", "seconds", false, "of one cell, for the time left that is shown at first"},
          {"table", "list of metrics", false, "what the terminal shows (default: `cost_per_op`)"}}};
@@ -137,6 +141,7 @@ DeclaredFile suites()
          {"title", "text", false, "for people (default: the id)"},
          {"subject", "id of a filesystem", false, "whose rows are judged; the others are its rivals"},
          {"experiments", "list of ids", true, "in this order"},
+         {"kernels", "list of texts", false, "the kernels of the experiments that name none"},
          {"profile", "table", true, "`[profile.NAME]`; `default` runs where none is named"},
          {"profile.*", "table", false, "how much: what is absent stays as declared"},
          {"profile.*.repetitions", "number", false, "samples of each workload"},
@@ -147,6 +152,7 @@ DeclaredFile suites()
          {"profile.*.filesystems", "list of ids", false, "only these"},
          {"profile.*.workloads", "list of ids", false, "only these"},
          {"profile.*.instances", "list of numbers", false, "only these"},
+         {"profile.*.kernels", "list of texts", false, "only these; where none are named, these"},
          {"limit", "table", false, "`[limit.NAME]`"},
          {"limit.*", "table", false, "what some rows must not exceed"},
          {"limit.*.title", "text", true, "for people"},

@@ -80,6 +80,21 @@ vector<int> instances_of(const ExperimentSpec &experiment, const ProfileSpec &pr
     return kept;
 }
 
+/// One entry for each kernel that the experiment's cells are measured on; "" for the run's own.
+vector<string> kernel_axis(const SuiteSpec &suite, const ExperimentSpec &experiment,
+                           const ProfileSpec &profile, const PlanRequest &request)
+{
+    if (experiment.driver == Driver::build)
+        return {""};
+    if (!request.kernels.empty())
+        return request.kernels;
+    auto kernels = experiment.kernels.empty() ? suite.kernels : experiment.kernels;
+    if (kernels.empty())
+        return profile.kernels.value_or(vector<string>{""});
+    std::erase_if(kernels, [&](const string &kernel) { return !allowed(profile.kernels, kernel); });
+    return kernels;
+}
+
 /// How often guests are booted for samples; where one guest runs, its workloads repeat themselves.
 int boots_of(const ExperimentSpec &experiment, const ProfileSpec &profile)
 {
@@ -87,10 +102,14 @@ int boots_of(const ExperimentSpec &experiment, const ProfileSpec &profile)
 }
 
 Cell make_cell(const ExperimentSpec &experiment, const string &dataset, const string &filesystem,
-               int instances)
+               int instances, const string &kernel)
 {
     Cell cell;
     cell.id = fmt::format("{}/{}/{}/n{}", experiment.id, dataset, filesystem, instances);
+    if (!kernel.empty()) {
+        cell.id += "/" + kernel;
+        cell.kernels = {kernel};
+    }
     cell.experiment = experiment.id;
     cell.dataset = dataset;
     cell.filesystem = filesystem;
@@ -114,9 +133,18 @@ double cell_estimate(const ExperimentSpec &experiment, const ProfileSpec &profil
     return (boot + work) * instances * boots_of(experiment, profile);
 }
 
-vector<Cell> cells_of(const Catalogue &catalogue, const ExperimentSpec &experiment,
+/// Was it asked for? --only knows cells by their ids.
+bool wanted(const Cell &cell, const ProfileSpec &profile, const PlanRequest &request)
+{
+    const bool asked = request.filesystems.empty() || allowed(request.filesystems, cell.filesystem);
+    return asked && allowed(profile.filesystems, cell.filesystem) &&
+           (request.only.empty() || fnmatch(request.only.c_str(), cell.id.c_str(), 0) == 0);
+}
+
+vector<Cell> cells_of(const Catalogue &catalogue, const SuiteSpec &suite, const ExperimentSpec &experiment,
                       const ProfileSpec &profile, const PlanRequest &request)
 {
+    const auto kernels = kernel_axis(suite, experiment, profile, request);
     vector<Cell> cells;
     for (const auto &dataset : experiment.datasets) {
         if (!allowed(profile.datasets, dataset))
@@ -124,20 +152,17 @@ vector<Cell> cells_of(const Catalogue &catalogue, const ExperimentSpec &experime
         const auto workloads = resolve_workloads(catalogue, experiment, dataset, profile);
         if (workloads.empty())
             continue;
-        for (const int instances : instances_of(experiment, profile)) {
-            for (const auto &filesystem : experiment.filesystems) {
-                auto cell = make_cell(experiment, dataset, filesystem, instances);
-                const bool asked = request.filesystems.empty() || allowed(request.filesystems, filesystem);
-                if (!asked || !allowed(profile.filesystems, filesystem))
-                    continue;
-                if (!request.only.empty() && fnmatch(request.only.c_str(), cell.id.c_str(), 0) != 0)
-                    continue;
-                cell.workloads = workloads;
-                cell.boots = boots_of(experiment, profile);
-                cell.estimate_s = cell_estimate(experiment, profile, instances);
-                cells.push_back(std::move(cell));
-            }
-        }
+        for (const int instances : instances_of(experiment, profile))
+            for (const auto &filesystem : experiment.filesystems)
+                for (const auto &kernel : kernels) {
+                    auto cell = make_cell(experiment, dataset, filesystem, instances, kernel);
+                    if (!wanted(cell, profile, request))
+                        continue;
+                    cell.workloads = workloads;
+                    cell.boots = boots_of(experiment, profile);
+                    cell.estimate_s = cell_estimate(experiment, profile, instances);
+                    cells.push_back(std::move(cell));
+                }
     }
     return cells;
 }
@@ -152,11 +177,16 @@ vector<Cell> make_plan(const Catalogue &catalogue, const PlanRequest &request)
         if (!catalogue.images.contains(id)) // what an experiment with driver = "build" compares
             find(catalogue.filesystems, id, "filesystem");
 
+    for (const auto &name : request.kernels)
+        if (!is_kernel_name(name))
+            throw std::runtime_error(
+                fmt::format("expected --kernels with series such as 6.1 or 7.3-debug, got {}", name));
+
     vector<Cell> cells;
     for (const auto &id : suite.experiments) {
         if (!allowed(profile.experiments, id))
             continue;
-        auto more = cells_of(catalogue, catalogue.experiments.at(id), profile, request);
+        auto more = cells_of(catalogue, suite, catalogue.experiments.at(id), profile, request);
         std::move(more.begin(), more.end(), std::back_inserter(cells));
     }
     if (cells.empty())
@@ -182,6 +212,7 @@ json to_json(const Cell &cell)
             {"dataset", cell.dataset},
             {"filesystem", cell.filesystem},
             {"instances", cell.instances},
+            {"kernels", cell.kernels},
             {"boots", cell.boots},
             {"driver", name_of(cell.driver)},
             {"clock", name_of(cell.clock)},

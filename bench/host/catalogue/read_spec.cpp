@@ -68,6 +68,16 @@ void check_key(TomlReader &reader, const WorkloadKey &key)
     }
 }
 
+/// "6.1", "7.3" or "7.3-debug", each once.
+vector<string> read_kernels(TomlReader &reader)
+{
+    auto names = reader.texts_or_none("kernels");
+    for (auto at = names.begin(); at != names.end(); ++at)
+        if (!is_kernel_name(*at) || std::find(names.begin(), at, *at) != at)
+            reader.fail("kernels", "series of kernels, such as \"6.12\" or \"7.3-debug\", each once");
+    return names;
+}
+
 Driver read_driver(TomlReader &reader)
 {
     static const std::map<string, Driver> drivers{
@@ -89,6 +99,8 @@ ProfileSpec read_profile(TomlReader reader)
     spec.filesystems = reader.texts_if("filesystems");
     spec.workloads = reader.texts_if("workloads");
     spec.instances = reader.numbers_if("instances", 1, 64);
+    if (reader.has("kernels"))
+        spec.kernels = read_kernels(reader);
     reader.finish();
     return spec;
 }
@@ -255,6 +267,7 @@ ExperimentSpec read_experiment(TomlReader &reader)
                                                                                 : ClockKind::instructions;
         spec.memory_mib = static_cast<int>(reader.number("memory", 64, 1 << 20));
         spec.cpus = static_cast<int>(reader.number_if("cpus", 1, 64).value_or(1));
+        spec.kernels = read_kernels(reader);
     }
     spec.datasets = reader.texts("datasets");
     spec.filesystems = reader.texts(in_guests ? "filesystems" : "images");
@@ -280,6 +293,7 @@ SuiteSpec read_suite(TomlReader &reader, const Catalogue &catalogue)
     spec.title = reader.text_or("title", spec.id);
     spec.subject = reader.text_or("subject", "");
     spec.experiments = reader.texts("experiments");
+    spec.kernels = read_kernels(reader);
     auto profiles = reader.table("profile");
     for (const auto &name : profiles.keys())
         spec.profiles[name] = read_profile(profiles.table(name));

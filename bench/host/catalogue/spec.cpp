@@ -1,7 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "spec.hpp"
 
+#include <regex>
+
 namespace daxbench {
+
+bool is_kernel_name(const std::string &name)
+{
+    static const std::regex plain("[0-9]+\\.[0-9]+(-debug)?");
+    return std::regex_match(name, plain);
+}
 
 const char *name_of(Driver driver)
 {

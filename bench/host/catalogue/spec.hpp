@@ -57,6 +57,7 @@ struct ExperimentSpec {
     std::vector<std::string> workloads;
     std::map<std::string, std::vector<std::string>> dataset_workloads; ///< replaces workloads there
     std::vector<int> instances{1};
+    std::vector<std::string> kernels;              ///< each cell once on each of them; none: on the run's own
     int memory_mib = 0;                            ///< of each guest
     int cpus = 1;                                  ///< of each guest where nanoseconds are measured
     int timeout_s = 0;                             ///< for each single step of a guest, or run of a tool
@@ -74,6 +75,7 @@ struct ProfileSpec {
     std::optional<std::vector<std::string>> filesystems;
     std::optional<std::vector<std::string>> workloads;
     std::optional<std::vector<int>> instances;
+    std::optional<std::vector<std::string>> kernels; ///< also of experiments that name none
 };
 
 /// The experiment under which images' sizes and times are listed, whatever the suite.
@@ -94,6 +96,7 @@ struct SuiteSpec {
     std::string title;
     std::string subject; ///< the filesystem whose rows are judged at the table's end, or ""
     std::vector<std::string> experiments;
+    std::vector<std::string> kernels; ///< of the experiments that name none
     std::map<std::string, ProfileSpec> profiles;
     std::vector<LimitSpec> limits; ///< in the order of their names
 };
@@ -122,6 +125,9 @@ struct Catalogue {
 /// is wrong.
 Catalogue load_catalogue(const std::filesystem::path &root,
                          const std::vector<std::filesystem::path> &with = {});
+
+/// Is it a name of a kernel: "6.1", "7.3-debug"?
+bool is_kernel_name(const std::string &name);
 
 const char *name_of(Driver driver);
 const char *name_of(ClockKind clock);

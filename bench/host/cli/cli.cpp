@@ -27,7 +27,8 @@ using std::string;
 using std::vector;
 
 struct Options {
-    string what; ///< a suite, or list, doctor, setup, schema, reference
+    vector<string> words;
+    string what; ///< the first word: a suite, or list, doctor, setup, schema, reference
     string workloads;
     string kernel;
     string modules;
@@ -45,7 +46,8 @@ constexpr const char *footer =
     "SUITE is one that `list` names, such as erofs-vs-daxfs. Instead of a suite:\n"
     "  list       suites, experiments, datasets, filesystems and workloads\n"
     "  doctor     what works on this machine, tried out\n"
-    "  setup      fetch the guest kernel; prints the folder of its headers\n"
+    "  setup      fetch the guest kernel; prints the folder of its headers; with a command after it, of all\n"
+    "             kernels of that command\n"
     "  schema     JSON Schema of what a file of workloads may say\n"
     "  reference  docs/workloads.md: every key of the declarations\n"
     "./run-bench also takes these, with runs that were made (docs/measuring.md):\n"
@@ -56,7 +58,7 @@ constexpr const char *footer =
 void declare(CLI::App &app, Options &options)
 {
     app.footer(footer);
-    app.add_option("SUITE", options.what, "suite to run, or list, doctor, setup, schema, reference")
+    app.add_option("SUITE", options.words, "suite to run, or list, doctor, setup, schema, reference")
         ->required();
     app.add_option("--profile", options.run.plan.profile, "how much: smoke, default or full")
         ->capture_default_str();
@@ -80,6 +82,11 @@ void declare(CLI::App &app, Options &options)
                    "guest kernel built from Debian's source, e.g. 7.3, or 7.3-debug with its "
                    "checkers; once, up to half an hour on two cores")
         ->excludes(kernel);
+    app.add_option(
+           "--kernels", options.run.plan.kernels,
+           "measure each cell on each of these kernels, such as 6.1,6.12,7.3, in place of those that the "
+           "suite declares")
+        ->delimiter(',');
     app.add_option("--also-kernel", options.also_kernels,
                    "with setup: get this kernel, too, e.g. 6.1, 7.3 or 6.12-debug");
     app.add_option("--results", options.results, "folder of all runs (default: results/)");
@@ -156,18 +163,35 @@ void print_more_headers(const string &name, Display &display, const Streams &str
     } catch (const Interrupted &) {
         throw;
     } catch (const std::exception &error) {
-        fmt::print(streams.err, "nothing is tested on a kernel {}: {}\n", name, error.what());
+        fmt::print(streams.err, "no kernel {} here: {}\n", name, error.what());
     }
+}
+
+/// The kernels that the command after `setup` needs beside the run's own.
+std::set<string> kernels_of_command(const Options &options)
+{
+    if (options.words.size() < 2)
+        return {};
+    const auto catalogue = catalogue_of(options);
+    auto request = options.run.plan;
+    request.suite = options.words[1];
+    if (!catalogue.suites.contains(request.suite))
+        return {};
+    return kernel_names(make_plan(catalogue, request));
 }
 
 int setup(const Options &options, const Streams &streams)
 {
     Display display(streams.err, streams.columns);
+    const auto more = kernels_of_command(options);
     const auto kernel = choose_kernel(options.run.kernel, [&](const string &line) { display.working(line); });
     if (!kernel.headers_dir.empty())
         fmt::print(streams.out, "{}\n", kernel.headers_dir.string());
     for (const auto &name : options.also_kernels)
         print_more_headers(name, display, streams);
+    for (const auto &name : more)
+        if (!name.empty())
+            print_more_headers(name, display, streams);
     display.clear();
     return 0;
 }
@@ -198,6 +222,8 @@ void check_request(const Options &options)
     static const std::set<string> others{"setup", "list", "doctor", "schema", "reference"};
     if (others.contains(options.what))
         return;
+    if (options.words.size() > 1)
+        throw std::runtime_error(fmt::format("expected one suite, got {}", fmt::join(options.words, " ")));
     make_plan(catalogue_of(options), options.run.plan);
 }
 
@@ -210,6 +236,7 @@ int run_cli(const vector<string> &args, const Streams &streams)
     declare(app, options);
     try {
         app.parse(vector<string>(args.rbegin(), args.rend())); // CLI11 takes them backwards
+        options.what = options.words.front();
         options.run.plan.suite = options.what;
         options.run.kernel = {options.kernel, options.modules, options.headers, options.series};
         options.run.results = options.results;

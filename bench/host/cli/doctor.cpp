@@ -132,10 +132,7 @@ std::vector<Finding> examine(const Catalogue &catalogue, const KernelChoice &ker
     look("results", [&] { return check_disk(paths.source / "results", "results", gib / 8); });
 
     World world;
-    look("kernel", [&] {
-        world.kernel = choose_kernel(kernel, progress);
-        return good(world.kernel.release);
-    });
+    look("kernel", [&] { return good(choose_kernel(kernel, progress).release); });
     for (const auto &name : source_kernel_names(kernel_configs(paths)))
         look("kernel " + name, [&] {
             const bool built = has_source_kernel(source_kernel_name(name), kernel_configs(paths));
@@ -143,12 +140,13 @@ std::vector<Finding> examine(const Catalogue &catalogue, const KernelChoice &ker
                               : "not built yet: --kernel-series " + name + " does it");
         });
     look("accelerator", [&] {
-        world = make_base(paths, kernel, accel, catalogue, true, progress);
+        world = make_base(paths, kernel, accel, catalogue, {}, true, progress);
         return good(fmt::format("{}: {} (hello after {:.1f} s)", world.accel.name, world.accel.reason,
                                 world.accel.seconds_to_hello));
     });
-    for (const auto &[name, why] : world.missing)
-        look(name, [&, &why = why]() -> Finding { return {"", Verdict::bad, why, ""}; });
+    for (const auto &[kernel_name, guest] : world.kernels)
+        for (const auto &[name, why] : guest.missing)
+            look("module " + name, [&, &why = why]() -> Finding { return {"", Verdict::bad, why, ""}; });
     return findings;
 }
 

@@ -85,7 +85,7 @@ private:
             world_ = make_host_base(paths_);
             return;
         }
-        world_ = make_base(paths_, request_.kernel, request_.accel, catalogue_, false, progress_);
+        world_ = make_base(paths_, request_.kernel, request_.accel, catalogue_, cells_, false, progress_);
         display_.say(fmt::format("accelerator: {} ({})", world_->accel.name, world_->accel.reason));
     }
 
@@ -233,6 +233,9 @@ private:
         try {
             const auto name = file_name_of(cell.id);
             auto document = cell_document(cell, result, "logs/" + name);
+            for (auto &row : document["measurements"])
+                if (row["kernel"] == "")
+                    row["kernel"] = kernel_release(*world_, cell);
             document["inputs"] = inputs_of(cell);
             write_file(dir_ / "cells" / (name + ".json"), document.dump(1) + "\n");
         } catch (const std::exception &error) {
@@ -244,7 +247,7 @@ private:
     /// What a cell measured elsewhere must have in common with this run to be merged into it.
     nlohmann::json inputs_of(const Cell &cell) const
     {
-        nlohmann::json inputs = {{"kernel", world_->kernel.release},
+        nlohmann::json inputs = {{"kernel", kernel_release(*world_, cell)},
                                  {"accelerator", world_->accel.name},
                                  {"git", git_.commit},
                                  {"image", nullptr}};

@@ -85,6 +85,7 @@ json to_json(const Measurement &row)
                    {"workload", row.workload},
                    {"dataset", row.dataset},
                    {"filesystem", row.filesystem},
+                   {"kernel", row.kernel},
                    {"instances", row.instances},
                    {"variant", row.variant},
                    {"cache", row.cache},

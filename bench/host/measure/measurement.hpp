@@ -17,6 +17,7 @@ struct Measurement {
     std::string workload;
     std::string dataset;
     std::string filesystem;
+    std::string kernel; ///< release of the guest's; "": of the cell's (the run fills it in), or no guest
     int instances = 1;
     std::string variant; ///< "shared", "private" or ""
     std::string cache;   ///< "warm", "cold" or ""

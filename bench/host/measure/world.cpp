@@ -35,9 +35,9 @@ string tool_key(const string &image)
     return "tool of " + image;
 }
 
-string module_key(const string &module)
+string kernel_key(const string &kernel)
 {
-    return "module " + module;
+    return "kernel " + kernel;
 }
 
 /// Runs `make`; what it throws becomes the reason why `key` is missing. Ctrl-C goes through.
@@ -71,23 +71,25 @@ string in_capitals(string name)
     return name;
 }
 
-InitramfsSpec initramfs_spec(World &world, const Catalogue &catalogue)
+/// The kernel's initramfs, with what all filesystems need of it.
+GuestKernel make_guest_kernel(const Kernel &kernel, const Paths &paths, const Catalogue &catalogue)
 {
+    GuestKernel guest;
+    guest.kernel = kernel;
     InitramfsSpec spec;
-    spec.kernel = world.kernel;
-    spec.agent = world.paths.build / "bench/guest/agent";
-    spec.programs = {{"sbin/mount.daxfs", world.paths.build / "mount/mount.daxfs"}};
-    const KernelModules known(world.kernel.modules_dir);
+    spec.kernel = kernel;
+    spec.agent = paths.build / "bench/guest/agent";
+    spec.programs = {{"sbin/mount.daxfs", paths.build / "mount/mount.daxfs"}};
+    const KernelModules known(kernel.modules_dir);
     // A kernel may lack what only some cells need: they fail, the others run.
     const auto add = [&](const string &module) {
         if (known.has(module))
             spec.modules[module] = {module};
         else
-            world.missing.emplace(
-                module_key(module),
-                fmt::format("expected the module {} in the guest's kernel {}, it has none of "
-                            "that name: use a kernel with it, or leave out what needs it",
-                            module, world.kernel.release));
+            guest.missing.emplace(
+                module, fmt::format("expected the module {} in the guest's kernel {}, it has none of "
+                                    "that name: use a kernel with it, or leave out what needs it",
+                                    module, kernel.release));
     };
     add(tools_filesystem);
     for (const auto &[id, filesystem] : catalogue.filesystems) {
@@ -96,17 +98,28 @@ InitramfsSpec initramfs_spec(World &world, const Catalogue &catalogue)
         const auto &external = filesystem.external_module;
         if (external.empty())
             continue;
-        const auto path = module_path(world.paths, world.kernel, external);
+        const auto path = module_path(paths, kernel, external);
         if (fs::exists(path))
             spec.external_modules[external] = path;
         else
-            world.missing.emplace(module_key(external),
-                                  fmt::format("expected the module {}, it is not there; build it with ninja "
-                                              "-C {} (kernel headers: daxbench setup)",
-                                              path.string(), world.paths.build.string()));
+            guest.missing.emplace(
+                external,
+                fmt::format("expected the module {}, it is not there; ./run-bench builds it", path.string()));
     }
-    world.external_modules = spec.external_modules;
-    return spec;
+    guest.external_modules = spec.external_modules;
+    guest.initramfs = ensure_initramfs(spec);
+    return guest;
+}
+
+/// Two kernels of one release would share the folder of their modules.
+void check_releases(const World &world)
+{
+    std::map<string, string> names;
+    for (const auto &[name, guest] : world.kernels)
+        if (const auto [other, added] = names.emplace(guest.kernel.release, name); !added)
+            throw std::runtime_error(fmt::format(
+                "expected kernels of different releases, {} and {} are both {}: name one of them",
+                other->second.empty() ? "the run's own" : other->second, name, guest.kernel.release));
 }
 
 } // namespace
@@ -139,16 +152,59 @@ fs::path module_path(const Paths &paths, const Kernel &kernel, const string &mod
     return paths.build / "kmod" / kernel.release / (module + ".ko");
 }
 
+Kernel kernel_named(const string &name, const KernelChoice &choice, const Paths &paths,
+                    const Progress &progress)
+{
+    return name.empty() ? choose_kernel(choice, progress)
+                        : named_kernel(name, kernel_configs(paths), progress);
+}
+
+std::set<string> kernel_names(const std::vector<Cell> &cells)
+{
+    std::set<string> names;
+    for (const auto &cell : cells) {
+        if (!needs_guest(cell))
+            continue;
+        if (cell.kernels.empty())
+            names.insert("");
+        names.insert(cell.kernels.begin(), cell.kernels.end());
+    }
+    return names;
+}
+
+string kernel_release(const World &world, const Cell &cell)
+{
+    if (!needs_guest(cell))
+        return "";
+    string text;
+    for (const auto &name : cell.kernels.empty() ? std::vector<string>{""} : cell.kernels)
+        if (const auto found = world.kernels.find(name); found != world.kernels.end())
+            text += (text.empty() ? "" : " + ") + found->second.kernel.release;
+    return text;
+}
+
 World make_base(const Paths &paths, const KernelChoice &choice, const string &accel,
-                const Catalogue &catalogue, bool fresh_probe, const Progress &progress)
+                const Catalogue &catalogue, const std::vector<Cell> &cells, bool fresh_probe,
+                const Progress &progress)
 {
     World world;
     world.paths = paths;
-    world.kernel = choose_kernel(choice, progress);
-    progress("making the guests' initramfs");
-    world.initramfs = ensure_initramfs(initramfs_spec(world, catalogue));
+    const auto add = [&](const string &name) {
+        const auto kernel = kernel_named(name, choice, paths, progress);
+        progress("making the guests' initramfs");
+        world.kernels[name] = make_guest_kernel(kernel, paths, catalogue);
+    };
+    for (const auto &name : cells.empty() ? std::set<string>{""} : kernel_names(cells))
+        if (name.empty())
+            add(name);
+        else
+            note_missing(world, kernel_key(name), [&] { add(name); });
+    if (world.kernels.empty())
+        throw std::runtime_error(world.missing.begin()->second);
+    check_releases(world);
     progress("booting a guest to see which accelerator works");
-    world.accel = probe_accel(accel, world.kernel, world.initramfs, fresh_probe, progress);
+    const auto &first = world.kernels.begin()->second;
+    world.accel = probe_accel(accel, first.kernel, first.initramfs, fresh_probe, progress);
     return world;
 }
 
@@ -166,18 +222,19 @@ World foresee(const Paths &paths, const KernelChoice &choice, const string &acce
 {
     Cache::make_nothing();
     auto world = make_host_base(paths);
-    if (std::any_of(cells.begin(), cells.end(), needs_guest)) {
-        attempt([&] { world.kernel = choose_kernel(choice, progress); },
-                [&] { world.kernel.release = world.kernel.vmlinuz = "KERNEL"; });
-        attempt(
-            [&] {
-                world.initramfs = ensure_initramfs(initramfs_spec(world, catalogue));
-                world.accel = probe_accel(accel, world.kernel, world.initramfs, false, progress);
-            },
-            [&] {
-                world.initramfs = world.initramfs.empty() ? "INITRAMFS" : world.initramfs;
-                world.accel = {accel == "kvm" ? "kvm" : "tcg", "not tried", false, 0};
-            });
+    for (const auto &name : kernel_names(cells)) {
+        auto &guest = world.kernels[name];
+        attempt([&] { guest.kernel = kernel_named(name, choice, paths, progress); },
+                [&] { guest.kernel.release = guest.kernel.vmlinuz = "KERNEL" + name; });
+        attempt([&] { guest = make_guest_kernel(guest.kernel, paths, catalogue); },
+                [&] { guest.initramfs = "INITRAMFS" + name; });
+    }
+    if (!world.kernels.empty()) {
+        const auto &first = world.kernels.begin()->second;
+        attempt([&] { world.accel = probe_accel(accel, first.kernel, first.initramfs, false, progress); },
+                [&] {
+                    world.accel = {accel == "kvm" ? "kvm" : "tcg", "not tried", false, 0};
+                });
     }
     add_needs(world, catalogue, cells, progress);
     world.missing.clear(); // a run would make it
@@ -232,15 +289,33 @@ void add_needs(World &world, const Catalogue &catalogue, const std::vector<Cell>
     }
 }
 
+namespace {
+
+/// The reason why one of the cell's kernels is not there, or lacks a module; or "".
+string why_no_kernel(const World &world, const FilesystemSpec &filesystem, const Cell &cell)
+{
+    auto modules = filesystem.modules;
+    modules.push_back(filesystem.external_module);
+    for (const auto &name : kernel_names({cell})) {
+        if (const auto found = world.missing.find(kernel_key(name)); found != world.missing.end())
+            return found->second;
+        for (const auto &module : modules)
+            if (const auto &missing = world.kernels.at(name).missing; missing.contains(module))
+                return missing.at(module);
+    }
+    return "";
+}
+
+} // namespace
+
 string why_not(const World &world, const Catalogue &catalogue, const Cell &cell)
 {
     std::vector<string> needs{cell.dataset};
     if (needs_guest(cell)) {
         const auto &filesystem = catalogue.filesystems.at(cell.filesystem);
+        if (auto reason = why_no_kernel(world, filesystem, cell); !reason.empty())
+            return reason;
         needs.push_back(image_key(filesystem.needed_image(), cell.dataset));
-        needs.push_back(module_key(filesystem.external_module));
-        for (const auto &module : filesystem.modules)
-            needs.push_back(module_key(module));
     } else {
         needs.push_back(tool_key(cell.filesystem));
     }
@@ -270,8 +345,9 @@ GuestConfig guest_config(const World &world, const Catalogue &catalogue, const C
     const auto &image = world.images.at({filesystem.needed_image(), cell.dataset});
     GuestConfig config;
     config.name = cell.instances == 1 ? cell.id : fmt::format("{} guest {}", cell.id, instance + 1);
-    config.kernel = world.kernel;
-    config.initramfs = world.initramfs;
+    const auto &kernel = world.kernels.at(cell.kernel_of(instance));
+    config.kernel = kernel.kernel;
+    config.initramfs = kernel.initramfs;
     config.accel = world.accel.name;
     config.icount = counts_instructions(world, cell);
     config.memory_mib = static_cast<std::uint64_t>(cell.memory_mib);

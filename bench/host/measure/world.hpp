@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -44,24 +45,43 @@ Kernel choose_kernel(const KernelChoice &choice, const Progress &progress);
 /// Path where Meson puts an external module for a kernel.
 std::filesystem::path module_path(const Paths &paths, const Kernel &kernel, const std::string &module);
 
-struct World {
-    Paths paths;
+/// A kernel that is ready to be booted: an initramfs for it, the modules of this tree built against it.
+struct GuestKernel {
     Kernel kernel;
     std::filesystem::path initramfs;
     std::map<std::string, std::filesystem::path> external_modules;
+    std::map<std::string, std::string> missing; ///< why a module is not there, by its name; one line
+};
+
+struct World {
+    Paths paths;
+    /// By the name that cells know it by, such as "6.1"; "" is the run's own. Of those in use only.
+    std::map<std::string, GuestKernel> kernels;
     Accel accel;
     std::map<std::string, Dataset> datasets;
     std::map<std::pair<std::string, std::string>, Image> images; ///< by image id, dataset id
     std::map<std::string, ImageTool> image_tools; ///< of the cells that measure them, by image id
     std::optional<ToolsImage> tools;
-    /// Why something is not there: dataset id, "IMAGE/DATASET", "tool of IMAGE", module name or "tools"
+    /// Why something is not there: dataset id, "IMAGE/DATASET", "tool of IMAGE", "kernel NAME" or "tools"
     /// → one line.
     std::map<std::string, std::string> missing;
 };
 
-/// Kernel, initramfs and a guest known to boot. Throws: without these nothing can be measured.
+/// The kernels that the guests of these cells boot, by name; "" for the run's own.
+std::set<std::string> kernel_names(const std::vector<Cell> &cells);
+
+/// Kernels and initramfs of the cells, and a guest known to boot. Throws where nothing can be measured; a
+/// named kernel that cannot be had is noted in `missing`. Without cells: the run's own kernel.
 World make_base(const Paths &paths, const KernelChoice &choice, const std::string &accel,
-                const Catalogue &catalogue, bool fresh_probe, const Progress &progress);
+                const Catalogue &catalogue, const std::vector<Cell> &cells, bool fresh_probe,
+                const Progress &progress);
+
+/// A kernel by its name; "" gives the run's own, as chosen.
+Kernel kernel_named(const std::string &name, const KernelChoice &choice, const Paths &paths,
+                    const Progress &progress);
+
+/// The release (uname -r) of the cell's kernel; with several, joined by " + ".
+std::string kernel_release(const World &world, const Cell &cell);
 
 /// For runs without a guest.
 World make_host_base(const Paths &paths);

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <set>
 
 #include <fmt/format.h>
 
@@ -87,6 +88,26 @@ const json *best_rival(const LimitSpec &limit, const json &measurements)
     return best;
 }
 
+/// The guests' kernels, each once.
+std::set<string> kernels_of(const json &measurements)
+{
+    std::set<string> kernels;
+    for (const auto &row : measurements)
+        if (const auto kernel = row.value("kernel", ""); !kernel.empty())
+            kernels.insert(kernel);
+    return kernels;
+}
+
+/// Its rows, and those of no kernel, such as images' sizes.
+json rows_of_kernel(const json &measurements, const string &kernel)
+{
+    auto rows = json::array();
+    for (const auto &row : measurements)
+        if (const auto other = row.value("kernel", ""); other.empty() || other == kernel)
+            rows.push_back(row);
+    return rows;
+}
+
 json judge(const LimitSpec &limit, const json &measurements)
 {
     json verdict = {{"title", limit.title}, {"row", ""},     {"value", nullptr}, {"bound", nullptr},
@@ -115,8 +136,18 @@ json judge(const LimitSpec &limit, const json &measurements)
 json judge_limits(const vector<LimitSpec> &limits, const json &measurements)
 {
     auto verdicts = json::array();
-    for (const auto &limit : limits)
-        verdicts.push_back(judge(limit, measurements));
+    const auto kernels = kernels_of(measurements);
+    for (const auto &limit : limits) {
+        if (kernels.size() < 2) {
+            verdicts.push_back(judge(limit, measurements));
+            continue;
+        }
+        for (const auto &kernel : kernels) {
+            auto verdict = judge(limit, rows_of_kernel(measurements, kernel));
+            verdict["title"] = fmt::format("{}, {}", limit.title, kernel);
+            verdicts.push_back(std::move(verdict));
+        }
+    }
     return verdicts;
 }
 

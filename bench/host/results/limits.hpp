@@ -8,9 +8,10 @@
 
 namespace daxbench {
 
-/// One entry for each of the suite's limits: {"title", "rows", "value", "bound", "unit", "against",
-/// "met"}. `value` is the highest of the rows the limit is about, `bound` what it must not exceed;
-/// `met` is null where a row of either side was not measured. `measurements` as in results.json.
+/// One entry for each of the suite's limits, and of the run's kernels where there are several: {"title",
+/// "rows", "value", "bound", "unit", "against", "met"}. `value` is the highest of the rows the limit is
+/// about, `bound` what it must not exceed; `met` is null where a row of either side was not measured.
+/// `measurements` as in results.json.
 nlohmann::json judge_limits(const std::vector<LimitSpec> &limits, const nlohmann::json &measurements);
 
 } // namespace daxbench

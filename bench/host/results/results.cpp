@@ -33,7 +33,7 @@ string utc(std::chrono::system_clock::time_point when, const char *format)
 json cell_row(const json &document)
 {
     json row;
-    for (const char *key : {"id", "experiment", "dataset", "filesystem", "instances"})
+    for (const char *key : {"id", "experiment", "dataset", "filesystem", "instances", "kernels"})
         row[key] = document.at("cell").at(key);
     for (const char *key : {"status", "error", "reason", "seconds", "proof", "log"})
         if (document.contains(key))
@@ -91,17 +91,49 @@ json errors_of(const vector<json> &cells)
     return errors;
 }
 
+string config_hash(const Kernel &kernel)
+{
+    return kernel.config.empty() ? "" : sha256_file(kernel.config);
+}
+
+/// The kernel of that release, else the first one.
+Kernel kernel_facts(const World *world, const string &release)
+{
+    if (world == nullptr || world->kernels.empty())
+        return {};
+    for (const auto &[name, guest] : world->kernels)
+        if (guest.kernel.release == release)
+            return guest.kernel;
+    return world->kernels.begin()->second.kernel;
+}
+
+/// All kernels of the run, by the names that cells know them by.
+json kernel_rows(const World *world)
+{
+    auto rows = json::array();
+    if (world == nullptr)
+        return rows;
+    for (const auto &[name, guest] : world->kernels)
+        rows.push_back({{"name", name},
+                        {"kernel", guest.kernel.release},
+                        {"kernel_package", guest.kernel.package},
+                        {"kernel_version", guest.kernel.version},
+                        {"kernel_config_sha256", config_hash(guest.kernel)}});
+    return rows;
+}
+
 json guest_environment(const World *world, const vector<json> &cells)
 {
     json hello = json::object();
     for (const auto &cell : cells)
         if (hello.empty() && cell.contains("hello") && cell["hello"].is_object())
             hello = cell["hello"];
-    return {{"kernel", hello.value("kernel", world != nullptr ? world->kernel.release : "")},
-            {"kernel_package", world != nullptr ? world->kernel.package : ""},
-            {"kernel_version", world != nullptr ? world->kernel.version : ""},
-            {"kernel_config_sha256",
-             world != nullptr && !world->kernel.config.empty() ? sha256_file(world->kernel.config) : ""},
+    const auto kernel = kernel_facts(world, hello.value("kernel", ""));
+    return {{"kernel", hello.value("kernel", kernel.release)},
+            {"kernel_package", kernel.package},
+            {"kernel_version", kernel.version},
+            {"kernel_config_sha256", config_hash(kernel)},
+            {"kernels", kernel_rows(world)},
             {"cmdline", hello.value("cmdline", "")},
             {"cpu_model", hello.value("cpu_model", "")},
             {"clocksource", hello.value("clocksource", "")}};
@@ -135,9 +167,10 @@ json module_documents(const World *world)
     auto modules = json::object();
     if (world == nullptr)
         return modules;
-    for (const auto &[name, path] : world->external_modules)
-        modules[name] = {{"path", fs::relative(path, world->paths.build).string()},
-                         {"sha256", sha256_file(path)}};
+    for (const auto &[kernel, guest] : world->kernels)
+        for (const auto &[name, path] : guest.external_modules)
+            modules[kernel.empty() ? name : name + " " + kernel] = {
+                {"path", fs::relative(path, world->paths.build).string()}, {"sha256", sha256_file(path)}};
     return modules;
 }
 
