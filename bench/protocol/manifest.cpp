@@ -22,8 +22,8 @@
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
-#include <xxhash.h>
 
+#include "content_hash.hpp"
 #include "file_type.hpp"
 #include "io.hpp"
 #include "protocol.hpp"
@@ -150,16 +150,9 @@ void read_xattrs(const Tree &tree, Entry &entry)
     }
 }
 
-std::string hex128(XXH128_hash_t hash)
-{
-    return fmt::format("{:016x}{:016x}", hash.high64, hash.low64);
-}
-
 std::string hash_by_read(const Tree &tree, const Entry &entry, int fd)
 {
-    const std::unique_ptr<XXH3_state_t, XXH_errorcode (*)(XXH3_state_t *)> state(XXH3_createState(),
-                                                                                 XXH3_freeState);
-    XXH3_128bits_reset(state.get());
+    ContentHash hash;
     std::vector<char> buffer(1 << 18);
     std::uint64_t total = 0;
     for (;;) {
@@ -168,26 +161,26 @@ std::string hash_by_read(const Tree &tree, const Entry &entry, int fd)
             break;
         if (got < 0)
             fail(tree, entry, "read");
-        XXH3_128bits_update(state.get(), buffer.data(), static_cast<std::size_t>(got));
+        hash.add({buffer.data(), static_cast<std::size_t>(got)});
         total += static_cast<std::uint64_t>(got);
     }
     if (total != static_cast<std::uint64_t>(entry.st.st_size))
         throw std::runtime_error(fmt::format("expected {} bytes of {}, read {}: it changes, or its "
                                              "size is wrong",
                                              entry.st.st_size, tree.place(entry), total));
-    return hex128(XXH3_128bits_digest(state.get()));
+    return hash.text();
 }
 
 std::string hash_by_mmap(const Tree &tree, const Entry &entry, int fd, int flags)
 {
     const auto size = static_cast<std::size_t>(entry.st.st_size);
     if (size == 0)
-        return hex128(XXH3_128bits("", 0));
+        return hash_of("");
     void *map = ::mmap(nullptr, size, PROT_READ, flags, fd, 0);
     if (map == MAP_FAILED)
         fail(tree, entry, "map");
     const auto *bytes = static_cast<const char *>(map);
-    const std::string hash = hex128(XXH3_128bits(bytes, size));
+    const std::string hash = hash_of({bytes, size});
     const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
     const std::size_t end = (size + page - 1) / page * page;
     const auto *stray = std::find_if(bytes + size, bytes + end, [](char c) { return c != 0; });
@@ -343,6 +336,19 @@ std::vector<std::string> diff_manifests(const std::vector<std::string> &wanted,
             lines.push_back("+ " + extra[i]);
     }
     return lines;
+}
+
+std::string content_digest(const std::vector<std::string> &manifest)
+{
+    ContentHash digest;
+    for (const auto &line : manifest) {
+        const auto entry = nlohmann::json::parse(line);
+        const bool named_before = entry.contains("link") && entry.at("link") != entry.at("path");
+        if (entry.at("type") == "reg" && !named_before)
+            digest.add(entry.at("path").get<std::string>() + " " + entry.at("hash").get<std::string>() +
+                       "\n");
+    }
+    return digest.text();
 }
 
 } // namespace daxbench

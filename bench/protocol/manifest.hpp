@@ -32,6 +32,10 @@ struct ManifestOptions {
 /// file systems mounted inside. Throws std::runtime_error naming the entry that could not be read.
 std::vector<std::string> make_manifest(const std::string &path, const ManifestOptions &options);
 
+/// One hash of all names and bytes of regular files, each inode by its first name: XXH3-128 of lines "PATH
+/// HASH".
+std::string content_digest(const std::vector<std::string> &manifest);
+
 /// The first lines that differ, for people: "- " only in WANTED, "+ " only in GOT; empty if equal.
 std::vector<std::string> diff_manifests(const std::vector<std::string> &wanted,
                                         const std::vector<std::string> &got, std::size_t limit = 10);

@@ -74,6 +74,7 @@ std::vector<EngineDeclaration> make_engines()
          "every file read once: what the page cache holds then",
          {{"percent", KeyKind::number,
            "only files that add up to this part of the data, in one fixed random order (default: 100)"}}},
+        {"rest", "nothing: what a guest holds that has only mounted", {}},
         {"map-rss",
          "a process that maps a file and touches every page: its RSS, and what its frames are",
          {file, limit, variants, repetitions}},

@@ -208,6 +208,36 @@ TEST(InstancesDriver, AGuestThatReadLessThanAllFailsTheCell)
     EXPECT_EQ(result.error, "expected the guest to read all 8192 bytes of the dataset, it read 4096");
 }
 
+TEST(InstancesDriver, GuestsMustHaveReadTheSameBytesAndTheDatasets)
+{
+    FakeHost host;
+    int guests = 0;
+    host.answers["run"] = [&](const json &) {
+        auto answer = whole_answer(2)(json());
+        answer["digest"] = ++guests == 1 ? "aa" : "bb";
+        return answer;
+    };
+    const auto differing = run_cell(input_of(Driver::instances, 2), host);
+    EXPECT_EQ(differing.error, "expected guest 2 to read the bytes that the first has read, it read others");
+    EXPECT_TRUE(differing.measurements.empty());
+
+    auto input = input_of(Driver::instances, 1);
+    input.digest = "aa";
+    const auto others = run_cell(input, host);
+    EXPECT_NE(others.error.find("the dataset's names and bytes (digest aa), it read others (bb)"),
+              string::npos)
+        << others.error;
+}
+
+TEST(InstancesDriver, EqualContentsCountOnceInTheDistinctFactor)
+{
+    FakeHost host;
+    host.answers["run"] = whole_answer(2);
+    auto input = input_of(Driver::instances, 2);
+    input.distinct_bytes = 4096;
+    EXPECT_EQ(named(run_cell(input, host), "distinct_factor").samples, std::vector<double>{2000.0 / 4096});
+}
+
 TEST(InstancesDriver, OneDeadGuestFailsTheCellAndHangsNobody)
 {
     FakeHost host;
@@ -232,8 +262,6 @@ TEST(InstancesDriver, EveryMetricIsDeclared)
         EXPECT_TRUE(catalogue.metrics.contains(row.metric)) << row.metric;
 }
 
-} // namespace
-
 TEST(GuestDrivers, ARangeIsMountedByItsAddress)
 {
     auto input = input_of(Driver::single, 1);
@@ -247,4 +275,5 @@ TEST(GuestDrivers, ARangeIsMountedByItsAddress)
     EXPECT_EQ(mount_requests(input)[0].op, "seed");
 }
 
+} // namespace
 } // namespace daxbench

@@ -12,6 +12,7 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
+#include "content_hash.hpp"
 #include "manifest.hpp"
 #include "temp_dir.hpp"
 
@@ -88,6 +89,18 @@ TEST_F(ManifestTest, HardLinksNameTheFirst)
     EXPECT_EQ(all[3]["hash"], all[1]["hash"]);
     EXPECT_FALSE(all[4].contains("link"));
     EXPECT_EQ(all[4]["hash"], all[1]["hash"]);
+}
+
+// As a guest that reads every file adds it up: each inode once, by its first name.
+TEST_F(ManifestTest, ADigestIsOfNamesAndContents)
+{
+    const std::vector<std::string> lines = {
+        R"({"path":".","type":"dir"})",
+        R"({"path":"a","type":"reg","link":"a","hash":"11"})",
+        R"({"path":"b","type":"reg","link":"a","hash":"11"})",
+        R"({"path":"c","type":"reg","hash":"22"})",
+    };
+    EXPECT_EQ(content_digest(lines), hash_of("a 11\nc 22\n"));
 }
 
 TEST_F(ManifestTest, SpecialEntries)

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "content_hash.hpp"
 #include "engines.hpp"
 #include "io.hpp"
 #include "permutation.hpp"
@@ -17,18 +18,27 @@ namespace daxbench {
 
 namespace {
 
-std::uint64_t read_file_once(const std::string &path, std::vector<char> &buffer)
+struct WhatWasRead {
+    std::uint64_t bytes = 0;
+    std::string hash; // XXH3-128
+};
+
+WhatWasRead read_file_once(const std::string &path, std::vector<char> &buffer)
 {
     const UniqueFd fd = open_file(path, O_RDONLY);
-    std::uint64_t total = 0;
+    ContentHash hash;
+    WhatWasRead read;
     for (;;) {
         const ssize_t got = ::read(fd.get(), buffer.data(), buffer.size());
         if (got < 0)
             throw_errno("cannot read " + path);
         if (got == 0)
-            return total;
-        total += static_cast<std::uint64_t>(got);
+            break;
+        hash.add({buffer.data(), static_cast<std::size_t>(got)});
+        read.bytes += static_cast<std::uint64_t>(got);
     }
+    read.hash = hash.text();
+    return read;
 }
 
 // Of each inode one name.
@@ -77,14 +87,16 @@ json run_read_all_engine(const RunRequest &request)
     std::vector<char> buffer(1 << 18);
     std::uint64_t bytes = 0;
     std::uint64_t data_pages = 0;
+    ContentHash digest; // as content_digest() of the manifest
     for (const SelectedFile &file : files) {
-        const std::uint64_t got = read_file_once(file.path, buffer);
-        bytes += got;
-        data_pages += (got + page - 1) / page;
+        const WhatWasRead read = read_file_once(file.path, buffer);
+        bytes += read.bytes;
+        data_pages += (read.bytes + page - 1) / page;
+        digest.add(percent_encode(file.path.substr(request.target.size() + 1)) + " " + read.hash + "\n");
     }
-    return {{"results", json::array()}, {"raw", json::object()},     {"files", files.size()},
+    return {{"results", json::array()}, {"raw", json::object()},      {"files", files.size()},
             {"bytes", bytes},           {"data_pages", data_pages}, // of 4 KiB
-            {"whole", whole},           {"entries", tree.size() + 1}};
+            {"whole", whole},           {"entries", tree.size() + 1}, {"digest", digest.text()}};
 }
 
 } // namespace daxbench

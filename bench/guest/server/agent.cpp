@@ -74,6 +74,11 @@ json exec_op(const json &args)
     return value;
 }
 
+json run_nothing(const RunRequest &)
+{
+    return {{"results", json::array()}, {"raw", json::object()}};
+}
+
 json run_op(const json &args, const Progress &progress, const std::function<void(const std::string &)> &load)
 {
     RunRequest request;
@@ -90,10 +95,15 @@ json run_op(const json &args, const Progress &progress, const std::function<void
 json run_workload(const RunRequest &request)
 {
     static const std::map<std::string, json (*)(const RunRequest &)> engines = {
-        {"benchmark", run_benchmark_engine},     {"program", run_program_engine},
-        {"map-rss", run_map_rss_engine},         {"fio", run_fio_engine},
-        {"read-all", run_read_all_engine},       {"inode-slab", run_inode_slab_engine},
-        {"page-tables", run_page_tables_engine}, {"abilities", run_abilities_engine}};
+        {"benchmark", run_benchmark_engine},
+        {"program", run_program_engine},
+        {"map-rss", run_map_rss_engine},
+        {"fio", run_fio_engine},
+        {"read-all", run_read_all_engine},
+        {"inode-slab", run_inode_slab_engine},
+        {"page-tables", run_page_tables_engine},
+        {"abilities", run_abilities_engine},
+        {"rest", run_nothing}};
     const std::string name = request.workload.at("engine");
     const auto engine = engines.find(name);
     if (engine == engines.end())

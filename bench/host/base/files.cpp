@@ -13,8 +13,8 @@
 
 #include <fmt/format.h>
 #include <openssl/evp.h>
-#include <xxhash.h>
 
+#include "content_hash.hpp"
 #include "error.hpp"
 #include "interrupt.hpp"
 
@@ -62,13 +62,6 @@ std::string hex(const unsigned char *bytes, std::size_t count)
     return out;
 }
 
-std::string hex(XXH128_hash_t hash)
-{
-    XXH128_canonical_t canonical;
-    XXH128_canonicalFromHash(&canonical, hash);
-    return hex(canonical.digest, sizeof canonical.digest);
-}
-
 } // namespace
 
 Fd open_or_throw(const fs::path &path, int flags, mode_t mode)
@@ -112,18 +105,17 @@ std::string read_file(const fs::path &path)
 
 std::string xxh3_text(std::string_view text)
 {
-    return hex(XXH3_128bits(text.data(), text.size()));
+    return hash_of(text);
 }
 
 std::string xxh3_file(const fs::path &path)
 {
-    const std::unique_ptr<XXH3_state_t, decltype(&XXH3_freeState)> state(XXH3_createState(), XXH3_freeState);
-    XXH3_128bits_reset(state.get());
+    ContentHash hash;
     read_pieces(path, [&](const char *data, std::size_t size) {
         throw_if_interrupted();
-        XXH3_128bits_update(state.get(), data, size);
+        hash.add({data, size});
     });
-    return hex(XXH3_128bits_digest(state.get()));
+    return hash.text();
 }
 
 std::string sha256_file(const fs::path &path)

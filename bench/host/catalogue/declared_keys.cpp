@@ -126,6 +126,8 @@ DeclaredFile experiments()
           "each cell once on each of these: `6.1` or `6.12` as Debian packages it, `7.3` or `6.12-debug` "
           "from "
           "source (default: the suite's, or the run's one kernel); not for `build`"},
+         {"mixed_kernels", "list of texts", false,
+          "instances: the guests of one cell boot these in turn, at once; instead of `kernels`"},
          {"timeout", "seconds", true, "for each step of a guest, or run of a tool"},
          {"estimate", "seconds", false, "of one cell, for the time left that is shown at first"},
          {"table", "list of metrics", false, "what the terminal shows (default: `cost_per_op`)"}}};

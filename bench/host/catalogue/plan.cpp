@@ -84,7 +84,7 @@ vector<int> instances_of(const ExperimentSpec &experiment, const ProfileSpec &pr
 vector<string> kernel_axis(const SuiteSpec &suite, const ExperimentSpec &experiment,
                            const ProfileSpec &profile, const PlanRequest &request)
 {
-    if (experiment.driver == Driver::build)
+    if (experiment.driver == Driver::build || !experiment.mixed_kernels.empty())
         return {""};
     if (!request.kernels.empty())
         return request.kernels;
@@ -110,6 +110,8 @@ Cell make_cell(const ExperimentSpec &experiment, const string &dataset, const st
         cell.id += "/" + kernel;
         cell.kernels = {kernel};
     }
+    if (!experiment.mixed_kernels.empty())
+        cell.kernels = experiment.mixed_kernels;
     cell.experiment = experiment.id;
     cell.dataset = dataset;
     cell.filesystem = filesystem;

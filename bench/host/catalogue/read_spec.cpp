@@ -69,12 +69,12 @@ void check_key(TomlReader &reader, const WorkloadKey &key)
 }
 
 /// "6.1", "7.3" or "7.3-debug", each once.
-vector<string> read_kernels(TomlReader &reader)
+vector<string> read_kernels(TomlReader &reader, const string &key = "kernels")
 {
-    auto names = reader.texts_or_none("kernels");
+    auto names = reader.texts_or_none(key);
     for (auto at = names.begin(); at != names.end(); ++at)
         if (!is_kernel_name(*at) || std::find(names.begin(), at, *at) != at)
-            reader.fail("kernels", "series of kernels, such as \"6.12\" or \"7.3-debug\", each once");
+            reader.fail(key, "series of kernels, such as \"6.12\" or \"7.3-debug\", each once");
     return names;
 }
 
@@ -268,6 +268,9 @@ ExperimentSpec read_experiment(TomlReader &reader)
         spec.memory_mib = static_cast<int>(reader.number("memory", 64, 1 << 20));
         spec.cpus = static_cast<int>(reader.number_if("cpus", 1, 64).value_or(1));
         spec.kernels = read_kernels(reader);
+        spec.mixed_kernels = read_kernels(reader, "mixed_kernels");
+        if (!spec.mixed_kernels.empty() && (!spec.kernels.empty() || spec.driver != Driver::instances))
+            reader.fail("mixed_kernels", "driver = \"instances\", and no kernels");
     }
     spec.datasets = reader.texts("datasets");
     spec.filesystems = reader.texts(in_guests ? "filesystems" : "images");

@@ -58,6 +58,7 @@ struct ExperimentSpec {
     std::map<std::string, std::vector<std::string>> dataset_workloads; ///< replaces workloads there
     std::vector<int> instances{1};
     std::vector<std::string> kernels;              ///< each cell once on each of them; none: on the run's own
+    std::vector<std::string> mixed_kernels;        ///< instead: of the guests of one cell, in turn
     int memory_mib = 0;                            ///< of each guest
     int cpus = 1;                                  ///< of each guest where nanoseconds are measured
     int timeout_s = 0;                             ///< for each single step of a guest, or run of a tool

@@ -204,7 +204,11 @@ private:
         input.cell = cell;
         input.filesystem = catalogue_.filesystems.at(cell.filesystem);
         input.probe_file = probe_file_of(catalogue_.datasets.at(cell.dataset));
-        input.data_bytes = world_->datasets.at(cell.dataset).data_bytes;
+        const auto &dataset = world_->datasets.at(cell.dataset);
+        input.data_bytes = dataset.data_bytes;
+        input.distinct_bytes = dataset.distinct_bytes;
+        if (cell.driver == Driver::instances)
+            input.digest = digest_of(dataset);
         const auto &image = world_->images.at({input.filesystem.needed_image(), cell.dataset});
         input.image_bytes = fs::file_size(image.path);
         input.clock = counts_instructions(*world_, cell) ? "instructions" : "ns";

@@ -7,6 +7,7 @@
 #include <fstream>
 #include <optional>
 #include <random>
+#include <set>
 #include <sstream>
 
 #include <fcntl.h>
@@ -19,6 +20,7 @@
 #include "cache.hpp"
 #include "debian_mirrors.hpp"
 #include "debian_rootfs.hpp"
+#include "manifest.hpp"
 
 namespace daxbench {
 
@@ -155,6 +157,7 @@ Argv with_state(const fs::path &state, const Argv &argv, bool writes)
 struct Summary {
     std::uint64_t bytes = 0;
     std::uint64_t data_bytes = 0;
+    std::uint64_t distinct_bytes = 0;
     std::uint64_t entries = 0;
     std::string hash; // without what the host's filesystem has made up: how many links a directory has
 };
@@ -163,6 +166,7 @@ Summary summary_of(const std::string &manifest)
 {
     Summary summary;
     std::string text;
+    std::set<std::string> contents;
     std::istringstream stream(manifest);
     for (std::string line; std::getline(stream, line);) {
         ++summary.entries;
@@ -175,7 +179,10 @@ Summary summary_of(const std::string &manifest)
             continue;
         const std::uint64_t size = entry.at("size");
         summary.bytes += size;
-        summary.data_bytes += (size + page - 1) / page * page;
+        const auto whole_pages = (size + page - 1) / page * page;
+        summary.data_bytes += whole_pages;
+        if (contents.insert(entry.at("hash")).second)
+            summary.distinct_bytes += whole_pages;
     }
     summary.hash = xxh3_text(text);
     return summary;
@@ -235,6 +242,7 @@ void make_dataset(const DatasetSpec &spec, const fs::path &dir, const fs::path &
                        {"hash", summary.hash},
                        {"bytes", summary.bytes},
                        {"data_bytes", summary.data_bytes},
+                       {"distinct_bytes", summary.distinct_bytes},
                        {"entries", summary.entries}};
     write_file(dir / "dataset.json", info.dump(2) + "\n");
 }
@@ -291,9 +299,22 @@ Dataset ensure_dataset(const DatasetSpec &spec, const Progress &progress)
     if (fs::exists(dir / "fakeroot.state"))
         dataset.fakeroot_state = dir / "fakeroot.state";
     dataset.data_bytes = info.at("data_bytes");
+    // A cache of before has no such key.
+    dataset.distinct_bytes = info.contains("distinct_bytes")
+                                 ? info.at("distinct_bytes").get<std::uint64_t>()
+                                 : summary_of(read_file(dataset.manifest_path)).distinct_bytes;
     dataset.bytes = info.at("bytes");
     dataset.entries = info.at("entries");
     return dataset;
+}
+
+std::string digest_of(const Dataset &dataset)
+{
+    std::vector<std::string> lines;
+    std::istringstream stream(read_file(dataset.manifest_path));
+    for (std::string line; std::getline(stream, line);)
+        lines.push_back(line);
+    return content_digest(lines);
 }
 
 Argv dataset_command(const Dataset &dataset, const Argv &argv)

@@ -19,6 +19,8 @@ struct CellInput {
     FilesystemSpec filesystem;
     std::string probe_file = "large";   ///< what the proof reads: a file of the dataset, or the largest
     std::uint64_t data_bytes = 0;       ///< of the dataset, each inode once, whole pages
+    std::uint64_t distinct_bytes = 0;   ///< the same over distinct contents
+    std::string digest;                 ///< of all names and bytes (content_digest()); "" where not known
     std::uint64_t image_bytes = 0;      ///< of the image's file
     std::string clock = "instructions"; ///< what guest nanoseconds are: "instructions" or "ns"
 };
@@ -73,10 +75,15 @@ struct InstanceMemory {
     double ram = 0;        ///< what its machine has
 };
 
-/// Rows of the memory metrics. `data_bytes`: what was read, in whole pages; with 0 there is no duplication
-/// factor.
+/// What the guests have read, in whole pages: each inode once; and each content once, 0 where only a part was
+/// read. With 0 there is no factor.
+struct ReadBytes {
+    std::uint64_t data = 0;
+    std::uint64_t distinct = 0;
+};
+
+/// Rows of the memory metrics.
 std::vector<Measurement> duplication_measurements(const Cell &cell, const std::string &workload,
-                                                  const std::vector<InstanceMemory> &guests,
-                                                  std::uint64_t data_bytes);
+                                                  const std::vector<InstanceMemory> &guests, ReadBytes read);
 
 } // namespace daxbench

@@ -24,8 +24,8 @@ using std::vector;
 class Gathering {
 public:
     Gathering(std::size_t workloads, int guests)
-        : memory(workloads, vector<InstanceMemory>(static_cast<std::size_t>(guests))), answers(workloads),
-          all_(guests)
+        : memory(workloads, vector<InstanceMemory>(static_cast<std::size_t>(guests))),
+          answers(workloads, vector<json>(static_cast<std::size_t>(guests))), all_(guests)
     {
     }
 
@@ -64,7 +64,7 @@ public:
     const json &warnings() const { return warnings_; }
 
     vector<vector<InstanceMemory>> memory; ///< of each workload and guest; each thread writes its own
-    vector<json> answers;                  ///< of the first guest to each workload
+    vector<vector<json>> answers;          ///< to each workload, of each guest; the same
 
 private:
     std::barrier<> all_;
@@ -84,9 +84,8 @@ bool run_and_count(const CellInput &input, Place place, std::size_t index, Insta
                    GuestSession &guest, Gathering &gathering)
 {
     const Seconds limit(input.cell.timeout_s);
-    auto answer = guest.call(run_request(input.cell.workloads[index]), limit);
-    if (place.instance == 0)
-        gathering.answers[index] = std::move(answer);
+    gathering.answers[index][static_cast<std::size_t>(place.instance)] =
+        guest.call(run_request(input.cell.workloads[index]), limit);
     memory.after = guest.call("memory", json::object(), limit);
     gathering.meet(); // all have run it
     if (gathering.failed())
@@ -200,14 +199,29 @@ void add_samples(vector<Measurement> &rows, vector<Measurement> more)
             rows[i].samples.insert(rows[i].samples.end(), more[i].samples.begin(), more[i].samples.end());
 }
 
-/// What a workload has read, each inode once and in whole pages; 0 where it does not know.
-std::uint64_t read_bytes(const CellInput &input, const json &answer)
+/// What a workload has read; 0 where it does not know.
+ReadBytes read_bytes(const CellInput &input, const json &answer)
 {
     const auto bytes = answer.value("data_pages", std::uint64_t{0}) * 4096;
-    if (answer.value("whole", false) && bytes != input.data_bytes)
+    if (!answer.value("whole", false))
+        return {bytes, 0};
+    if (bytes != input.data_bytes)
         throw std::runtime_error(fmt::format(
             "expected the guest to read all {} bytes of the dataset, it read {}", input.data_bytes, bytes));
-    return bytes;
+    return {bytes, input.distinct_bytes};
+}
+
+/// Whatever their kernels, they have read the same names and bytes, and those of the dataset.
+void check_digest(const CellInput &input, const json &first, const json &answer, int instance)
+{
+    const auto digest = answer.value("digest", "");
+    if (digest != first.value("digest", ""))
+        throw std::runtime_error(fmt::format(
+            "expected guest {} to read the bytes that the first has read, it read others", instance + 1));
+    if (answer.value("whole", false) && !input.digest.empty() && digest != input.digest)
+        throw std::runtime_error(fmt::format(
+            "expected guest {} to read the dataset's names and bytes (digest {}), it read others ({})",
+            instance + 1, input.digest, digest));
 }
 
 vector<Measurement> run_boot(const CellInput &input, int boot, GuestHost &host, CellResult &result)
@@ -232,10 +246,13 @@ vector<Measurement> run_boot(const CellInput &input, int boot, GuestHost &host, 
         auto raw = json::array();
         for (const auto &guest : gathering.memory[index])
             raw.push_back({{"memory_before", guest.before}, {"memory_after", guest.after}});
+        const auto &answers = gathering.answers[index];
+        for (std::size_t guest = 0; guest < answers.size(); ++guest)
+            check_digest(input, answers.front(), answers[guest], static_cast<int>(guest));
         result.raw.push_back(
-            {{"boot", boot}, {"workload", id}, {"answer", gathering.answers[index]}, {"guests", raw}});
-        auto more = duplication_measurements(cell, id, gathering.memory[index],
-                                             read_bytes(input, gathering.answers[index]));
+            {{"boot", boot}, {"workload", id}, {"answer", answers.front()}, {"guests", raw}});
+        auto more =
+            duplication_measurements(cell, id, gathering.memory[index], read_bytes(input, answers.front()));
         rows.insert(rows.end(), more.begin(), more.end());
     }
     return rows;
@@ -244,7 +261,7 @@ vector<Measurement> run_boot(const CellInput &input, int boot, GuestHost &host, 
 } // namespace
 
 vector<Measurement> duplication_measurements(const Cell &cell, const string &workload,
-                                             const vector<InstanceMemory> &guests, std::uint64_t data_bytes)
+                                             const vector<InstanceMemory> &guests, ReadBytes read)
 {
     vector<Measurement> rows;
     for (const auto &metric : guest_metrics) {
@@ -258,12 +275,17 @@ vector<Measurement> duplication_measurements(const Cell &cell, const string &wor
         row.samples = {sum(guests, metric.value)};
         rows.push_back(std::move(row));
     }
-    if (data_bytes == 0)
-        return rows;
     const auto image_pss = [](const InstanceMemory &guest) { return double(guest.host.image.pss); };
-    auto factor = measurement_of(cell, workload, "duplication_factor", "ratio");
-    factor.samples = {(sum(guests, page_cache) + sum(guests, image_pss)) / double(data_bytes)};
-    rows.push_back(std::move(factor));
+    const auto copies = sum(guests, page_cache) + sum(guests, image_pss);
+    const auto add_factor = [&](const char *metric, std::uint64_t once) {
+        if (once == 0)
+            return;
+        auto factor = measurement_of(cell, workload, metric, "ratio");
+        factor.samples = {copies / double(once)};
+        rows.push_back(std::move(factor));
+    };
+    add_factor("duplication_factor", read.data);
+    add_factor("distinct_factor", read.distinct);
     return rows;
 }
 

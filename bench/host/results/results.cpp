@@ -60,6 +60,7 @@ json dataset_row(const Dataset &dataset)
             {"entries", dataset.entries},
             {"bytes", dataset.bytes},
             {"data_bytes", dataset.data_bytes},
+            {"distinct_bytes", dataset.distinct_bytes},
             {"packages", dataset.packages}};
 }
 
