@@ -2,10 +2,11 @@
 #include "memory_sources.hpp"
 
 #include <filesystem>
-#include <map>
 #include <stdexcept>
 
 #include <fcntl.h>
+#include <sys/mount.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <fmt/format.h>
@@ -64,6 +65,70 @@ void bind_to(const std::string &device, const std::string &driver)
         write_attribute(dax_bus / "drivers" / driver / "bind", device);
 }
 
+constexpr const char *tools = "/tools";
+
+// In the tools' tree, which has the programs and their libraries.
+void run_tool(const std::vector<std::string> &argv)
+{
+    ProcessSpec spec;
+    spec.argv = argv;
+    spec.env = default_env();
+    spec.chroot = tools;
+    const auto result = run_process(spec);
+    if (result.status != 0)
+        throw std::runtime_error(fmt::format("expected {} to succeed, it ended with status {}: {}", argv[0],
+                                             result.status, trim(result.err)));
+}
+
+void mount_tools()
+{
+    if (fs::exists(std::string(tools) + "/usr/bin/cxl"))
+        return;
+    const auto attach = [](const std::string &device, const char *type, const std::string &where,
+                           unsigned long flags) {
+        fs::create_directories(where);
+        if (::mount(device.c_str(), where.c_str(), type, flags, nullptr) < 0)
+            throw_errno(fmt::format("cannot mount {} from {} at {}", type, device, where));
+    };
+    attach(resolve_source("tools"), "erofs", tools, MS_RDONLY);
+    for (const auto &[type, where] : {std::pair{"sysfs", "/sys"}, {"proc", "/proc"}, {"devtmpfs", "/dev"}})
+        attach("none", type, std::string(tools) + where, 0);
+    if (!fs::exists(std::string(tools) + "/usr/bin/cxl"))
+        throw std::runtime_error("expected cxl among the tools, it is not there: an experiment on CXL names "
+                                 "`tools` with Debian's package ndctl");
+}
+
+// The kernel finds the device some time after its drivers were loaded.
+template <typename There> void wait_for(const std::string &what, There there)
+{
+    for (int tries = 0; tries < 1000; ++tries) {
+        if (there())
+            return;
+        const timespec pause{0, 20'000'000};
+        ::nanosleep(&pause, nullptr);
+    }
+    throw std::runtime_error("expected " + what + " within 20 s, there is none");
+}
+
+bool has_entry(const char *folder, std::string_view start)
+{
+    std::error_code ignored;
+    for (const auto &entry : fs::directory_iterator(folder, ignored))
+        if (entry.path().filename().string().starts_with(start))
+            return true;
+    return false;
+}
+
+void make_cxl_region(const std::string &kind)
+{
+    constexpr const char *bus = "/sys/bus/cxl/devices";
+    mount_tools();
+    wait_for("a CXL memory device and its endpoint",
+             [] { return has_entry(bus, "mem0") && has_entry(bus, "endpoint"); });
+    if (!has_entry(bus, "region0"))
+        run_tool({"/usr/bin/cxl", "create-region", "-m", "-d", "decoder0.0", "-w", "1", "-t", kind, "mem0"});
+}
+
 struct Prepared {
     std::string source;
     std::string options; // beside those of the declaration
@@ -75,7 +140,11 @@ Prepared prepare(const std::string &source)
     const auto filled = [](const std::string &exporter) {
         return Prepared{"none", fmt::format(",{},image={}", exporter, resolve_source("pmem"))};
     };
-    if (source == "device-dax") {
+    if (source == "cxl") {
+        make_cxl_region("ram");
+        wait_for("a device-dax of the region", [] { return has_entry("/sys/bus/dax/devices", "dax"); });
+    }
+    if (source == "device-dax" || source == "cxl") {
         const auto device = dax_device();
         unbind(device);
         return {"/dev/" + device, ""};
@@ -96,8 +165,8 @@ Prepared prepare(const std::string &source)
 
 bool is_memory_source(const std::string &source)
 {
-    return source == "device-dax" || source == "fsdev-dax" || source == "dma-heap" || source == "udmabuf" ||
-           source == "drm";
+    return source == "cxl" || source == "device-dax" || source == "fsdev-dax" || source == "dma-heap" ||
+           source == "udmabuf" || source == "drm";
 }
 
 void mount_memory(const std::string &source, const std::string &options, const std::string &target)

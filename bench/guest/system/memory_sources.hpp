@@ -6,7 +6,7 @@
 
 namespace daxbench {
 
-/// Whether SOURCE names such memory: "device-dax", "fsdev-dax", "dma-heap", "udmabuf" or "drm".
+/// Whether SOURCE names such memory: "cxl", "device-dax", "fsdev-dax", "dma-heap", "udmabuf" or "drm".
 bool is_memory_source(const std::string &source);
 
 /// Makes the memory ready and runs mount.daxfs on TARGET, which is there. Throws with its words.

@@ -57,6 +57,17 @@ const std::vector<Medium> &media()
          .backing = Backing::pmem,
          .source = "drm",
          .meaning = "a dma-buf of a DRM device (module vgem), filled in the same way"},
+        {.name = "cxl",
+         .backing = Backing::cxl,
+         .source = "cxl",
+         .meaning =
+             "volatile memory of a CXL type 3 device, of which the cxl tool makes a region: a device-dax "
+             "(an experiment with it names `tools` that have cxl)"},
+        {.name = "cxl-switch",
+         .backing = Backing::cxl,
+         .source = "cxl",
+         .meaning = "the same with a CXL switch between",
+         .behind_switch = true},
         {.name = "ivshmem", .backing = Backing::ivshmem, .declared = false},
         {.name = "none", .declared = false},
     };

@@ -15,6 +15,7 @@ enum class Backing {
     pmem,   ///< virtio-pmem
     nvdimm, ///< an NVDIMM whose DAX is off
     range,  ///< memory of the machine's second NUMA node, from range_start on
+    cxl,    ///< a CXL type 3 device behind a host bridge
     ivshmem ///< BAR 2 of a PCI device; for tests
 };
 
@@ -29,7 +30,8 @@ struct Medium {
     std::string memmap_rest = {};
     std::string source = {}; ///< of the agent's `mount`; "" where the tree is copied ("seed")
     std::string meaning = {};
-    bool declared = true; ///< may stand in workloads/filesystems; otherwise for tests
+    bool behind_switch = false; ///< Backing::cxl
+    bool declared = true;       ///< may stand in workloads/filesystems; otherwise for tests
 };
 
 const std::vector<Medium> &media();

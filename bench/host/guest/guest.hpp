@@ -18,6 +18,7 @@ namespace daxbench {
 
 struct GuestConfig {
     std::string name; // for messages, e.g. the cell's id and the instance
+    std::filesystem::path qemu = "qemu-system-x86_64"; // or one that was fetched (program.hpp)
     Kernel kernel;
     std::filesystem::path initramfs;
     std::string accel = "tcg"; // "tcg" | "kvm"

@@ -66,10 +66,17 @@ std::uint64_t memory_bytes(const fs::path &file)
 // stosb` execute, and count, an instruction for each byte.
 constexpr const char *emulated_cpu = "max,-erms,-fsrm";
 
+// A kernel in a virtual machine makes no CXL region, since it cannot write back the hosts' caches; here there
+// are none.
+const char *without_hypervisor(const GuestConfig &config)
+{
+    return backing_of(config) == Backing::cxl ? ",-hypervisor" : "";
+}
+
 void add_accelerator(Argv &argv, const GuestConfig &config)
 {
     if (config.accel == "kvm") {
-        append(argv, {"-accel", "kvm", "-cpu", "host"});
+        append(argv, {"-accel", "kvm", "-cpu", fmt::format("host{}", without_hypervisor(config))});
     } else if (config.icount) {
         // One nanosecond of guest time per instruction; idle time is skipped. No RDRAND, a fixed seed and a
         // clock of the guest's own: equal runs are equal.
@@ -79,8 +86,8 @@ void add_accelerator(Argv &argv, const GuestConfig &config)
     } else {
         // Several vCPUs take turns: side by side, QEMU 7.2 now and then runs the breakpoint of a
         // kernel that is patching its own code after the patch is done, and the guest dies at boot.
-        append(argv,
-               {"-accel", config.cpus > 1 ? "tcg,thread=single" : "tcg,thread=multi", "-cpu", emulated_cpu});
+        append(argv, {"-accel", config.cpus > 1 ? "tcg,thread=single" : "tcg,thread=multi", "-cpu",
+                      fmt::format("{}{}", emulated_cpu, without_hypervisor(config))});
     }
     append(argv, {"-smp", config.icount ? "1" : std::to_string(config.cpus)});
 }
@@ -102,6 +109,22 @@ void add_memory(Argv &argv, const GuestConfig &config)
                   fmt::format("memory-backend-memfd,id=ram,size={}M,share=on", config.memory_mib)});
 }
 
+// Two root ports, though one is used: with one the kernel leaves the host bridge's decoder alone, and
+// QEMU 7.2 then drops writes and reads zeros.
+void add_cxl(Argv &argv, const GuestConfig &config)
+{
+    append(argv, {"-device", "pxb-cxl,bus_nr=12,bus=pcie.0,id=cxl.1", "-device",
+                  "cxl-rp,port=0,bus=cxl.1,id=rp0,chassis=0,slot=2", "-device",
+                  "cxl-rp,port=1,bus=cxl.1,id=rp1,chassis=0,slot=3"});
+    const bool behind_switch = medium_named(config.medium).behind_switch;
+    if (behind_switch)
+        append(argv, {"-device", "cxl-upstream,bus=rp0,id=us0", "-device",
+                      "cxl-downstream,port=0,bus=us0,id=ds0,chassis=0,slot=4", "-device",
+                      "cxl-downstream,port=1,bus=us0,id=ds1,chassis=0,slot=5"});
+    const std::string bus = behind_switch ? "ds0" : "rp0";
+    append(argv, {"-device", fmt::format("cxl-type3,bus={},volatile-memdev=image,sn=1", bus)});
+}
+
 void add_medium(Argv &argv, const GuestConfig &config)
 {
     const auto kind = backing_of(config);
@@ -116,6 +139,11 @@ void add_medium(Argv &argv, const GuestConfig &config)
         // it.
         append(argv, {"-object", backend, "-numa", "node,nodeid=0,memdev=ram", "-numa",
                       "node,nodeid=1,memdev=image"});
+        return;
+    }
+    if (kind == Backing::cxl) {
+        append(argv, {"-object", backend});
+        add_cxl(argv, config);
         return;
     }
     if (kind == Backing::pmem) {
@@ -204,6 +232,8 @@ std::string machine_of(const GuestConfig &config)
     const std::string machine = "q35,usb=off,vmport=off";
     switch (backing_of(config)) {
     case Backing::range: return fmt::format("{},max-ram-below-4g={}M", machine, config.memory_mib);
+    case Backing::cxl:
+        return machine + ",memory-backend=ram,cxl=on,cxl-fmw.0.targets.0=cxl.1,cxl-fmw.0.size=4G";
     case Backing::nvdimm: return machine + ",memory-backend=ram,nvdimm=on";
     default: return machine + ",memory-backend=ram";
     }
@@ -213,7 +243,13 @@ std::string machine_of(const GuestConfig &config)
 
 Argv qemu_command(const GuestConfig &config, const fs::path &run_dir)
 {
-    Argv argv{"qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"};
+    Argv argv{config.qemu.string()};
+    // One that was unpacked somewhere does not find its firmware.
+    for (const char *folder : {"qemu", "seabios"})
+        if (const auto firmware = config.qemu.parent_path() / "root/usr/share" / folder;
+            config.qemu.is_absolute() && fs::exists(firmware))
+            append(argv, {"-L", firmware.string()});
+    append(argv, {"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"});
     append(argv, {"-machine", machine_of(config)});
     add_accelerator(argv, config);
     add_memory(argv, config);
