@@ -10,6 +10,8 @@
 #include "cache.hpp"
 #include "initramfs.hpp"
 #include "kernel_modules.hpp"
+#include "media.hpp"
+#include "program.hpp"
 #include "source_kernel.hpp"
 
 #ifndef DAXFS_SOURCE_DIR
@@ -23,6 +25,7 @@ namespace fs = std::filesystem;
 using std::string;
 
 constexpr const char *debian_kernel = "6.12";
+constexpr const char *cxl_qemu_key = "QEMU with CXL";
 constexpr const char *tools_filesystem = "erofs"; // what the tools and seed disks are
 
 string image_key(const string &image, const string &dataset)
@@ -256,11 +259,34 @@ World foresee(const Paths &paths, const KernelChoice &choice, const string &acce
     return world;
 }
 
+namespace {
+
+bool on_cxl(const Catalogue &catalogue, const Cell &cell)
+{
+    return needs_guest(cell) &&
+           medium_named(catalogue.filesystems.at(cell.filesystem).medium).backing == Backing::cxl;
+}
+
+// Debian 12's 7.2 has no volatile CXL memory, and Linux from 6.3 on no driver for its events.
+ProgramSpec qemu_with_cxl()
+{
+    return {.name = "qemu-system-x86_64",
+            .at_least = "9.0",
+            .package = "qemu-system-x86",
+            .release = "trixie",
+            .also = {}};
+}
+
+} // namespace
+
 void add_needs(World &world, const Catalogue &catalogue, const std::vector<Cell> &cells,
                const Progress &progress)
 {
     const Substitutions substitutions{{"build", world.paths.build.string()}};
     for (const auto &cell : cells) {
+        if (on_cxl(catalogue, cell) && world.cxl_qemu.empty() && !world.missing.contains(cxl_qemu_key))
+            note_missing(world, cxl_qemu_key,
+                         [&] { world.cxl_qemu = ensure_program(qemu_with_cxl(), progress); });
         if (!world.datasets.contains(cell.dataset) && !world.missing.contains(cell.dataset))
             note_missing(world, cell.dataset, [&] {
                 world.datasets[cell.dataset] = ensure_dataset(catalogue.datasets.at(cell.dataset), progress);
@@ -321,6 +347,8 @@ string why_not(const World &world, const Catalogue &catalogue, const Cell &cell)
     }
     if (needs_tools(cell))
         needs.emplace_back("tools");
+    if (on_cxl(catalogue, cell))
+        needs.emplace_back(cxl_qemu_key);
     for (const auto &need : needs)
         if (const auto found = world.missing.find(need); found != world.missing.end())
             return found->second;
@@ -354,6 +382,8 @@ GuestConfig guest_config(const World &world, const Catalogue &catalogue, const C
     if (config.accel == "kvm")
         config.cpus = static_cast<unsigned>(cell.cpus);
     config.medium = filesystem.medium;
+    if (on_cxl(catalogue, cell))
+        config.qemu = world.cxl_qemu;
     if (filesystem.medium == "ram" && config.icount)
         // A disk's interrupts come when the host pleases; memory is read the same way each time.
         config.medium = "pmem";

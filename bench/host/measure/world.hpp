@@ -62,6 +62,7 @@ struct World {
     std::map<std::pair<std::string, std::string>, Image> images; ///< by image id, dataset id
     std::map<std::string, ImageTool> image_tools; ///< of the cells that measure them, by image id
     std::optional<ToolsImage> tools;
+    std::filesystem::path cxl_qemu; ///< the QEMU of guests with CXL memory; empty where none needs one
     /// Why something is not there: dataset id, "IMAGE/DATASET", "tool of IMAGE", "kernel NAME" or "tools"
     /// → one line.
     std::map<std::string, std::string> missing;
