@@ -88,6 +88,21 @@ std::vector<EngineDeclaration> make_engines()
          "(get_user_pages), 2 MiB "
          "pages, execution, madvise, mremap, a futex",
          {file, limit, required({"argv", KeyKind::texts, "a program of the filesystem that ends with 0"})}},
+        {"frames",
+         "all data read or mapped: what every page frame of the guest is then, and of the host",
+         {{"after",
+           KeyKind::choice,
+           "read: each file once; map: a process maps and touches all, and lives on (default: read)",
+           {"read", "map"}}}},
+        {"survive",
+         "walks, reads, mappings and programs of an image that is overwritten meanwhile",
+         {required({"mutation",
+                    KeyKind::choice,
+                    "what is written: bytes anywhere, pages of metadata, or a whole other image",
+                    {"bytes", "metadata-pages", "other-image"}}),
+          required({"seconds", KeyKind::number, "how long, by the guest's clock"}),
+          {"argv", KeyKind::texts, "a program of the image that is started again and again"},
+          {"seed", KeyKind::number, "of what is written, and of the order of accesses (default: 1)"}}},
         {"build", "a tool makes an image of the dataset, on the host", {cache, repetitions}},
     };
 }

@@ -76,6 +76,9 @@ public:
         memory.total = {4000, 3000};
         memory.image = {1000, 500};
         memory.ram = {2000, 2000};
+        memory.rest = {980, 480};
+        memory.files = {300, 100};
+        memory.resident = 4000;
         return memory;
     }
     const Argv &command() const override { return command_; }
@@ -91,8 +94,41 @@ private:
     Argv command_{"qemu"};
 };
 
+/// Remembers what was done to it.
+class FakeImage : public WritableImage {
+public:
+    explicit FakeImage(std::vector<string> &calls) : calls_(calls) {}
+    std::uint64_t bytes() const override { return 1 << 20; }
+    const std::vector<std::uint64_t> &metadata() const override { return metadata_; }
+    string pristine(std::uint64_t, std::size_t size) const override { return string(size, 'p'); }
+    void write(std::uint64_t offset, std::string_view bytes) override
+    {
+        EXPECT_LE(offset % 4096 + bytes.size(), 4096U);
+        EXPECT_LE(offset + bytes.size(), this->bytes());
+    }
+    void write_other() override {}
+    void restore() override { calls_.emplace_back("restore"); }
+
+private:
+    std::vector<string> &calls_;
+    std::vector<std::uint64_t> metadata_ = {0, 4096, 40960};
+};
+
 class FakeHost : public GuestHost {
 public:
+    std::unique_ptr<WritableImage> writable_image(const Cell &) override
+    {
+        return std::make_unique<FakeImage>(calls);
+    }
+    std::unique_ptr<GuestSession> boot_on(const Cell &cell, int instance, const WritableImage &,
+                                          GuestRole role) override
+    {
+        if (role == GuestRole::writer) {
+            ++writers;
+            return std::make_unique<FakeGuest>(answers, std::vector<Request>{}, writer_calls, mutex_);
+        }
+        return boot(cell, instance, {});
+    }
     std::unique_ptr<GuestSession> boot(const Cell &, int instance,
                                        const std::vector<Request> &script) override
     {
@@ -108,6 +144,8 @@ public:
                      }},
                     {"run", [](const json &) { return run_answer(); }}};
     std::vector<string> calls;
+    std::vector<string> writer_calls;
+    int writers = 0;
     int broken_instance = -1;
 
 private:

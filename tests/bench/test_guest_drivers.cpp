@@ -40,6 +40,24 @@ TEST(SingleDriver, MeasuresAndPowersOff)
     EXPECT_EQ(named(result, "latency").unit, "instructions");
 }
 
+TEST(FramesDriver, CountsOnTheHostAfterEachWorkload)
+{
+    FakeHost host;
+    auto input = input_of(Driver::frames, 1);
+    input.cell.workloads = {json{{"id", "frames-read"}, {"engine", "frames"}},
+                            json{{"id", "frames-mapped"}, {"engine", "frames"}}};
+    const auto result = run_cell(input, host);
+    EXPECT_EQ(result.status, "ok") << result.error;
+    EXPECT_EQ(host.calls, (std::vector<string>{"load", "mount", "prove", "dmesg", "run", "dmesg", "run",
+                                               "dmesg", "shutdown"}));
+    EXPECT_EQ(named(result, "host_rss_files_bytes").samples, (std::vector<double>{300}));
+    EXPECT_EQ(named(result, "host_rss_anonymous_bytes").samples, (std::vector<double>{680}));
+    // 4000 by the kernel's count; 3980 in mappings.
+    EXPECT_EQ(named(result, "host_unaccounted_bytes").samples, (std::vector<double>{20}));
+    EXPECT_EQ(named(result, "host_unaccounted_ratio").samples, (std::vector<double>{0.005}));
+    EXPECT_EQ(std::ranges::count(result.measurements, "host_unaccounted_bytes", &Measurement::metric), 2);
+}
+
 TEST(SingleDriver, UnderKvmNanosecondsAreNanoseconds)
 {
     FakeHost host;

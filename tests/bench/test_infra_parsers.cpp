@@ -46,8 +46,17 @@ TEST(Smaps, SplitsGuestRamImageAndRest)
     EXPECT_EQ(memory.image.pss, 40u * 1024);
     EXPECT_EQ(memory.rest.rss, 36u * 1024);
     EXPECT_EQ(memory.rest.pss, 16u * 1024);
+    EXPECT_EQ(memory.files.rss, 30u * 1024);
     EXPECT_EQ(memory.total.rss, 216u * 1024);
     EXPECT_EQ(memory.total.pss, 156u * 1024);
+}
+
+TEST(Smaps, TheKernelsOwnSumIsReadFromStatus)
+{
+    HostMemory memory;
+    add_status(memory, "Name:\tqemu\nVmHWM:\t     300 kB\nVmRSS:\t     216 kB\nVmPTE:\t       8 kB\n");
+    EXPECT_EQ(memory.resident, 216u * 1024);
+    EXPECT_EQ(memory.page_tables, 8u * 1024);
 }
 
 TEST(Smaps, WithoutAnImageItIsPartOfTheRest)

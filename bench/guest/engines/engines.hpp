@@ -29,7 +29,9 @@ json run_program_engine(const RunRequest &request);
 json run_map_rss_engine(const RunRequest &request);
 json run_fio_engine(const RunRequest &request);
 json run_read_all_engine(const RunRequest &request);
+json run_frames_engine(const RunRequest &request);
 json run_inode_slab_engine(const RunRequest &request);
+json run_survive_engine(const RunRequest &request);
 json run_page_tables_engine(const RunRequest &request);
 
 /// By WORKLOAD's "engine"; throws naming those there are.

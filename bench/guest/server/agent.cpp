@@ -11,6 +11,7 @@
 
 #include "manifest.hpp"
 #include "mounts.hpp"
+#include "overwrite.hpp"
 #include "process.hpp"
 #include "prove.hpp"
 #include "seed.hpp"
@@ -103,7 +104,9 @@ json run_workload(const RunRequest &request)
         {"inode-slab", run_inode_slab_engine},
         {"page-tables", run_page_tables_engine},
         {"abilities", run_abilities_engine},
-        {"rest", run_nothing}};
+        {"rest", run_nothing},
+        {"frames", run_frames_engine},
+        {"survive", run_survive_engine}};
     const std::string name = request.workload.at("engine");
     const auto engine = engines.find(name);
     if (engine == engines.end())
@@ -125,6 +128,7 @@ Agent::Agent(GuestConfigFile config) : config_(std::move(config))
          [load_one](const json &args, const Progress &progress) { return run_op(args, progress, load_one); }},
         {"memory", [](const json &, const Progress &) { return memory_by_kind(); }},
         {"manifest", [](const json &args, const Progress &) { return manifest_op(args); }},
+        {"overwrite", [](const json &args, const Progress &) { return overwrite_shared(args); }},
         {"exec", [](const json &args, const Progress &) { return exec_op(args); }},
         {"dmesg", [this](const json &, const Progress &) { return dmesg(); }},
         {"drop_caches",

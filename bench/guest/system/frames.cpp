@@ -91,6 +91,27 @@ void add_frame(std::uint64_t flags, Frames &frames)
         frames.other += page_size;
 }
 
+Frames frames_of(std::vector<std::uint64_t> pfns, const std::vector<PhysicalRange> &pmem)
+{
+    const UniqueFd kpageflags = open_file("/proc/kpageflags", O_RDONLY);
+    std::sort(pfns.begin(), pfns.end());
+    pfns.erase(std::unique(pfns.begin(), pfns.end()), pfns.end());
+    if (!pfns.empty() && pfns.front() == 0)
+        throw std::runtime_error("expected page frame numbers, the kernel shows zeros: the agent "
+                                 "must run as root");
+    Frames frames;
+    for (const std::uint64_t pfn : pfns) {
+        std::uint64_t flags = 0;
+        if (in_ranges(pfn, pmem))
+            frames.pmem += page_size;
+        else if (::pread(kpageflags.get(), &flags, 8, static_cast<off_t>(pfn * 8)) == 8)
+            add_frame(flags, frames);
+        else
+            frames.other += page_size;
+    }
+    return frames;
+}
+
 } // namespace
 
 std::vector<PhysicalRange> parse_pmem_ranges(std::string_view iomem)
@@ -126,29 +147,39 @@ std::vector<PhysicalRange> pmem_ranges(const json &workload)
 Frames count_frames(pid_t pid, const std::vector<PhysicalRange> &pmem, std::uint64_t start, std::uint64_t end)
 {
     const UniqueFd pagemap = open_file(fmt::format("/proc/{}/pagemap", pid), O_RDONLY);
-    const UniqueFd kpageflags = open_file("/proc/kpageflags", O_RDONLY);
     std::vector<std::uint64_t> pfns;
     if (end > start)
         add_pfns(pagemap.get(), {start, end}, pfns);
     else
         for (const Mapping &mapping : mappings_of(pid))
             add_pfns(pagemap.get(), mapping, pfns);
-    std::sort(pfns.begin(), pfns.end());
-    pfns.erase(std::unique(pfns.begin(), pfns.end()), pfns.end());
-    if (!pfns.empty() && pfns.front() == 0)
-        throw std::runtime_error("expected page frame numbers, the kernel shows zeros: the agent "
-                                 "must run as root");
-    Frames frames;
-    for (const std::uint64_t pfn : pfns) {
-        std::uint64_t flags = 0;
-        if (in_ranges(pfn, pmem))
-            frames.pmem += page_size;
-        else if (::pread(kpageflags.get(), &flags, 8, static_cast<off_t>(pfn * 8)) == 8)
-            add_frame(flags, frames);
-        else
-            frames.other += page_size;
+    return frames_of(std::move(pfns), pmem);
+}
+
+MappedPages count_mapped(pid_t pid, const std::vector<PhysicalRange> &pmem, const std::string &below)
+{
+    const UniqueFd pagemap = open_file(fmt::format("/proc/{}/pagemap", pid), O_RDONLY);
+    MappedPages pages;
+    std::vector<std::uint64_t> pfns;
+    bool inside = false;
+    for (const std::string &line : split(read_file(fmt::format("/proc/{}/smaps", pid)), '\n')) {
+        const auto dash = line.find('-');
+        const auto blank = line.find(' ');
+        if (dash < blank && line.find(':') > blank) { // "7f00-7f10 r--s 00000000 00:1c 12   /mnt/x/bin/bash"
+            inside = line.find(" " + below + "/") != std::string::npos;
+            if (!inside)
+                continue;
+            const Mapping mapping{hex_number(std::string_view(line).substr(0, dash)),
+                                  hex_number(std::string_view(line).substr(dash + 1, blank - dash - 1))};
+            pages.mapped += mapping.end - mapping.start;
+            add_pfns(pagemap.get(), mapping, pfns);
+        } else if (inside && line.starts_with("Rss:")) {
+            pages.rss += std::stoull(line.substr(4)) * 1024;
+        }
     }
-    return frames;
+    pages.present = pfns.size() * page_size;
+    pages.frames = frames_of(std::move(pfns), pmem);
+    return pages;
 }
 
 std::uint64_t own_page_table_bytes()

@@ -41,5 +41,15 @@ Frames count_frames(pid_t pid, const std::vector<PhysicalRange> &pmem, std::uint
 
 /// What this process has of page tables for its memory (VmPTE).
 std::uint64_t own_page_table_bytes();
+/// What a process has mapped of the files below a path.
+struct MappedPages {
+    std::uint64_t mapped = 0;  // bytes of the mappings
+    std::uint64_t present = 0; // bytes that its page tables point to, each mapping for itself
+    std::uint64_t rss = 0;     // what smaps says of these mappings
+    Frames frames;             // behind them, each once
+};
+
+/// Sources: /proc/PID/smaps, /proc/PID/pagemap, /proc/kpageflags; needs root.
+MappedPages count_mapped(pid_t pid, const std::vector<PhysicalRange> &pmem, const std::string &below);
 
 } // namespace daxbench

@@ -125,6 +125,8 @@ void check_variants(const fs::path &folder, const std::map<string, FilesystemSpe
 void check_experiment(const ExperimentSpec &spec, const TomlReader &reader, const Catalogue &catalogue)
 {
     check_known(reader, "datasets", spec.datasets, catalogue.datasets, "datasets");
+    if (!spec.other_dataset.empty())
+        check_known(reader, "other_dataset", {spec.other_dataset}, catalogue.datasets, "datasets");
     const bool builds = spec.driver == Driver::build;
     if (builds)
         check_known(reader, "images", spec.filesystems, catalogue.images, "images");

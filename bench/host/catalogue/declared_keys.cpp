@@ -109,8 +109,10 @@ DeclaredFile experiments()
         "Workloads on datasets on filesystems: each combination is a cell, which boots guests of its own.",
         {id,
          {"title", "text", false, "for people (default: the id)"},
-         {"driver", "`single`, `instances` or `build`", true,
-          "one guest; several at once over one image; or no guest, and tools that make images on the host"},
+         {"driver", "`single`, `instances`, `frames`, `hostile` or `build`", true,
+          "one guest; several at once over one image; one whose memory the host counts, too; one whose image "
+          "is "
+          "overwritten; or no guest, and tools that make images on the host"},
          {"clock", "`instructions` or `none`", false,
           "what is counted under TCG (KVM: nanoseconds), or that only memory is counted; not for `build`"},
          {"memory", "MiB", false, "of each guest; not for `build`"},
@@ -121,7 +123,10 @@ DeclaredFile experiments()
          {"workloads", "list of ids", true, "in the order in which a guest runs them"},
          {"dataset_workloads", "table", false, "`DATASET = [WORKLOADS]`, in place of `workloads` there"},
          {"dataset_workloads.*", "list of ids", false, "the workloads on that dataset"},
-         {"instances", "list of numbers", false, "instances: how many guests at once (default: [1])"},
+         {"instances", "list of numbers", false,
+          "instances: how many guests at once; hostile: 1, the host "
+          "overwrites, or 2, a second guest does (default: [1])"},
+         {"other_dataset", "id of a dataset", false, "hostile: the dataset of the image that is swapped in"},
          {"kernels", "list of texts", false,
           "each cell once on each of these: `6.1` or `6.12` as Debian packages it, `7.3` or `6.12-debug` "
           "from "

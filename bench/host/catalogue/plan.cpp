@@ -68,7 +68,7 @@ vector<json> resolve_workloads(const Catalogue &catalogue, const ExperimentSpec 
 
 vector<int> instances_of(const ExperimentSpec &experiment, const ProfileSpec &profile)
 {
-    if (experiment.driver != Driver::instances)
+    if (experiment.driver != Driver::instances && experiment.driver != Driver::hostile)
         return {1};
     if (!profile.instances)
         return experiment.instances;
@@ -118,6 +118,7 @@ Cell make_cell(const ExperimentSpec &experiment, const string &dataset, const st
     cell.instances = instances;
     cell.driver = experiment.driver;
     cell.clock = experiment.clock;
+    cell.other_dataset = experiment.other_dataset;
     cell.memory_mib = experiment.memory_mib;
     cell.cpus = experiment.cpus;
     cell.timeout_s = experiment.timeout_s;

@@ -25,6 +25,7 @@ struct Cell {
     int boots = 1; ///< driver instances: how often its guests are booted, a sample each
     Driver driver = Driver::single;
     ClockKind clock = ClockKind::none;
+    std::string other_dataset;             ///< driver hostile: whose image is swapped in
     int memory_mib = 0;                    ///< of each guest
     int cpus = 1;                          ///< of each; one where instructions are counted
     int timeout_s = 0;                     ///< for each single step

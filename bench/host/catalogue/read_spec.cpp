@@ -80,9 +80,12 @@ vector<string> read_kernels(TomlReader &reader, const string &key = "kernels")
 
 Driver read_driver(TomlReader &reader)
 {
-    static const std::map<string, Driver> drivers{
-        {"single", Driver::single}, {"instances", Driver::instances}, {"build", Driver::build}};
-    return drivers.at(reader.choice("driver", {"single", "instances", "build"}));
+    static const std::map<string, Driver> drivers{{"single", Driver::single},
+                                                  {"instances", Driver::instances},
+                                                  {"frames", Driver::frames},
+                                                  {"hostile", Driver::hostile},
+                                                  {"build", Driver::build}};
+    return drivers.at(reader.choice("driver", {"single", "instances", "frames", "hostile", "build"}));
 }
 
 ProfileSpec read_profile(TomlReader reader)
@@ -282,6 +285,10 @@ ExperimentSpec read_experiment(TomlReader &reader)
     }
     if (spec.driver == Driver::instances)
         spec.instances = reader.numbers_if("instances", 1, 64).value_or(vector<int>{1});
+    if (spec.driver == Driver::hostile) {
+        spec.instances = reader.numbers_if("instances", 1, 2).value_or(vector<int>{1});
+        spec.other_dataset = reader.text("other_dataset");
+    }
     spec.timeout_s = static_cast<int>(reader.number("timeout", 1, 86400));
     spec.estimate_s = reader.has("estimate") ? reader.real("estimate") : 15;
     if (const auto metrics = reader.texts_if("table"))

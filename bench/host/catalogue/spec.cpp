@@ -16,6 +16,8 @@ const char *name_of(Driver driver)
     switch (driver) {
     case Driver::single: return "single";
     case Driver::instances: return "instances";
+    case Driver::frames: return "frames";
+    case Driver::hostile: return "hostile";
     case Driver::build: break;
     }
     return "build";

@@ -44,7 +44,7 @@ struct WorkloadSpec {
     nlohmann::json arguments; ///< the table as written; what the agent gets
 };
 
-enum class Driver { single, instances, build };
+enum class Driver { single, instances, frames, hostile, build };
 enum class ClockKind { instructions, none };
 
 struct ExperimentSpec {
@@ -59,6 +59,7 @@ struct ExperimentSpec {
     std::vector<int> instances{1};
     std::vector<std::string> kernels;              ///< each cell once on each of them; none: on the run's own
     std::vector<std::string> mixed_kernels;        ///< instead: of the guests of one cell, in turn
+    std::string other_dataset;                     ///< driver hostile: whose image is swapped in
     int memory_mib = 0;                            ///< of each guest
     int cpus = 1;                                  ///< of each guest where nanoseconds are measured
     int timeout_s = 0;                             ///< for each single step of a guest, or run of a tool

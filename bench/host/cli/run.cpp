@@ -143,7 +143,7 @@ private:
         job.guests = static_cast<unsigned>(cell.instances);
         job.memory_bytes = memory_of(cell);
         job.resource = catalogue_.filesystems.at(cell.filesystem).needed_image() + "/" + cell.dataset;
-        job.exclusive = cell.driver == Driver::instances;
+        job.exclusive = cell.driver == Driver::instances || cell.driver == Driver::frames;
         job.run = [this, &cell, &host] { run_one(cell, host); };
         return job;
     }

@@ -75,16 +75,21 @@ std::string Guest::State::why_it_ended()
 void Guest::State::fail(const std::string &wanted, ChannelEvent event, Seconds timeout)
 {
     std::string what;
+    bool died = true;
     if (event == ChannelEvent::closed)
         what = why_it_ended();
     else if (const auto death = find_kernel_death(read_or_empty(console)); !death.empty())
         what = "the guest's kernel died: " + death;
-    else
+    else {
         what = fmt::format("nothing came within {:.0f} s", timeout.count());
+        died = false;
+    }
     const auto log = event == ChannelEvent::closed && !last_lines(qemu_log, 1).empty() ? qemu_log : console;
-    throw std::runtime_error(fmt::format("{}expected {}, but {}; see {}",
-                                         config.name.empty() ? "" : config.name + ": ", wanted, what,
-                                         log.string()));
+    const auto line = fmt::format("{}expected {}, but {}; see {}",
+                                  config.name.empty() ? "" : config.name + ": ", wanted, what, log.string());
+    if (died)
+        throw GuestDied(line);
+    throw std::runtime_error(line);
 }
 
 Guest::Guest(GuestConfig config) : state_(std::make_unique<State>())

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -15,6 +16,11 @@
 #include "protocol.hpp"
 
 namespace daxbench {
+
+// A call whose guest's kernel or QEMU has died.
+struct GuestDied : std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
 
 struct GuestConfig {
     std::string name; // for messages, e.g. the cell's id and the instance

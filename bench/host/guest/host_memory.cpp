@@ -63,6 +63,7 @@ HostMemory parse_smaps(std::string_view smaps, const std::filesystem::path &imag
 {
     HostMemory memory;
     MemoryUse *part = &memory.rest;
+    bool of_file = false;
     const auto image_path = image.string();
     while (!smaps.empty()) {
         const auto line = next_line(smaps);
@@ -74,19 +75,35 @@ HostMemory parse_smaps(std::string_view smaps, const std::filesystem::path &imag
                 part = &memory.ram;
             else
                 part = &memory.rest;
+            of_file = part == &memory.rest && path.starts_with("/");
             continue;
         }
         const MemoryUse use{kilobytes(line, "Rss:"), kilobytes(line, "Pss:")};
         add(*part, use);
+        if (of_file)
+            add(memory.files, use);
         add(memory.total, use);
     }
     return memory;
 }
 
+void add_status(HostMemory &memory, std::string_view status)
+{
+    while (!status.empty()) {
+        auto line = next_line(status);
+        // "VmRSS:\t  123 kB": a tab, where smaps has blanks
+        for (const std::string_view name : {"VmRSS:\t", "VmPTE:\t"})
+            if (line.starts_with(name))
+                (name == "VmRSS:\t" ? memory.resident : memory.page_tables) = kilobytes(line, name);
+    }
+}
+
 HostMemory host_memory(pid_t pid, const std::filesystem::path &image)
 {
     const auto path = image.empty() ? image : std::filesystem::canonical(image);
-    return parse_smaps(read_file(fmt::format("/proc/{}/smaps", pid)), path);
+    auto memory = parse_smaps(read_file(fmt::format("/proc/{}/smaps", pid)), path);
+    add_status(memory, read_file(fmt::format("/proc/{}/status", pid)));
+    return memory;
 }
 
 } // namespace daxbench

@@ -59,8 +59,16 @@ constexpr std::array<std::string_view, 20> complaints{
     "self-detected stall",
 };
 
+/// A program's own fault, which the kernel only reports: "traps: bash[7] general protection fault ip:… sp:…".
+bool is_of_a_program(const string &line)
+{
+    return line.starts_with("traps: ") && line.find(" ip:") != string::npos;
+}
+
 bool is_complaint(const string &line)
 {
+    if (is_of_a_program(line))
+        return false;
     return std::ranges::any_of(complaints, [&](std::string_view complaint) {
         const auto at = line.find(complaint);
         return at != string::npos && (at == 0 || !std::isalpha(static_cast<unsigned char>(line[at - 1])));
@@ -154,6 +162,10 @@ CellResult run_cell(const CellInput &input, GuestHost &host)
     try {
         if (input.cell.driver == Driver::instances)
             run_instances(input, host, result);
+        else if (input.cell.driver == Driver::frames)
+            run_frames(input, host, result);
+        else if (input.cell.driver == Driver::hostile)
+            run_hostile(input, host, result);
         else
             run_single(input, host, result);
     } catch (const Interrupted &stop) {

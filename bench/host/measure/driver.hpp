@@ -66,6 +66,13 @@ std::string kernel_complaint(const nlohmann::json &lines);
 
 void run_single(const CellInput &input, GuestHost &host, CellResult &result);
 void run_instances(const CellInput &input, GuestHost &host, CellResult &result);
+void run_frames(const CellInput &input, GuestHost &host, CellResult &result);
+void run_hostile(const CellInput &input, GuestHost &host, CellResult &result);
+
+/// Rows of what the host holds for one guest, by mapping; the sum of all mappings against what the kernel
+/// counts.
+std::vector<Measurement> host_frame_measurements(const Cell &cell, const std::string &workload,
+                                                 const HostMemory &host);
 
 /// What one guest of the `instances` driver counted, bytes.
 struct InstanceMemory {

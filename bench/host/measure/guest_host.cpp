@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "guest_host.hpp"
 
+#include <map>
+#include <mutex>
+
 #include "guest.hpp"
 
 namespace daxbench {
@@ -67,9 +70,54 @@ public:
         return std::make_unique<QemuSession>(std::move(config), display_, options_.keep);
     }
 
+    std::unique_ptr<WritableImage> writable_image(const Cell &cell) override
+    {
+        const auto &filesystem = catalogue_.filesystems.at(cell.filesystem);
+        if (filesystem.medium != "pmem")
+            throw std::runtime_error("expected a filesystem on memory that guests can share (medium pmem), " +
+                                     cell.filesystem + " is on the medium " + filesystem.medium);
+        const auto &id = filesystem.needed_image();
+        const auto &image = world_.images.at({id, cell.dataset}).path;
+        const auto other = world_.images.find({id, cell.other_dataset});
+        if (other == world_.images.end())
+            throw std::runtime_error("expected the image " + id + " of " + cell.other_dataset +
+                                     ", it could not be made");
+        return std::make_unique<ImageCopy>(image, other->second.path,
+                                           metadata_of(image, world_.datasets.at(cell.dataset).dir));
+    }
+
+    std::unique_ptr<GuestSession> boot_on(const Cell &cell, int instance, const WritableImage &image,
+                                          GuestRole role) override
+    {
+        const auto &copy = dynamic_cast<const ImageCopy &>(image);
+        auto config =
+            guest_config(world_, catalogue_, cell, instance, options_.log_root / file_name_of(cell.id));
+        config.image = copy.path();
+        config.image_writable = true;
+        // What a flood of messages begins with must still be there at its end.
+        config.extra_cmdline = "log_buf_len=16M";
+        if (role == GuestRole::writer)
+            config.tools = copy.other();
+        config.keep = options_.keep;
+        return std::make_unique<QemuSession>(std::move(config), display_, options_.keep);
+    }
+
     void step(const Cell &cell, const std::string &text) override { display_.step(cell.id, text); }
 
 private:
+    /// Of each image once: all of it and of its dataset is read for that.
+    std::vector<std::uint64_t> metadata_of(const std::filesystem::path &image,
+                                           const std::filesystem::path &tree)
+    {
+        const std::lock_guard lock(mutex_);
+        auto &pages = metadata_[image];
+        if (pages.empty())
+            pages = metadata_pages(image, tree);
+        return pages;
+    }
+
+    std::mutex mutex_;
+    std::map<std::filesystem::path, std::vector<std::uint64_t>> metadata_;
     const World &world_;
     const Catalogue &catalogue_;
     Display &display_;
@@ -77,6 +125,16 @@ private:
 };
 
 } // namespace
+
+std::unique_ptr<WritableImage> GuestHost::writable_image(const Cell &)
+{
+    throw std::logic_error("this host has no writable images");
+}
+
+std::unique_ptr<GuestSession> GuestHost::boot_on(const Cell &, int, const WritableImage &, GuestRole)
+{
+    throw std::logic_error("this host has no guests over a writable image");
+}
 
 std::unique_ptr<GuestHost> make_guest_host(const World &world, const Catalogue &catalogue, Display &display,
                                            GuestHostOptions options)

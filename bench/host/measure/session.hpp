@@ -13,6 +13,7 @@
 #include "plan.hpp"
 #include "process.hpp"
 #include "protocol.hpp"
+#include "writable_image.hpp"
 
 namespace daxbench {
 
@@ -34,9 +35,17 @@ public:
     virtual const Argv &command() const = 0;
 };
 
+/// Of guests that share a writable image.
+enum class GuestRole { victim, writer };
+
 class GuestHost {
 public:
     virtual ~GuestHost() = default;
+    /// A copy of the cell's image, for guests of boot_on() alone.
+    virtual std::unique_ptr<WritableImage> writable_image(const Cell &cell);
+    /// As boot(), over such a copy. The writer has the other image, too, as its "tools".
+    virtual std::unique_ptr<GuestSession> boot_on(const Cell &cell, int instance, const WritableImage &image,
+                                                  GuestRole role);
     /// Boots guest number `instance` (from 0) of a cell; returns after its hello. The first calls
     /// are then those of the script (see GuestConfig).
     virtual std::unique_ptr<GuestSession> boot(const Cell &cell, int instance,

@@ -125,6 +125,23 @@ void check_releases(const World &world)
                 other->second.empty() ? "the run's own" : other->second, name, guest.kernel.release));
 }
 
+/// The image that the cell's filesystem needs, of one of its datasets.
+void add_image(World &world, const Catalogue &catalogue, const Cell &cell, const string &dataset_id,
+               const Progress &progress)
+{
+    const Substitutions substitutions{{"build", world.paths.build.string()}};
+    const auto dataset = world.datasets.find(dataset_id);
+    const auto &image = catalogue.filesystems.at(cell.filesystem).needed_image();
+    const auto key = image_key(image, dataset_id);
+    if (dataset == world.datasets.end() || world.images.contains({image, dataset_id}) ||
+        world.missing.contains(key))
+        return;
+    note_missing(world, key, [&] {
+        world.images[{image, dataset_id}] =
+            ensure_image(catalogue.images.at(image), dataset->second, substitutions, progress);
+    });
+}
+
 } // namespace
 
 Paths own_paths()
@@ -287,10 +304,11 @@ void add_needs(World &world, const Catalogue &catalogue, const std::vector<Cell>
         if (on_cxl(catalogue, cell) && world.cxl_qemu.empty() && !world.missing.contains(cxl_qemu_key))
             note_missing(world, cxl_qemu_key,
                          [&] { world.cxl_qemu = ensure_program(qemu_with_cxl(), progress); });
-        if (!world.datasets.contains(cell.dataset) && !world.missing.contains(cell.dataset))
-            note_missing(world, cell.dataset, [&] {
-                world.datasets[cell.dataset] = ensure_dataset(catalogue.datasets.at(cell.dataset), progress);
-            });
+        for (const auto &dataset : {cell.dataset, cell.other_dataset})
+            if (!dataset.empty() && !world.datasets.contains(dataset) && !world.missing.contains(dataset))
+                note_missing(world, dataset, [&] {
+                    world.datasets[dataset] = ensure_dataset(catalogue.datasets.at(dataset), progress);
+                });
         if (needs_tools(cell) && !world.tools && !world.missing.contains("tools"))
             note_missing(world, "tools", [&] { world.tools = ensure_tools_image(progress); });
 
@@ -302,16 +320,9 @@ void add_needs(World &world, const Catalogue &catalogue, const std::vector<Cell>
                 });
             continue;
         }
-        const auto dataset = world.datasets.find(cell.dataset);
-        const auto &image = catalogue.filesystems.at(cell.filesystem).needed_image();
-        const auto key = image_key(image, cell.dataset);
-        if (dataset == world.datasets.end() || world.images.contains({image, cell.dataset}) ||
-            world.missing.contains(key))
-            continue;
-        note_missing(world, key, [&] {
-            world.images[{image, cell.dataset}] =
-                ensure_image(catalogue.images.at(image), dataset->second, substitutions, progress);
-        });
+        add_image(world, catalogue, cell, cell.dataset, progress);
+        if (!cell.other_dataset.empty())
+            add_image(world, catalogue, cell, cell.other_dataset, progress);
     }
 }
 
@@ -342,6 +353,10 @@ string why_not(const World &world, const Catalogue &catalogue, const Cell &cell)
         if (auto reason = why_no_kernel(world, filesystem, cell); !reason.empty())
             return reason;
         needs.push_back(image_key(filesystem.needed_image(), cell.dataset));
+        if (!cell.other_dataset.empty()) {
+            needs.push_back(cell.other_dataset);
+            needs.push_back(image_key(filesystem.needed_image(), cell.other_dataset));
+        }
     } else {
         needs.push_back(tool_key(cell.filesystem));
     }
