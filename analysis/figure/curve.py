@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
+import growth
 import metrics
 import units
 from figure import style
@@ -24,19 +25,29 @@ def draw(
     title: str,
     log: bool,
     looks: dict[str, style.Look],
+    by: str = "workload",
+    sizes: Sequence[float] = (),
 ) -> Figure | None:
-    """`order`: workloads from left to right, each with its label; at least two must be measured."""
-    by_workload = {key.workload: key for key in keys}
-    shown = [(by_workload[workload], label) for workload, label in order if workload in by_workload]
+    """`order`: workloads (or what `by` names) from left to right, each with its label; at least two must be
+    measured. `sizes`: theirs, by which the growth is fitted and said."""
+    by_place = {getattr(key, by): key for key in keys}
+    shown = [(by_place[place], label) for place, label in order if place in by_place]
     if len(shown) < 2:
         return None
     first = shown[0][0]
     names = [name for name in run.filesystems if any(name in run.guest_rows[key] for key, _ in shown)]
     notes = [f"{_what(run, first)}. Median; a stroke spans smallest to largest sample where they differ."
              " Lower is better."]  # fmt: skip
+    if sizes:
+        size_of = dict(zip((place for place, _ in order), sizes))
+        notes.append(_growth(run, [(key, size_of[getattr(key, by)]) for key, _ in shown], names))
     legend = style.Panel("", style.legend_height(names))
     panels = [legend, style.Panel("", HEIGHT)]
-    figure, (above, axes) = style.page(title, notes, panels, left=0.52, bottom=0.28)
+    high = max(run.guest_rows[key][name].value for key, _ in shown for name in names
+               if name in run.guest_rows[key])  # fmt: skip
+    # Bytes have few digits; other figures of seven and more need the room.
+    left = 0.72 if high >= 1e6 and first.unit != "bytes" else 0.52
+    figure, (above, axes) = style.page(title, notes, panels, left=left, bottom=0.28)
     style.legend(above, names, style.marks(looks), run.subject)
     for order_of, name in enumerate(names):
         points = [(x, run.guest_rows[key][name]) for x, (key, _) in enumerate(shown)
@@ -55,6 +66,17 @@ def draw(
     axes.margins(x=0.07)
     axes.set_xlabel(across, labelpad=2)
     return figure
+
+
+def _growth(run: Results, shown: Sequence[tuple[Key, float]], names: Sequence[str]) -> str:
+    """`Growth, fitted: daxfs constant, erofs linear (±3 %).`"""
+    words = []
+    for name in names:
+        points = [(size, run.guest_rows[key][name].value) for key, size in shown
+                  if name in run.guest_rows[key]]  # fmt: skip
+        if len(points) >= 3:
+            words.append(f"{name} {growth.fit([n for n, _ in points], [v for _, v in points])}")
+    return f"Growth, fitted: {', '.join(words)}." if words else "Growth: fewer than three points."
 
 
 def _what(run: Results, key: Key) -> str:

@@ -21,7 +21,7 @@ from results import Key, Results
 
 FILE = Path(__file__).resolve().parents[2] / "workloads" / "figures.toml"
 _KINDS = ("curve", "scatter", "parts", "distribution")
-_KEYS = {"id", "kind", "title", "rows", "across", "order", "metrics", "log"}
+_KEYS = {"id", "kind", "title", "rows", "across", "order", "metrics", "log", "by", "sizes"}
 
 
 class DeclarationError(RuntimeError):
@@ -40,6 +40,8 @@ class Declared:
     order: tuple[tuple[str, str], ...]
     metrics: tuple[str, ...]
     log: bool
+    by: str
+    sizes: tuple[float, ...]
 
     def keys(self, run: Results) -> list[Key]:
         """The run's rows that it shows."""
@@ -50,7 +52,8 @@ class Declared:
         """None where the run has nothing to show."""
         keys = self.keys(run)
         if self.kind == "curve":
-            return figure_curve.draw(run, keys, self.order, self.across, self.title, self.log, looks)
+            return figure_curve.draw(run, keys, self.order, self.across, self.title, self.log, looks,
+                                     self.by, self.sizes)  # fmt: skip
         if self.kind == "scatter":
             return figure_scatter.draw(run, keys, self.title, self.log, looks)
         if self.kind == "parts":
@@ -81,5 +84,10 @@ def _declared(path: Path, raw: dict[str, Any]) -> Declared:
         raise DeclarationError(f"{path}: figure {name}: expected keys of a measurement in rows,"
                                f" got {', '.join(sorted(unknown))}")  # fmt: skip
     order = tuple((str(workload), str(label)) for workload, label in raw.get("order", []))
+    by = raw.get("by", "workload")
+    sizes = tuple(float(size) for size in raw.get("sizes", ()))
+    if by not in ("workload", "dataset") or (sizes and len(sizes) != len(order)):
+        raise DeclarationError(f"{path}: figure {name}: expected by = \"workload\" or \"dataset\", and a size"
+                               f" for each place of order, got {by} and {len(sizes)} sizes")  # fmt: skip
     return Declared(raw["id"], raw["kind"], raw["title"], raw["rows"], raw.get("across", ""), order,
-                    tuple(raw.get("metrics", ())), bool(raw.get("log", False)))  # fmt: skip
+                    tuple(raw.get("metrics", ())), bool(raw.get("log", False)), by, sizes)  # fmt: skip

@@ -171,6 +171,33 @@ std::string hash_by_read(const Tree &tree, const Entry &entry, int fd)
     return hash.text();
 }
 
+// The same hash, with what the filesystem says is a hole taken as zeros and not read.
+std::string hash_by_data(const Tree &tree, const Entry &entry, int fd)
+{
+    ContentHash hash;
+    std::vector<char> buffer(1 << 18);
+    const std::vector<char> zeros(1 << 18);
+    const off_t size = entry.st.st_size;
+    for (off_t at = 0; at < size;) {
+        off_t data = ::lseek(fd, at, SEEK_DATA);
+        data = data < 0 ? size : std::min(data, size); // ENXIO: a hole up to the end
+        for (; at < data; at += std::min<off_t>(data - at, static_cast<off_t>(zeros.size())))
+            hash.add(
+                {zeros.data(), std::min<std::size_t>(static_cast<std::size_t>(data - at), zeros.size())});
+        const off_t hole = ::lseek(fd, data, SEEK_HOLE);
+        const off_t end = hole < 0 ? size : std::min(hole, size);
+        while (at < end) {
+            const auto want = std::min<std::size_t>(static_cast<std::size_t>(end - at), buffer.size());
+            const ssize_t got = ::pread(fd, buffer.data(), want, at);
+            if (got <= 0)
+                fail(tree, entry, "read");
+            hash.add({buffer.data(), static_cast<std::size_t>(got)});
+            at += got;
+        }
+    }
+    return hash.text();
+}
+
 std::string hash_by_mmap(const Tree &tree, const Entry &entry, int fd, int flags)
 {
     const auto size = static_cast<std::size_t>(entry.st.st_size);
@@ -202,6 +229,8 @@ std::string hash_file(const Tree &tree, const Entry &entry, ManifestMode mode)
         fail(tree, entry, "open");
     if (mode == ManifestMode::read)
         return hash_by_read(tree, entry, fd.get());
+    if (mode == ManifestMode::data)
+        return hash_by_data(tree, entry, fd.get());
     const int flags = mode == ManifestMode::mmap_shared ? MAP_SHARED : MAP_PRIVATE;
     return hash_by_mmap(tree, entry, fd.get(), flags);
 }
@@ -292,12 +321,14 @@ ManifestMode parse_manifest_mode(std::string_view text)
 {
     if (text == "read")
         return ManifestMode::read;
+    if (text == "data")
+        return ManifestMode::data;
     if (text == "mmap-shared")
         return ManifestMode::mmap_shared;
     if (text == "mmap-private")
         return ManifestMode::mmap_private;
     throw std::runtime_error(
-        fmt::format("expected the mode read, mmap-shared or mmap-private, got '{}'", text));
+        fmt::format("expected the mode read, data, mmap-shared or mmap-private, got '{}'", text));
 }
 
 std::vector<std::string> make_manifest(const std::string &path, const ManifestOptions &options)

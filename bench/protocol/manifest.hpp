@@ -17,10 +17,11 @@
 namespace daxbench {
 
 /// How file content is read: by read(2), or through a mapping, which also proves that the bytes
-/// after the end of file in the last page are zero.
-enum class ManifestMode { read, mmap_shared, mmap_private };
+/// after the end of file in the last page are zero. `data`: by read(2), but for holes, which are zeros
+/// without it.
+enum class ManifestMode { read, data, mmap_shared, mmap_private };
 
-/// "read", "mmap-shared" or "mmap-private"; throws naming the three.
+/// "read", "data", "mmap-shared" or "mmap-private"; throws naming the four.
 ManifestMode parse_manifest_mode(std::string_view text);
 
 struct ManifestOptions {

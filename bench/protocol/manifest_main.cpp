@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// manifest [--mode read|mmap-shared|mmap-private] [--threads N] DIR: the tree's manifest on stdout.
+// manifest [--mode read|data|mmap-shared|mmap-private] [--threads N] DIR: the tree's manifest on stdout.
 #include "manifest.hpp"
 
 #include <cstdio>
@@ -18,7 +18,7 @@ int main(int argc, char **argv)
     std::string directory;
     daxbench::ManifestOptions options;
     app.add_option("--mode", mode, "how files are read")
-        ->check(CLI::IsMember({"read", "mmap-shared", "mmap-private"}));
+        ->check(CLI::IsMember({"read", "data", "mmap-shared", "mmap-private"}));
     app.add_option("--threads", options.threads, "readers at once; 0: one for each core");
     app.add_option("DIR", directory, "the tree's root")->required();
     CLI11_PARSE(app, argc, argv);

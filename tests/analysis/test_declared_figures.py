@@ -31,11 +31,12 @@ def with_rows(figure, scale=1.0):
         document["cells"].append({**document["cells"][0], "filesystem": name, "experiment": experiment,
                                   "dataset": dataset, "status": "ok",
                                   "id": f"{experiment}/{dataset}/{name}/n1"})  # fmt: skip
-        for at, workload in enumerate([w for w, _ in figure.order] or ["a-workload"]):
+        for at, place in enumerate([w for w, _ in figure.order] or ["a-workload"]):
+            placed = {"workload": "a-workload", figure.by: place}
             for metric in figure.metrics or [figure.rows.get("metric", "cost_per_op")]:
                 row = copy.deepcopy(pattern)
                 row |= {"filesystem": name, "experiment": experiment, "dataset": dataset,
-                        "workload": workload, "metric": metric, **figure.rows}  # fmt: skip
+                        "metric": metric, **placed, **figure.rows}  # fmt: skip
                 row["samples"] = [scale * 1000 * (1 + n) / (1 + at) + k for k in range(9)]
                 row["value"] = row["samples"][4]
                 document["measurements"].append(row)
@@ -94,7 +95,7 @@ class DeclaredFigures(unittest.TestCase):
 
         metrics = tomllib.loads((WORKLOADS / "metrics.toml").read_text()).keys()
         for figure in self.figures:
-            self.assertLessEqual({w for w, _ in figure.order}, ids("workloads"), figure.id)
+            self.assertLessEqual({w for w, _ in figure.order}, ids(f"{figure.by}s"), figure.id)
             for field in ("experiment", "dataset", "workload"):
                 if field in figure.rows:
                     self.assertIn(figure.rows[field], ids(f"{field}s"), figure.id)

@@ -132,5 +132,45 @@ TEST_F(DatasetTest, OfAnotherHashThanDeclaredIsRefused)
     }
 }
 
+TEST_F(DatasetTest, OfAModelRepeatsAndHasAHeaderOfItsTensors)
+{
+    DatasetSpec spec;
+    spec.id = "tiny-model";
+    spec.kind = "accelerator-data";
+    spec.seed = 1;
+    spec.slots = 1024;
+    spec.tensors = {{"a", "4x8"}, {"b", "2x3"}};
+    const auto dataset = make(spec);
+    const auto model = read_file(dataset.dir / "model.safetensors");
+    EXPECT_EQ(dataset.bytes, model.size() + 1024 * 16);
+    const std::string header = R"({"__metadata__":{"format":"pt"},)"
+                               R"("a":{"data_offsets":[0,128],"dtype":"F32","shape":[4,8]},)"
+                               R"("b":{"data_offsets":[128,152],"dtype":"F32","shape":[2,3]}})";
+    const auto length = (header.size() + 7) / 8 * 8;
+    ASSERT_EQ(model.size(), 8 + length + 152);
+    EXPECT_EQ(static_cast<unsigned char>(model[0]), length);
+    EXPECT_EQ(model.substr(8, header.size()), header);
+    setenv("XDG_CACHE_HOME", (folder_.path() / "again").c_str(), 1);
+    EXPECT_EQ(make(spec).hash, dataset.hash);
+    spec.tensors["a"] = "4 by 8";
+    EXPECT_THROW(make(spec), std::runtime_error);
+}
+
+TEST_F(DatasetTest, OfSparseFilesHasTheHashOfTheirBytes)
+{
+    DatasetSpec spec;
+    spec.id = "tiny-sparse";
+    spec.kind = "sparse-files";
+    spec.seed = 1;
+    spec.data_pages = 3;
+    spec.files = {{"big", 64 << 20}, {"page", 4096}};
+    const auto dataset = make(spec);
+    struct stat st {};
+    ASSERT_EQ(stat((dataset.dir / "big").c_str(), &st), 0);
+    EXPECT_LE(st.st_blocks * 512, 3 * 65536);
+    const auto whole = run_checked({DAXBENCH_MANIFEST_TOOL, "--mode", "read", dataset.dir.string()}).out;
+    EXPECT_EQ(read_file(dataset.manifest_path), whole);
+}
+
 } // namespace
 } // namespace daxbench

@@ -191,8 +191,11 @@ TEST_F(CacheTest, QemuCommandOfACountingPmemGuest)
     EXPECT_TRUE(has(argv, "virtio-serial-pci,ioeventfd=off"));
     EXPECT_FALSE(has_part(argv, "serial=seed"));
     EXPECT_TRUE(has(argv, "/k/vmlinux"));
-    EXPECT_EQ(*(std::find(argv.begin(), argv.end(), "-smp") + 1), "1");
+    EXPECT_EQ(*(std::find(argv.begin(), argv.end(), "-smp") + 1), "4");
     EXPECT_NE(kernel_cmdline(config).find("nokaslr norandmaps"), std::string::npos);
+    EXPECT_EQ(kernel_cmdline(config).find("nolapic_timer"), std::string::npos) << "each CPU needs its own";
+    config.cpus = 1;
+    EXPECT_NE(kernel_cmdline(config).find("nolapic_timer"), std::string::npos);
 }
 
 // Several guests have one image at one address, and none takes it for its RAM.

@@ -21,10 +21,16 @@ struct RunRequest {
     Progress progress;
     /// Loads a file system's modules, when they are not there yet.
     std::function<void(const std::string &)> load;
+    /// Mounts TARGET as it was mounted at first; fills it, where its data is the guest's memory.
+    std::function<void()> mount_anew;
 };
 
 json run_abilities_engine(const RunRequest &request);
 json run_benchmark_engine(const RunRequest &request);
+json run_concurrent_engine(const RunRequest &request);
+json run_memory_return_engine(const RunRequest &request);
+json run_pressure_engine(const RunRequest &request);
+json run_compute_engine(const RunRequest &request);
 json run_program_engine(const RunRequest &request);
 json run_map_rss_engine(const RunRequest &request);
 json run_fio_engine(const RunRequest &request);

@@ -15,6 +15,7 @@
 #include "process.hpp"
 #include "selection.hpp"
 #include "system.hpp"
+#include "tools.hpp"
 
 namespace daxbench {
 
@@ -22,26 +23,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr char tools_target[] = "/tools";
 constexpr double mebibyte = 1 << 20;
-
-bool is_mounted(const std::string &target)
-{
-    try {
-        mounted_at(target);
-        return true;
-    } catch (const std::exception &) {
-        return false;
-    }
-}
-
-void mount_tools(const RunRequest &request)
-{
-    if (is_mounted(tools_target))
-        return;
-    request.load("erofs");
-    mount_filesystem("erofs", "tools", "ro", tools_target);
-}
 
 std::string find_loader()
 {
@@ -163,7 +145,7 @@ json measure(const RunRequest &request, const std::string &text, const std::stri
 
 json run_fio_engine(const RunRequest &request)
 {
-    mount_tools(request);
+    mount_tools(request, "ro");
     const std::string text = job_text(request);
     json results = json::array();
     json raw = json::array();

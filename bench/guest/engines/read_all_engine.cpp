@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Reads the whole tree once, or a part of it: what a guest that uses so much of its data would have in
 // memory then.
-#include <set>
 #include <vector>
 
 #include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "content_hash.hpp"
@@ -39,21 +37,6 @@ WhatWasRead read_file_once(const std::string &path, std::vector<char> &buffer)
     }
     read.hash = hash.text();
     return read;
-}
-
-// Of each inode one name.
-std::vector<SelectedFile> distinct_files(const std::vector<SelectedFile> &tree)
-{
-    std::set<ino_t> seen;
-    std::vector<SelectedFile> files;
-    for (const SelectedFile &entry : tree) {
-        struct stat st {};
-        if (::lstat(entry.path.c_str(), &st) < 0)
-            throw_errno("cannot stat " + entry.path);
-        if (entry.regular && seen.insert(st.st_ino).second)
-            files.push_back(entry);
-    }
-    return files;
 }
 
 // The first in an order that is the same on every filesystem, so that more percent read a superset.

@@ -76,6 +76,8 @@ private:
 
 // Reads all of a file once.
 void read_whole_file(const std::string &path);
+// Maps all of it, shared, and touches every page once.
+void touch_whole_file(const SelectedFile &file);
 
 // The lean heart of every mapping benchmark.
 inline void touch_pages(const volatile char *base, std::size_t pages)
@@ -101,6 +103,7 @@ using MakeOperation = std::unique_ptr<Operation> (*)(const OperationRequest &);
 
 std::unique_ptr<Operation> make_read(const OperationRequest &request);
 std::unique_ptr<Operation> make_mmap_touch(const OperationRequest &request);
+std::unique_ptr<Operation> make_touch_apart(const OperationRequest &request);
 std::unique_ptr<Operation> make_munmap(const OperationRequest &request);
 std::unique_ptr<Operation> make_fork(const OperationRequest &request);
 std::unique_ptr<Operation> make_open_mmap_touch_close(const OperationRequest &request);

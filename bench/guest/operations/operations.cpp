@@ -27,6 +27,7 @@ std::unique_ptr<Operation> make_operation(const std::string &target, const json 
     static const std::map<std::string, MakeOperation> operations = {
         {"read", make_read},
         {"mmap-touch", make_mmap_touch},
+        {"touch-apart", make_touch_apart},
         {"munmap", make_munmap},
         {"fork", make_fork},
         {"open-mmap-touch-close", make_open_mmap_touch_close},

@@ -156,6 +156,18 @@ int mapping_flags(const std::string &variant)
 
 } // namespace
 
+void touch_whole_file(const SelectedFile &file)
+{
+    if (file.size == 0)
+        return;
+    const UniqueFd fd = open_file(file.path, O_RDONLY);
+    void *const map = ::mmap(nullptr, file.size, PROT_READ, MAP_SHARED, fd.get(), 0);
+    if (map == MAP_FAILED)
+        throw_errno("cannot map " + file.path);
+    touch_pages(static_cast<const char *>(map), (file.size + page_size - 1) / page_size);
+    ::munmap(map, file.size);
+}
+
 std::unique_ptr<Operation> make_mmap_touch(const OperationRequest &request)
 {
     const auto file = select_files(request.target, request.workload)[0];

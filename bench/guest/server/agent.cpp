@@ -80,7 +80,8 @@ json run_nothing(const RunRequest &)
     return {{"results", json::array()}, {"raw", json::object()}};
 }
 
-json run_op(const json &args, const Progress &progress, const std::function<void(const std::string &)> &load)
+json run_op(const json &args, const Progress &progress, const std::function<void(const std::string &)> &load,
+            const std::function<void()> &mount_anew)
 {
     RunRequest request;
     request.target = args.at("target");
@@ -88,6 +89,7 @@ json run_op(const json &args, const Progress &progress, const std::function<void
     request.seed = args.value("seed", std::uint64_t{1});
     request.progress = progress;
     request.load = load;
+    request.mount_anew = mount_anew;
     return run_workload(request);
 }
 
@@ -106,7 +108,11 @@ json run_workload(const RunRequest &request)
         {"abilities", run_abilities_engine},
         {"rest", run_nothing},
         {"frames", run_frames_engine},
-        {"survive", run_survive_engine}};
+        {"survive", run_survive_engine},
+        {"compute", run_compute_engine},
+        {"pressure", run_pressure_engine},
+        {"memory-return", run_memory_return_engine},
+        {"concurrent", run_concurrent_engine}};
     const std::string name = request.workload.at("engine");
     const auto engine = engines.find(name);
     if (engine == engines.end())
@@ -118,14 +124,27 @@ json run_workload(const RunRequest &request)
 Agent::Agent(GuestConfigFile config) : config_(std::move(config))
 {
     const auto load_one = [this](const std::string &name) { load({{"modules", {name}}}); };
+    const auto mount_anew = [this] { filled_ ? seed(mounted_) : mount_op(mounted_); };
     handlers_ = {
         {"load", [this](const json &args, const Progress &) { return load(args); }},
-        {"mount", [](const json &args, const Progress &) { return mount_op(args); }},
+        {"mount",
+         [this](const json &args, const Progress &) {
+             mounted_ = args;
+             filled_ = false;
+             return mount_op(args);
+         }},
         {"umount", [](const json &args, const Progress &) { return umount_op(args); }},
-        {"seed", [this](const json &args, const Progress &) { return seed(args); }},
+        {"seed",
+         [this](const json &args, const Progress &) {
+             mounted_ = args;
+             filled_ = true;
+             return seed(args);
+         }},
         {"prove", [this](const json &args, const Progress &) { return prove_mount(args, log_); }},
         {"run",
-         [load_one](const json &args, const Progress &progress) { return run_op(args, progress, load_one); }},
+         [load_one, mount_anew](const json &args, const Progress &progress) {
+             return run_op(args, progress, load_one, mount_anew);
+         }},
         {"memory", [](const json &, const Progress &) { return memory_by_kind(); }},
         {"manifest", [](const json &args, const Progress &) { return manifest_op(args); }},
         {"overwrite", [](const json &args, const Progress &) { return overwrite_shared(args); }},

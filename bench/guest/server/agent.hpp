@@ -36,6 +36,8 @@ private:
 
     GuestConfigFile config_;
     KernelLog log_;
+    json mounted_ = json::object(); // what the last "mount" or "seed" was asked
+    bool filled_ = false;           // it was "seed"
     std::map<std::string, Handler> handlers_;
 };
 

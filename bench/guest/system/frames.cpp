@@ -144,16 +144,38 @@ std::vector<PhysicalRange> pmem_ranges(const json &workload)
     return ranges;
 }
 
+Frames count_frames(const std::vector<ProcessRange> &ranges, const std::vector<PhysicalRange> &pmem)
+{
+    std::vector<std::uint64_t> pfns;
+    for (const ProcessRange &range : ranges) {
+        const UniqueFd pagemap = open_file(fmt::format("/proc/{}/pagemap", range.pid), O_RDONLY);
+        add_pfns(pagemap.get(), {range.start, range.end}, pfns);
+    }
+    return frames_of(std::move(pfns), pmem);
+}
+
 Frames count_frames(pid_t pid, const std::vector<PhysicalRange> &pmem, std::uint64_t start, std::uint64_t end)
 {
-    const UniqueFd pagemap = open_file(fmt::format("/proc/{}/pagemap", pid), O_RDONLY);
-    std::vector<std::uint64_t> pfns;
+    std::vector<ProcessRange> ranges;
     if (end > start)
-        add_pfns(pagemap.get(), {start, end}, pfns);
+        ranges.push_back({pid, start, end});
     else
         for (const Mapping &mapping : mappings_of(pid))
-            add_pfns(pagemap.get(), mapping, pfns);
-    return frames_of(std::move(pfns), pmem);
+            ranges.push_back({pid, mapping.start, mapping.end});
+    return count_frames(ranges, pmem);
+}
+
+std::vector<ProcessRange> mappings_of_file(pid_t pid, std::string_view maps, std::string_view name)
+{
+    std::vector<ProcessRange> ranges;
+    for (const std::string &line : split(maps, '\n')) {
+        if (!line.ends_with(fmt::format("/{}", name)))
+            continue;
+        const auto dash = line.find('-');
+        ranges.push_back({pid, hex_number(std::string_view(line).substr(0, dash)),
+                          hex_number(std::string_view(line).substr(dash + 1, 16))});
+    }
+    return ranges;
 }
 
 MappedPages count_mapped(pid_t pid, const std::vector<PhysicalRange> &pmem, const std::string &below)

@@ -51,5 +51,17 @@ struct MappedPages {
 
 /// Sources: /proc/PID/smaps, /proc/PID/pagemap, /proc/kpageflags; needs root.
 MappedPages count_mapped(pid_t pid, const std::vector<PhysicalRange> &pmem, const std::string &below);
+/// Addresses of a process, [start, end).
+struct ProcessRange {
+    pid_t pid = 0;
+    std::uint64_t start = 0;
+    std::uint64_t end = 0;
+};
+
+/// The same behind ranges of several processes, each frame once.
+Frames count_frames(const std::vector<ProcessRange> &ranges, const std::vector<PhysicalRange> &pmem);
+
+/// Where process PID has mapped the file of this name, by the text of its maps.
+std::vector<ProcessRange> mappings_of_file(pid_t pid, std::string_view maps, std::string_view name);
 
 } // namespace daxbench

@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <cstring>
 #include <memory>
+#include <set>
 #include <stdexcept>
 
 #include <dirent.h>
@@ -99,6 +100,20 @@ std::vector<SelectedFile> select_files(const std::string &root, const json &work
         throw std::runtime_error("expected files for the selector '" + selector + "' below " + root +
                                  ", found none: does the dataset fit the workload?");
     return spread(files, limit);
+}
+
+std::vector<SelectedFile> distinct_files(const std::vector<SelectedFile> &tree)
+{
+    std::set<ino_t> seen;
+    std::vector<SelectedFile> files;
+    for (const SelectedFile &entry : tree) {
+        struct stat st {};
+        if (::lstat(entry.path.c_str(), &st) < 0)
+            throw_errno("cannot stat " + entry.path);
+        if (entry.regular && seen.insert(st.st_ino).second)
+            files.push_back(entry);
+    }
+    return files;
 }
 
 } // namespace daxbench

@@ -24,4 +24,7 @@ std::vector<SelectedFile> list_tree(const std::string &root);
 /// order. Throws when nothing fits.
 std::vector<SelectedFile> select_files(const std::string &root, const json &workload);
 
+/// The regular files among the entries of a tree, of each inode one name.
+std::vector<SelectedFile> distinct_files(const std::vector<SelectedFile> &tree);
+
 } // namespace daxbench

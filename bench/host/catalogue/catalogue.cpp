@@ -133,6 +133,10 @@ void check_experiment(const ExperimentSpec &spec, const TomlReader &reader, cons
     else
         check_known(reader, "filesystems", spec.filesystems, catalogue.filesystems, "filesystems");
     check_known(reader, "workloads", spec.workloads, catalogue.workloads, "workloads");
+    if (spec.tools) {
+        check_known(reader, "tools", {spec.tools->dataset}, catalogue.datasets, "datasets");
+        check_known(reader, "tools", {spec.tools->image}, catalogue.images, "images");
+    }
     check_known(reader, "table", spec.table, catalogue.metrics, "metrics.toml");
     check_engines(spec, reader, catalogue);
     for (const auto &[dataset, workloads] : spec.dataset_workloads) {

@@ -20,17 +20,20 @@ struct DirectoriesSpec {
 // One [dataset] of workloads/datasets/*.toml.
 struct DatasetSpec {
     std::string id;
-    std::string
-        kind; // "debian-rootfs" | "random-file" | "random-files" | "fio-layout" | "file-tree" | "tree"
+    std::string kind; // "debian-rootfs" | "random-file" | "random-files" | "fio-layout" | "file-tree" |
+                      // "accelerator-data" | "sparse-files" | "tree"
     std::string xxh3; // its hash as Dataset::hash has it, where it must not be another; or ""
     std::vector<std::string> packages;          // debian-rootfs
     std::uint64_t bytes = 0;                    // random-file
     std::uint64_t seed = 0;                     // random-file, random-files
-    std::map<std::string, std::uint64_t> files; // random-files: bytes by name in the tree
+    std::map<std::string, std::uint64_t> files; // random-files, sparse-files: bytes by name
+    std::uint64_t data_pages = 0;               // sparse-files: of each, the rest are holes
     std::string path;                           // random-file: name in the tree
     std::filesystem::path job;                  // fio-layout: job file, absolute
     std::filesystem::path source;               // tree: folder, tar archive or OCI image, absolute
     std::vector<DirectoriesSpec> directories;   // file-tree
+    std::map<std::string, std::string> tensors; // accelerator-data: "ROWSxCOLUMNS" by name
+    std::uint64_t slots = 0;                    // accelerator-data: of the table, a power of two
     std::uint64_t tiny_every = 0; // file-tree: every Nth file contains its own name, the others nothing
 };
 

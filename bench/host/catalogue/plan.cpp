@@ -121,6 +121,8 @@ Cell make_cell(const ExperimentSpec &experiment, const string &dataset, const st
     cell.other_dataset = experiment.other_dataset;
     cell.memory_mib = experiment.memory_mib;
     cell.cpus = experiment.cpus;
+    cell.emulated_cpus = experiment.emulated_cpus;
+    cell.tools = experiment.tools;
     cell.timeout_s = experiment.timeout_s;
     return cell;
 }
@@ -221,6 +223,7 @@ json to_json(const Cell &cell)
             {"clock", name_of(cell.clock)},
             {"memory_mib", cell.memory_mib},
             {"cpus", cell.cpus},
+            {"emulated_cpus", cell.emulated_cpus},
             {"timeout_s", cell.timeout_s},
             {"workloads", cell.workloads}};
 }

@@ -27,7 +27,9 @@ struct Cell {
     ClockKind clock = ClockKind::none;
     std::string other_dataset;             ///< driver hostile: whose image is swapped in
     int memory_mib = 0;                    ///< of each guest
-    int cpus = 1;                          ///< of each; one where instructions are counted
+    int cpus = 1;                          ///< of each under KVM
+    int emulated_cpus = 1;                 ///< of each under TCG
+    std::optional<ToolsSpec> tools;        ///< beside the data, in place of the tools image
     int timeout_s = 0;                     ///< for each single step
     double estimate_s = 0;                 ///< of the whole cell, rough
     std::vector<nlohmann::json> workloads; ///< as the agent gets them, overrides applied

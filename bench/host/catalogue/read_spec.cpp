@@ -219,8 +219,8 @@ DatasetSpec read_dataset(TomlReader &reader, const fs::path &root)
 {
     DatasetSpec spec;
     spec.id = read_id(reader);
-    spec.kind = reader.choice(
-        "kind", {"debian-rootfs", "random-file", "random-files", "fio-layout", "file-tree", "tree"});
+    spec.kind = reader.choice("kind", {"debian-rootfs", "random-file", "random-files", "fio-layout",
+                                       "file-tree", "accelerator-data", "sparse-files", "tree"});
     spec.xxh3 = reader.text_or("xxh3", "");
     if (spec.kind == "debian-rootfs")
         spec.packages = reader.texts("packages");
@@ -229,7 +229,9 @@ DatasetSpec read_dataset(TomlReader &reader, const fs::path &root)
         spec.seed = static_cast<std::uint64_t>(reader.number("seed", 0, huge));
         spec.path = reader.text("path");
     }
-    if (spec.kind == "random-files") {
+    if (spec.kind == "sparse-files")
+        spec.data_pages = static_cast<std::uint64_t>(reader.number("data_pages", 1, huge));
+    if (spec.kind == "random-files" || spec.kind == "sparse-files") {
         spec.seed = static_cast<std::uint64_t>(reader.number("seed", 0, huge));
         auto files = reader.table("files");
         for (const auto &name : files.keys())
@@ -239,6 +241,14 @@ DatasetSpec read_dataset(TomlReader &reader, const fs::path &root)
     if (spec.kind == "file-tree") {
         spec.directories = read_directories(reader);
         spec.tiny_every = static_cast<std::uint64_t>(reader.number_if("tiny_every", 1, huge).value_or(0));
+    }
+    if (spec.kind == "accelerator-data") {
+        spec.seed = static_cast<std::uint64_t>(reader.number("seed", 0, huge));
+        spec.slots = static_cast<std::uint64_t>(reader.number("slots", 2, huge));
+        auto tensors = reader.table("tensors");
+        for (const auto &name : tensors.keys())
+            spec.tensors[name] = tensors.text(name);
+        tensors.finish();
     }
     if (spec.kind == "fio-layout")
         spec.job = fs::absolute(root) / reader.text("job");
@@ -274,6 +284,7 @@ ExperimentSpec read_experiment(TomlReader &reader)
         spec.mixed_kernels = read_kernels(reader, "mixed_kernels");
         if (!spec.mixed_kernels.empty() && (!spec.kernels.empty() || spec.driver != Driver::instances))
             reader.fail("mixed_kernels", "driver = \"instances\", and no kernels");
+        spec.emulated_cpus = static_cast<int>(reader.number_if("emulated_cpus", 1, 64).value_or(1));
     }
     spec.datasets = reader.texts("datasets");
     spec.filesystems = reader.texts(in_guests ? "filesystems" : "images");
@@ -282,6 +293,11 @@ ExperimentSpec read_experiment(TomlReader &reader)
         auto table = reader.table("dataset_workloads");
         for (const auto &key : table.keys())
             spec.dataset_workloads[key] = table.texts(key);
+    }
+    if (in_guests && reader.has("tools")) {
+        auto tools = reader.table("tools");
+        spec.tools = ToolsSpec{tools.text("dataset"), tools.text("image")};
+        tools.finish();
     }
     if (spec.driver == Driver::instances)
         spec.instances = reader.numbers_if("instances", 1, 64).value_or(vector<int>{1});

@@ -44,6 +44,12 @@ struct WorkloadSpec {
     nlohmann::json arguments; ///< the table as written; what the agent gets
 };
 
+/// Programs that a guest finds beside its data: an image of a dataset, on a device of its own.
+struct ToolsSpec {
+    std::string dataset;
+    std::string image;
+};
+
 enum class Driver { single, instances, frames, hostile, build };
 enum class ClockKind { instructions, none };
 
@@ -62,6 +68,8 @@ struct ExperimentSpec {
     std::string other_dataset;                     ///< driver hostile: whose image is swapped in
     int memory_mib = 0;                            ///< of each guest
     int cpus = 1;                                  ///< of each guest where nanoseconds are measured
+    int emulated_cpus = 1;                         ///< of each guest elsewhere
+    std::optional<ToolsSpec> tools;                ///< in place of the tools image, which has fio
     int timeout_s = 0;                             ///< for each single step of a guest, or run of a tool
     double estimate_s = 0;                         ///< rough time of one cell, for the first shown time left
     std::vector<std::string> table{"cost_per_op"}; ///< metrics of the table on the terminal

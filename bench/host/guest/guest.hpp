@@ -23,12 +23,12 @@ struct GuestDied : std::runtime_error {
 };
 
 struct GuestConfig {
-    std::string name; // for messages, e.g. the cell's id and the instance
+    std::string name;                                  // for messages, e.g. the cell's id and the instance
     std::filesystem::path qemu = "qemu-system-x86_64"; // or one that was fetched (program.hpp)
     Kernel kernel;
     std::filesystem::path initramfs;
     std::string accel = "tcg"; // "tcg" | "kvm"
-    bool icount = false;       // TCG only: 1 ns of guest time per instruction, cpus = 1
+    bool icount = false;       // TCG only: 1 ns of guest time per instruction, of all CPUs
     unsigned cpus = 1;
     std::uint64_t memory_mib = 512;
     std::string medium = "none"; // one of media() (media.hpp)

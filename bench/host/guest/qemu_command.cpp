@@ -89,7 +89,7 @@ void add_accelerator(Argv &argv, const GuestConfig &config)
         append(argv, {"-accel", config.cpus > 1 ? "tcg,thread=single" : "tcg,thread=multi", "-cpu",
                       fmt::format("{}{}", emulated_cpu, without_hypervisor(config))});
     }
-    append(argv, {"-smp", config.icount ? "1" : std::to_string(config.cpus)});
+    append(argv, {"-smp", std::to_string(config.cpus)});
 }
 
 void add_memory(Argv &argv, const GuestConfig &config)
@@ -213,7 +213,9 @@ std::string kernel_cmdline(const GuestConfig &config)
     if (config.icount) {
         // The frequency is known exactly. Calibrating it and the local APIC's timer reads the TSC
         // in a loop, the slowest thing there is under icount (two seconds of a boot).
-        line += " tsc_early_khz=1000000 nolapic_timer";
+        line += " tsc_early_khz=1000000";
+        if (config.cpus == 1) // others have no timer but their own
+            line += " nolapic_timer";
     }
     if (backing_of(config) == Backing::range) {
         const auto &medium = medium_named(config.medium);

@@ -17,6 +17,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "accelerator_data.hpp"
 #include "cache.hpp"
 #include "debian_mirrors.hpp"
 #include "debian_rootfs.hpp"
@@ -120,6 +121,48 @@ void make_file_tree(const DatasetSpec &spec, const fs::path &tree)
     make_random_file(probe, tree);
 }
 
+// So many pages of data, as far from each other as the size allows, the first and the last among them.
+void make_sparse_files(const DatasetSpec &spec, const fs::path &tree)
+{
+    std::mt19937_64 random(spec.seed);
+    std::vector<std::uint64_t> data(page / sizeof(std::uint64_t));
+    for (const auto &[name, bytes] : spec.files) {
+        throw_if_interrupted();
+        const auto file = tree / name;
+        const Fd fd(open(file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644));
+        bool done = fd && ftruncate(fd.get(), static_cast<off_t>(bytes)) == 0;
+        const std::uint64_t pages = std::max<std::uint64_t>(1, bytes / page);
+        const std::uint64_t count = std::min(pages, spec.data_pages);
+        for (std::uint64_t i = 0; i < count && done; ++i) {
+            for (auto &word : data)
+                word = random();
+            const std::uint64_t at = count == 1 ? 0 : (pages - 1) * i / (count - 1);
+            done = pwrite(fd.get(), data.data(), page, static_cast<off_t>(at * page)) ==
+                   static_cast<ssize_t>(page);
+        }
+        if (!done)
+            throw std::runtime_error(
+                fmt::format("expected to write {} of {} bytes, mostly a hole, failed: {}", file.string(),
+                            bytes, std::strerror(errno)));
+        set_mode_and_time(file);
+    }
+    DatasetSpec probe = spec;
+    probe.bytes = probe_bytes;
+    probe.path = probe_name;
+    make_random_file(probe, tree);
+}
+
+void make_accelerator_data(const DatasetSpec &spec, const fs::path &tree)
+{
+    std::map<std::string, TensorShape> tensors;
+    for (const auto &[name, shape] : spec.tensors)
+        tensors[name] = parse_shape(shape);
+    write_safetensors(tree / "model.safetensors", tensors, spec.seed);
+    write_probe_table(tree / "table.bin", spec.slots);
+    for (const auto *name : {"model.safetensors", "table.bin"})
+        set_mode_and_time(tree / name);
+}
+
 std::string spec_key(const DatasetSpec &spec)
 {
     std::string text = fmt::format("{} {}\n", content_version, spec.kind);
@@ -130,6 +173,10 @@ std::string spec_key(const DatasetSpec &spec)
     else if (spec.kind == "random-files")
         for (const auto &[name, bytes] : spec.files)
             text += fmt::format("{} {} {}\n", name, bytes, spec.seed);
+    else if (spec.kind == "sparse-files")
+        text += fmt::format("{} {} {}", spec.seed, spec.data_pages, nlohmann::json(spec.files).dump());
+    else if (spec.kind == "accelerator-data")
+        text += fmt::format("{} {} {}", spec.seed, spec.slots, nlohmann::json(spec.tensors).dump());
     else if (spec.kind == "fio-layout")
         text += read_file(spec.job);
     else if (spec.kind == "file-tree")
@@ -226,6 +273,10 @@ void make_dataset(const DatasetSpec &spec, const fs::path &dir, const fs::path &
         make_random_file(spec, tree);
     else if (spec.kind == "random-files")
         make_random_files(spec, tree);
+    else if (spec.kind == "sparse-files")
+        make_sparse_files(spec, tree);
+    else if (spec.kind == "accelerator-data")
+        make_accelerator_data(spec, tree);
     else if (spec.kind == "file-tree")
         make_file_tree(spec, tree);
     else if (spec.kind == "fio-layout")
@@ -235,7 +286,11 @@ void make_dataset(const DatasetSpec &spec, const fs::path &dir, const fs::path &
     if (image.empty() && spec.kind != "debian-rootfs")
         set_mode_and_time(tree);
     progress("writing the manifest of " + spec.id);
-    const auto manifest = run_checked(with_state(state, {DAXBENCH_MANIFEST_TOOL, tree.string()}, false)).out;
+    const auto *const mode = spec.kind == "sparse-files" ? "data" : "read";
+    const auto manifest =
+        run_checked(with_state(state, {DAXBENCH_MANIFEST_TOOL, "--mode", mode, tree.string()}, false),
+                    {.timeout = Seconds(3600)})
+            .out;
     write_file(dir / "manifest.jsonl", manifest);
     const auto summary = summary_of(manifest);
     const json info = {{"id", spec.id},
@@ -266,7 +321,7 @@ std::vector<std::string> packages_in(const fs::path &tree)
 
 std::string probe_file_of(const DatasetSpec &spec)
 {
-    if (spec.kind == "file-tree")
+    if (spec.kind == "file-tree" || spec.kind == "sparse-files")
         return probe_name;
     return spec.kind == "random-file" ? spec.path : "large";
 }

@@ -36,6 +36,7 @@ Measurement extra_of(const Measurement &main, const string &metric, const json &
     row.metric = metric;
     row.per = extra.value("per", "");
     row.counters = json::object();
+    row.error.clear();
     row.samples = extra.at("samples").get<vector<double>>();
     set_unit(row, extra.at("unit").get<string>(), clock);
     return row;
@@ -53,7 +54,8 @@ void append_result(vector<Measurement> &rows, const Cell &cell, const string &wo
     row.samples = result.value("samples", vector<double>{});
     set_unit(row, result.value("unit", "ns"), clock);
     // An engine that only counts memory has extras and no main figure.
-    if (!row.samples.empty())
+    row.error = result.value("error", "");
+    if (!row.samples.empty() || !row.error.empty())
         rows.push_back(row);
     const auto extras = result.value("extra", json::object());
     for (const auto &[metric, extra] : extras.items())

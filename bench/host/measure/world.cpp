@@ -125,23 +125,6 @@ void check_releases(const World &world)
                 other->second.empty() ? "the run's own" : other->second, name, guest.kernel.release));
 }
 
-/// The image that the cell's filesystem needs, of one of its datasets.
-void add_image(World &world, const Catalogue &catalogue, const Cell &cell, const string &dataset_id,
-               const Progress &progress)
-{
-    const Substitutions substitutions{{"build", world.paths.build.string()}};
-    const auto dataset = world.datasets.find(dataset_id);
-    const auto &image = catalogue.filesystems.at(cell.filesystem).needed_image();
-    const auto key = image_key(image, dataset_id);
-    if (dataset == world.datasets.end() || world.images.contains({image, dataset_id}) ||
-        world.missing.contains(key))
-        return;
-    note_missing(world, key, [&] {
-        world.images[{image, dataset_id}] =
-            ensure_image(catalogue.images.at(image), dataset->second, substitutions, progress);
-    });
-}
-
 } // namespace
 
 Paths own_paths()
@@ -270,6 +253,9 @@ World foresee(const Paths &paths, const KernelChoice &choice, const string &acce
         auto &image = world.images[{id, cell.dataset}];
         if (image.path.empty())
             image.path = in_capitals(id + "-of-" + cell.dataset);
+        if (cell.tools)
+            if (auto &tools = world.images[{cell.tools->image, cell.tools->dataset}]; tools.path.empty())
+                tools.path = in_capitals(cell.tools->image + "-of-" + cell.tools->dataset);
         if (needs_tools(cell) && !world.tools)
             world.tools = ToolsImage{"TOOLS", {}};
     }
@@ -300,15 +286,28 @@ void add_needs(World &world, const Catalogue &catalogue, const std::vector<Cell>
                const Progress &progress)
 {
     const Substitutions substitutions{{"build", world.paths.build.string()}};
+    const auto need_dataset = [&](const string &id) {
+        if (!world.datasets.contains(id) && !world.missing.contains(id))
+            note_missing(world, id,
+                         [&] { world.datasets[id] = ensure_dataset(catalogue.datasets.at(id), progress); });
+    };
+    const auto need_image = [&](const string &image, const string &dataset) {
+        need_dataset(dataset);
+        const auto key = image_key(image, dataset);
+        const auto made = world.datasets.find(dataset);
+        if (made == world.datasets.end() || world.images.contains({image, dataset}) ||
+            world.missing.contains(key))
+            return;
+        note_missing(world, key, [&] {
+            world.images[{image, dataset}] =
+                ensure_image(catalogue.images.at(image), made->second, substitutions, progress);
+        });
+    };
     for (const auto &cell : cells) {
         if (on_cxl(catalogue, cell) && world.cxl_qemu.empty() && !world.missing.contains(cxl_qemu_key))
             note_missing(world, cxl_qemu_key,
                          [&] { world.cxl_qemu = ensure_program(qemu_with_cxl(), progress); });
-        for (const auto &dataset : {cell.dataset, cell.other_dataset})
-            if (!dataset.empty() && !world.datasets.contains(dataset) && !world.missing.contains(dataset))
-                note_missing(world, dataset, [&] {
-                    world.datasets[dataset] = ensure_dataset(catalogue.datasets.at(dataset), progress);
-                });
+        need_dataset(cell.dataset);
         if (needs_tools(cell) && !world.tools && !world.missing.contains("tools"))
             note_missing(world, "tools", [&] { world.tools = ensure_tools_image(progress); });
 
@@ -320,9 +319,11 @@ void add_needs(World &world, const Catalogue &catalogue, const std::vector<Cell>
                 });
             continue;
         }
-        add_image(world, catalogue, cell, cell.dataset, progress);
+        need_image(catalogue.filesystems.at(cell.filesystem).needed_image(), cell.dataset);
+        if (cell.tools)
+            need_image(cell.tools->image, cell.tools->dataset);
         if (!cell.other_dataset.empty())
-            add_image(world, catalogue, cell, cell.other_dataset, progress);
+            need_image(catalogue.filesystems.at(cell.filesystem).needed_image(), cell.other_dataset);
     }
 }
 
@@ -364,6 +365,8 @@ string why_not(const World &world, const Catalogue &catalogue, const Cell &cell)
         needs.emplace_back("tools");
     if (on_cxl(catalogue, cell))
         needs.emplace_back(cxl_qemu_key);
+    if (cell.tools)
+        needs.insert(needs.end(), {cell.tools->dataset, image_key(cell.tools->image, cell.tools->dataset)});
     for (const auto &need : needs)
         if (const auto found = world.missing.find(need); found != world.missing.end())
             return found->second;
@@ -396,6 +399,8 @@ GuestConfig guest_config(const World &world, const Catalogue &catalogue, const C
     config.memory_mib = static_cast<std::uint64_t>(cell.memory_mib);
     if (config.accel == "kvm")
         config.cpus = static_cast<unsigned>(cell.cpus);
+    else
+        config.cpus = static_cast<unsigned>(cell.emulated_cpus);
     config.medium = filesystem.medium;
     if (on_cxl(catalogue, cell))
         config.qemu = world.cxl_qemu;
@@ -403,7 +408,9 @@ GuestConfig guest_config(const World &world, const Catalogue &catalogue, const C
         // A disk's interrupts come when the host pleases; memory is read the same way each time.
         config.medium = "pmem";
     (config.medium == "ram" ? config.seed : config.image) = image.path;
-    if (needs_tools(cell) && world.tools)
+    if (cell.tools)
+        config.tools = world.images.at({cell.tools->image, cell.tools->dataset}).path;
+    else if (needs_tools(cell) && world.tools)
         config.tools = world.tools->path;
     config.log_dir = log_dir / fmt::format("guest{}", instance + 1);
     return config;
