@@ -21,6 +21,7 @@ import fnmatch
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import program
 import results
@@ -86,12 +87,11 @@ def unlike(a: results.Results, b: results.Results) -> list[str]:
         env = run.environment
         guest = env.get("guest") or {}
         known = {
-            "kernel": str(guest.get("kernel", "")),
-            "kernel configuration": str(guest.get("kernel_config_sha256", "")),
+            "kernel": _of_kernels(guest, "kernel"),
+            "kernel configuration": _of_kernels(guest, "kernel_config_sha256"),
             "clock": str(env.get("clock", "")),
             "accelerator": str(env.get("accelerator", "")),
             "CPU model": str(guest.get("cpu_model", "")),
-            "seed": str(run.run.get("seed", "")),
             # A profile's limits choose which files are measured.
             "profile": str(run.run.get("profile", "")),
         }
@@ -102,6 +102,11 @@ def unlike(a: results.Results, b: results.Results) -> list[str]:
     # A run from before something was recorded does not say that it differs.
     return [f"{what}: {left[what]} and {right[what]}{_packages(a, b, what.removeprefix('dataset '))}"
             for what in left if left[what] and right.get(what) and left[what] != right[what]]  # fmt: skip
+
+
+def _of_kernels(guest: dict[str, Any], fact: str) -> str:
+    """Of the one kernel, or of each on the run's axis."""
+    return ", ".join(str(row.get(fact, "")) for row in guest.get("kernels") or [guest])
 
 
 def _packages(a: results.Results, b: results.Results, dataset: str) -> str:

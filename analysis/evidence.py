@@ -38,7 +38,7 @@ def kernel_of(run: Results) -> str:
 
 def by_kernel(runs: Sequence[Results]) -> dict[str, list[Results]]:
     found: dict[str, list[Results]] = {}
-    for run in runs:
+    for run in (part for whole in runs for part in whole.by_kernel()):
         found.setdefault(kernel_of(run), []).append(run)
     return found
 
@@ -133,6 +133,7 @@ def _page_rivals(run: Results) -> list[str]:
 
 def _about(run: Results) -> str:
     env = run.environment
+    kernels = ", ".join(kernel_of(part) for part in run.by_kernel())
     clock = str(env.get("clock", ""))
     commit = str((env.get("git") or {}).get("commit", ""))[:12]
     dirty = ", uncommitted changes" if (env.get("git") or {}).get("dirty") else ""
@@ -140,7 +141,7 @@ def _about(run: Results) -> str:
     repeats = sorted({len(m.samples) for m in run.measurements if m.key.metric == metrics.COST})
     samples = f"; {' or '.join(map(str, repeats))} samples a cost" if repeats else ""
     return (
-        f"{run.run['id']}: {run.run['suite']}, profile {run.run['profile']}, {kernel_of(run)},"
+        f"{run.run['id']}: {run.run['suite']}, profile {run.run['profile']}, {kernels},"
         f" {env.get('accelerator', '')}, CPU {cpu}, clock: {metrics.clock_words(clock, clock)}{samples};"
         f" commit {commit or 'unknown'}{dirty}"
     )
@@ -153,7 +154,7 @@ def page(runs: Sequence[Results], known: Sequence[claims.Claim], limits: Sequenc
     heads = ["", "verdict"]
     rows = [[claim.said, _verdict_lines(kernels, i)] for i, claim in enumerate(known)]
     lines += [*tables.markdown(heads, rows), "", "## Where a rival wins", ""]
-    for run in runs:
+    for run in (part for whole in runs for part in whole.by_kernel()):
         lines += _page_rivals(run)
     lines += ["## What it cannot do", "", *(f"* {text}" for text in limits), ""]
     for source, title in (("announcement", "Claims"), ("question", "Questions asked back")):
@@ -220,7 +221,9 @@ def mail(runs: Sequence[Results], known: Sequence[claims.Claim], limits: Sequenc
         for i, claim in enumerate(known):
             if claim.source == source:
                 lines += [*_mail_claim(kernels, i), ""]
-    lines += [*_heading("Where a rival wins"), *(line for run in runs for line in _mail_rivals(run))]
+    lines += _heading("Where a rival wins")
+    for run in (part for whole in runs for part in whole.by_kernel()):
+        lines += _mail_rivals(run)
     lines += _heading("What it cannot do")
     for text in limits:
         lines += _wrapped(text, "* ", "  ")

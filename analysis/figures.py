@@ -45,14 +45,21 @@ def draw_all(run: Results, folder: Path, kinds: Sequence[str] = ("svg", "png")) 
     for kind in ("svg", "png", "pdf"):
         for old in folder.glob(f"*.{kind}"):
             old.unlink()
+    parts = run.by_kernel()
     with style.context():
-        return list(_draw(run, folder, kinds))
+        names = [part.kernels[0] if len(parts) > 1 else "" for part in parts]
+        return [drawn for part, kernel in zip(parts, names, strict=True)
+                for drawn in _draw(part, folder, kinds, kernel)]  # fmt: skip
 
 
-def _draw(run: Results, folder: Path, kinds: Sequence[str]) -> Iterator[Drawn]:
+def _draw(run: Results, folder: Path, kinds: Sequence[str], kernel: str) -> Iterator[Drawn]:
+    """`kernel`: the one that a part of a run was measured on; "" where the run has one."""
     looks = style.looks(run.filesystems)
 
     def keep(figure: Figure, name: str, title: str, experiment: str) -> Drawn:
+        if kernel:
+            name, title = _name(name, kernel), f"{title}, {kernel}"
+            figure.text(0.995, 0.005, kernel, ha="right", va="bottom", fontsize=6)
         style.save(figure, folder / name, kinds)
         return Drawn(name, title, experiment, round(figure.get_figwidth() / style.COLUMN))
 

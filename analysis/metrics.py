@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -44,6 +45,25 @@ def declared(entries: Iterable[dict[str, Any]]) -> dict[str, Metric]:
 def undeclared(metric: str) -> Metric:
     """Is shown and not judged."""
     return Metric(metric.replace("_", " "), 0, 0.0)
+
+
+# Since then pages of pmem are ordinary, counted pages of the mapping.
+_PMEM_IN_RSS = (6, 15)
+
+
+def rss_notes(kernels: Iterable[str]) -> list[str]:
+    """What RSS counts on each of these releases, a sentence each."""
+    notes = []
+    for release in kernels:
+        numbers = re.match(r"([0-9]+)\.([0-9]+)", release)
+        if numbers is None:
+            continue
+        inside = (int(numbers[1]), int(numbers[2])) >= _PMEM_IN_RSS
+        notes.append(
+            f"RSS on {release}: mappings of pmem are "
+            + ("in it, like those of page cache." if inside else "not in it, those of page cache are.")
+        )
+    return notes
 
 
 def clock_words(clock: str, unit: str) -> str:

@@ -50,6 +50,7 @@ def _name(run: Results, key: Key) -> str:
     parts = [key.dataset, key.workload, key.variant, key.cache]
     if key.instances != 1:
         parts.append(f"{key.instances} guests")
+    parts.append(key.kernel)
     if key.metric != metrics.COST:
         parts.append(f"({run.metric(key.metric).label})")
     return " ".join(part for part in parts if part)

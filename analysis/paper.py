@@ -38,7 +38,7 @@ def macros(run: Results) -> list[str]:
         for filesystem, m in row.items():
             metric = "" if key.metric == metrics.COST else key.metric
             name = latex.macro_name(key.experiment, key.dataset, key.workload, key.variant, key.cache,
-                                    f"n{key.instances}" if key.instances != 1 else "", metric,
+                                    f"n{key.instances}" if key.instances != 1 else "", key.kernel, metric,
                                     filesystem)  # fmt: skip
             lines.append(latex.macro(name, units.quantity(m.value, key.unit)))
     found = tables.verdicts(run)
@@ -47,13 +47,14 @@ def macros(run: Results) -> list[str]:
             metric = "" if v.key.metric == metrics.COST else v.key.metric
             guests = f"n{v.key.instances}" if v.key.instances != 1 else ""
             name = latex.macro_name("ratio", v.key.experiment, v.key.dataset, v.key.workload, v.key.variant,
-                                    v.key.cache, guests, metric)  # fmt: skip
+                                    v.key.cache, guests, v.key.kernel, metric)  # fmt: skip
             lines.append(latex.macro(name, units.times(v.ratio)))
     for outcome in tables.Outcome:
         count = sum(v.outcome == outcome for v in found)
         lines.append(latex.macro(latex.macro_name("rows", outcome.value), str(count)))
     lines.append(latex.macro("RowsJudged", str(len(found))))
-    lines.append(latex.macro("Kernel", str((run.environment.get("guest") or {}).get("kernel", ""))))
+    lines.append(latex.macro("Kernel", ", ".join(run.kernels)
+                             or str((run.environment.get("guest") or {}).get("kernel", ""))))  # fmt: skip
     return lines
 
 

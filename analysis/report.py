@@ -47,8 +47,7 @@ def _environment(run: results.Results) -> list[str]:
         ("QEMU", f"{qemu.get('version', '')}, machine {qemu.get('machine', '')}"),
         ("accelerator", accelerator),
         ("clock", metrics.clock_words(str(env.get("clock", "")), str(env.get("clock", "")))),
-        ("guest kernel", _with(guest.get("kernel"), _package(guest))),
-        ("its configuration (SHA-256)", guest.get("kernel_config_sha256", "")),
+        *_kernels(guest),
         ("its command line", guest.get("cmdline", "")),
         ("guest CPU", _with(guest.get("cpu_model"), guest.get("clocksource"))),
         ("module (SHA-256)", module.get("sha256", "")),
@@ -56,6 +55,16 @@ def _environment(run: results.Results) -> list[str]:
     ]
     rows += [(name, version) for name, version in (env.get("tools") or {}).items()]
     return tables.markdown(["", ""], [(name, str(value)) for name, value in rows if value])
+
+
+def _kernels(guest: dict[str, Any]) -> list[tuple[str, Any]]:
+    """The one kernel, or all of an axis."""
+    rows = guest.get("kernels") or []
+    found: list[tuple[str, Any]] = []
+    for row in rows if len(rows) > 1 else [guest]:
+        found += [("guest kernel", _with(row.get("kernel"), _package(row))),
+                  ("its configuration (SHA-256)", row.get("kernel_config_sha256", ""))]  # fmt: skip
+    return found
 
 
 def _package(guest: dict[str, Any]) -> str:
@@ -109,6 +118,8 @@ def _experiment(run: results.Results, name: str, drawn: list[figures.Drawn]) -> 
     others = [key for key in keys if key.metric != metrics.COST]
     if others:
         lines += tables.by_filesystem(run, others, names, named_metric=True) + [""]
+    if any(key.metric == metrics.RSS for key in keys):
+        lines += [*metrics.rss_notes(run.kernels), "Across kernels compare frames, not RSS.", ""]
     return lines
 
 
@@ -249,6 +260,20 @@ def _commands(run: results.Results) -> list[str]:
     return lines
 
 
+def _history(about: dict[str, Any]) -> list[str]:
+    """How a run came about that was not made in one go."""
+    words = [f"Resumed {one['at']}: {one['kept']} finished cells stayed as they were."
+             for one in about.get("resumed") or []]  # fmt: skip
+    if merged := about.get("merged"):
+        parts = ", ".join(f"{one['cells']} cells of `{one['id']}`" for one in merged)
+        words.append(f"Merged from {parts}.")
+    if about.get("shard"):
+        words.append(f"Shard {about['shard']}: only this part of the cells.")
+    if about.get("executor", "local") != "local":
+        words.append(f"Cells ran as jobs of {about['executor']}.")
+    return words
+
+
 def _about(run: results.Results) -> list[str]:
     about = run.run
     cells = sum(cell.status == "ok" for cell in run.cells)
@@ -257,6 +282,7 @@ def _about(run: results.Results) -> list[str]:
         f" {about.get('profile', '')}, {about.get('status', '')}; {cells} of {len(run.cells)} cells"
         f" measured in {units.duration(float(about.get('seconds') or 0))}, started"
         f" {about.get('started', '')}.",
+        *_history(about),
         "",
     ]
 

@@ -52,10 +52,12 @@ class Key:
     metric: str
     per: str
     unit: str
+    # By its name on the run's axis of kernels; "" where the run has no axis.
+    kernel: str = ""
 
     def __str__(self) -> str:
         parts = [self.experiment, self.workload, self.variant, self.cache, self.dataset]
-        parts += [f"n{self.instances}", self.metric]
+        parts += [f"n{self.instances}", self.kernel, self.metric]
         return "/".join(part for part in parts if part)
 
 
@@ -65,6 +67,7 @@ class Measurement:
 
     key: Key
     filesystem: str
+    kernel: str  # release of the guest's
     clock: str
     value: float
     samples: tuple[float, ...]
@@ -94,6 +97,7 @@ class Cell:
     dataset: str
     filesystem: str
     instances: int
+    kernel: str
     status: str
     why: str
     seconds: float
@@ -108,7 +112,16 @@ def _counter(raw: Any) -> Counter:
     return Counter(tuple(float(v) for v in raw), "")
 
 
-def _measurement(raw: dict[str, Any]) -> Measurement:
+def _kernel_names(environment: dict[str, Any]) -> dict[str, str]:
+    """Release → name on the axis of kernels; "" for the run's own, unless the axis has it, too."""
+    rows = (environment.get("guest") or {}).get("kernels") or []
+    return {row["kernel"]: row["name"] for row in sorted(rows, key=lambda row: str(row["name"]))}
+
+
+def _measurement(raw: dict[str, Any], kernels: dict[str, str]) -> Measurement:
+    release = raw.get("kernel", "")
+    # Guests of several kernels in one cell: all their names.
+    names = [kernels.get(part, "") for part in release.split(" + ")]
     key = Key(
         experiment=raw["experiment"],
         workload=raw["workload"],
@@ -119,13 +132,14 @@ def _measurement(raw: dict[str, Any]) -> Measurement:
         metric=raw["metric"],
         per=raw.get("per", ""),
         unit=raw["unit"],
+        kernel=" + ".join(name for name in names if name),
     )
     value = float(raw["value"])
     samples = tuple(float(s) for s in raw.get("samples", [])) or (value,)
     counters = {name: _counter(c) for name, c in (raw.get("counters") or {}).items()}
     operations = float(raw.get("operations") or 0)
     clock = raw.get("clock", "")
-    return Measurement(key, raw["filesystem"], clock, value, samples, operations, counters)
+    return Measurement(key, raw["filesystem"], release, clock, value, samples, operations, counters)
 
 
 def _cell(raw: dict[str, Any]) -> Cell:
@@ -135,14 +149,17 @@ def _cell(raw: dict[str, Any]) -> Cell:
         dataset=raw.get("dataset", ""),
         filesystem=raw["filesystem"],
         instances=int(raw.get("instances", 1)),
+        kernel=" + ".join(raw.get("kernels") or []),
         status=raw["status"],
         why=" ".join(str(raw.get("error") or raw.get("reason") or "").split()),
         seconds=float(raw.get("seconds") or 0),
     )
 
 
-def _unmeasured(raw: dict[str, Any]) -> Unmeasured:
+def _unmeasured(raw: dict[str, Any], kernels: dict[str, str]) -> Unmeasured:
     cell = f"{raw['experiment']}/{raw['dataset']}/{raw['filesystem']}/n{raw['instances']}"
+    if name := kernels.get(raw.get("kernel", "")):
+        cell += f"/{name}"
     return Unmeasured(cell, raw["workload"], " ".join(str(raw.get("error", "")).split()))
 
 
@@ -162,8 +179,14 @@ class Results:
         self.images: list[dict[str, Any]] = document.get("images") or []
         self.cells = [_cell(raw) for raw in document.get("cells") or []]
         rows = document.get("measurements") or []
-        self.measurements = [_measurement(raw) for raw in rows if raw["value"] is not None]
-        self.unmeasured = [_unmeasured(raw) for raw in rows if raw["value"] is None]
+        # In experiments without the axis the run's own kernel needs no name.
+        axis = {cell.experiment for cell in self.cells if cell.kernel}
+        names = _kernel_names(self.environment)
+        kernels = {raw["experiment"]: names if raw["experiment"] in axis else {} for raw in rows}
+        self.measurements = [_measurement(raw, kernels[raw["experiment"]]) for raw in rows
+                             if raw["value"] is not None]  # fmt: skip
+        self.unmeasured = [_unmeasured(raw, kernels[raw["experiment"]]) for raw in rows
+                           if raw["value"] is None]  # fmt: skip
         self.metrics = metrics.declared(document["metrics"])
         self.experiment_rows: list[dict[str, Any]] = document["experiments"]
         self._filesystem_rows = {row["id"]: row for row in document["filesystems"]}
@@ -189,7 +212,37 @@ class Results:
 
     @cached_property
     def rivals(self) -> list[str]:
-        return [f for f in self.filesystems if f != self.subject and f not in self.variants]
+        return [f for f in self.filesystems if f != self.subject and f not in self.variants
+                and self._filesystem_row(f).get("medium") != "none"]  # fmt: skip
+
+    @property
+    def kernels(self) -> list[str]:
+        """Releases of the guests' kernels, in the order of their rows; one where there is no axis."""
+        return _unique(m.kernel for m in self.measurements if m.kernel)
+
+    def on_kernel(self, release: str) -> Results:
+        """The part of the run that was measured on this kernel, as a run of that kernel alone. Rows of no
+        kernel, such as images' sizes, are in each part."""
+        guest = self.environment.get("guest") or {}
+        facts = [row for row in guest.get("kernels") or [] if row["kernel"] == release]
+        names = {row["name"] for row in facts}
+        own = "" in names or all(row["name"] for row in guest.get("kernels") or [])
+        for row in facts:
+            guest = {**guest, **{k: v for k, v in row.items() if k != "name"}}
+        document = {
+            **self.document,
+            "environment": {**self.environment, "guest": {**guest, "kernels": facts}},
+            "cells": [c for c in self.document.get("cells") or []
+                      if (names & set(c["kernels"]) if c.get("kernels") else own)],
+            "measurements": [m for m in self.document["measurements"]
+                             if m.get("kernel", "") in ("", release)],
+            "limits": [limit for limit in self.limits if limit["title"].endswith(f", {release}")],
+        }  # fmt: skip
+        return Results(document, self.path)
+
+    def by_kernel(self) -> list[Results]:
+        """One run for each kernel; the run itself where there is one kernel or none."""
+        return [self] if len(self.kernels) < 2 else [self.on_kernel(release) for release in self.kernels]
 
     def _filesystem_row(self, filesystem: str) -> dict[str, Any]:
         return self._filesystem_rows.get(filesystem) or {}
@@ -252,7 +305,7 @@ class Results:
     def missing_because(self, key: Key, filesystem: str) -> str:
         """Why `filesystem` has no figure for `key`, in two or three words."""
         for cell in self.cells:
-            if cell.filesystem != filesystem or cell.instances != key.instances:
+            if (cell.filesystem, cell.instances, cell.kernel) != (filesystem, key.instances, key.kernel):
                 continue
             if (cell.experiment, cell.dataset) == (key.experiment, key.dataset):
                 return "not measured" if cell.status == "ok" else f"not measured: {cell.status}"

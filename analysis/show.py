@@ -3,7 +3,7 @@
 """Print rows of a run.
 
 Usage: show.py RUN [--experiment PATTERN] [--workload PATTERN] [--dataset PATTERN] [--filesystem PATTERN]
-       [--metric PATTERN] [--format table|csv|json|markdown|latex]
+       [--metric PATTERN] [--kernel PATTERN] [--format table|csv|json|markdown|latex]
 
 RUN is a results directory or a results.json. Patterns are the shell's, and may be given more than once.
 table, markdown and latex have a row for each measured thing and a column for each filesystem; csv and json
@@ -33,6 +33,7 @@ from results import Key, Measurement, Results
 
 FORMATS = ("table", "csv", "json", "markdown", "latex")
 CHOSEN_BY = ("experiment", "workload", "dataset", "metric")
+MORE = ("filesystem", "kernel")
 
 
 def _matches(text: str, patterns: Sequence[str]) -> bool:
@@ -40,11 +41,14 @@ def _matches(text: str, patterns: Sequence[str]) -> bool:
 
 
 def chosen(run: Results, patterns: dict[str, Sequence[str]]) -> dict[Key, dict[str, Measurement]]:
-    """Rows of `run` whose parts match; `patterns` by a name of CHOSEN_BY, or "filesystem"."""
+    """Rows of `run` whose parts match; `patterns` by a name of CHOSEN_BY or MORE. A kernel is known by
+    its release and by its name on the run's axis."""
+    kernels = patterns.get("kernel", ())
     found = {}
     for key, row in run.rows.items():
         if all(_matches(getattr(key, part), patterns.get(part, ())) for part in CHOSEN_BY):
-            kept = {f: m for f, m in row.items() if _matches(f, patterns.get("filesystem", ()))}
+            kept = {f: m for f, m in row.items() if _matches(f, patterns.get("filesystem", ()))
+                    and (_matches(m.kernel, kernels) or _matches(key.kernel, kernels))}  # fmt: skip
             if kept:
                 found[key] = kept
     return found
@@ -56,8 +60,8 @@ def records(rows: dict[Key, dict[str, Measurement]]) -> list[dict[str, Any]]:
         {
             "experiment": key.experiment, "workload": key.workload, "variant": key.variant,
             "cache": key.cache, "dataset": key.dataset, "instances": key.instances,
-            "filesystem": filesystem, "metric": key.metric, "per": key.per, "unit": key.unit,
-            "clock": m.clock, "value": m.value, "samples": list(m.samples),
+            "kernel": m.kernel, "filesystem": filesystem, "metric": key.metric, "per": key.per,
+            "unit": key.unit, "clock": m.clock, "value": m.value, "samples": list(m.samples),
         }
         for key, row in rows.items() for filesystem, m in row.items()
     ]  # fmt: skip
@@ -108,7 +112,7 @@ def main(argv: list[str]) -> int:
         epilog="Status 0: printed, 1: no row matches, 2: usage. Patterns are the shell's.",
     )  # fmt: skip
     parser.add_argument("run", type=Path, metavar="RUN", help="a run's directory or results.json")
-    for part in (*CHOSEN_BY, "filesystem"):
+    for part in (*CHOSEN_BY, *MORE):
         parser.add_argument(f"--{part}", action="append", default=[], metavar="PATTERN")
     parser.add_argument("--format", choices=FORMATS, default="table")
     args = parser.parse_args(argv)
@@ -117,9 +121,10 @@ def main(argv: list[str]) -> int:
     except results.ResultsError as error:
         print(f"show: {error}", file=sys.stderr)
         return 2
-    rows = chosen(run, {part: getattr(args, part) for part in (*CHOSEN_BY, "filesystem")})
+    rows = chosen(run, {part: getattr(args, part) for part in (*CHOSEN_BY, *MORE)})
     if not rows:
         known = {part: sorted({getattr(key, part) for key in run.rows}) for part in CHOSEN_BY}
+        known["kernel"] = run.kernels
         print("show: expected rows that match, there are none; the run has "
               + "; ".join(f"{part} {', '.join(names)}" for part, names in known.items()),
               file=sys.stderr)  # fmt: skip

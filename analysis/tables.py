@@ -61,6 +61,8 @@ def columns_that_say_something(keys: Sequence[Key]) -> list[tuple[str, str]]:
     shown.append(("dataset", "dataset"))
     if any(key.instances != 1 for key in keys):
         shown.append(("guests", "instances"))
+    if any(key.kernel for key in keys):
+        shown.append(("kernel", "kernel"))
     return shown
 
 

@@ -18,6 +18,7 @@ def _label(key: Key, run: Results, with_metric: bool, with_guests: bool) -> str:
     parts = [key.dataset, key.workload, key.variant, key.cache]
     if with_guests:
         parts.append(f"n{key.instances}")
+    parts.append(key.kernel)
     if with_metric:
         parts.append(run.metric(key.metric).label)
     elif key.per:
@@ -65,7 +66,8 @@ def _experiment(run: Results, experiment: dict[str, Any]) -> list[str]:
         for key in keys
     ]
     heads = [experiment["title"], *(f"{name} " for name in names)]
-    return ["", *columns(heads, rows, len(names))]
+    notes = metrics.rss_notes(run.kernels) if metrics.RSS in shown else []
+    return ["", *columns(heads, rows, len(names)), *notes]
 
 
 def _images(run: Results) -> list[str]:

@@ -137,6 +137,13 @@ std::vector<EngineDeclaration> make_engines()
           required({"seconds", KeyKind::number, "how long, by the guest's clock"}),
           {"argv", KeyKind::texts, "a program of the image that is started again and again"},
           {"seed", KeyKind::number, "of what is written, and of the order of accesses (default: 1)"}}},
+        {"calibration",
+         "what a guest itself costs, without any filesystem",
+         {required({"what",
+                    KeyKind::choice,
+                    "a loop, getppid(2), a copy of 4 KiB, or the first touch of anonymous memory",
+                    {"loop", "null-call", "copy", "fault"}}),
+          repetitions}},
         {"build", "a tool makes an image of the dataset, on the host", {cache, repetitions}},
     };
 }

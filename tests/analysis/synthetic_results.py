@@ -61,6 +61,9 @@ def declarations(cells: list[dict[str, Any]]) -> dict[str, Any]:
     }  # fmt: skip
 
 
+KERNEL = "6.12.117"
+
+
 class _Writer:
     def __init__(self, repetitions: int, jitter: float):
         self.random = random.Random(7)
@@ -81,7 +84,8 @@ class _Writer:
         value = (ordered[(n - 1) // 2] + ordered[n // 2]) / 2
         self.measurements.append({
             "variant": "", "cache": "", "per": "", "clock": "none", "operations": 1, "counters": {},
-            **where, "metric": metric, "unit": unit, "value": value, "samples": samples, **more,
+            "kernel": KERNEL, **where, "metric": metric, "unit": unit, "value": value,
+            "samples": samples, **more,
         })  # fmt: skip
 
     def cell(self, experiment: str, dataset: str, filesystem: str, instances: int = 1,
@@ -190,6 +194,27 @@ def _build(out: _Writer) -> None:
             out.add(at, "peak_memory_bytes", "bytes", [64 * MIB] * out.repetitions)
 
 
+def axis_document() -> dict[str, Any]:
+    """A run of two kernels, 6.1 and 7.3, on which the subject costs twice as much."""
+    whole = document()
+    kernels = [("6.1", "6.1.0-40", 1), ("7.3", "7.3.4", 2)]
+    guest = {**whole["environment"]["guest"], "kernel": "6.1.0-40", "kernels": [
+        {"name": name, "kernel": release, "kernel_package": "", "kernel_version": "",
+         "kernel_config_sha256": ""} for name, release, _ in kernels]}  # fmt: skip
+    cells, rows = [], []
+    for name, release, factor in kernels:
+        cells += [{**c, "id": f"{c['id']}/{name}", "kernels": [name]} for c in whole["cells"]]
+        for m in whole["measurements"]:
+            times = factor if m["filesystem"] == FILESYSTEMS[0] else 1
+            if m["kernel"]:
+                rows.append({**m, "kernel": release, "value": m["value"] * times,
+                             "samples": [s * times for s in m["samples"]]})  # fmt: skip
+    rows += [m for m in whole["measurements"] if not m["kernel"]]
+    return {**whole, "environment": {**whole["environment"], "guest": guest}, "cells": cells,
+            "measurements": rows, "limits": [],
+            "errors": [{"cell": c["id"], "error": c["error"]} for c in cells if "error" in c]}  # fmt: skip
+
+
 def build_document() -> dict[str, Any]:
     """A run in which no guest was booted."""
     whole = document()
@@ -221,7 +246,7 @@ def document(repetitions: int = 3, jitter: float = 0.0) -> dict[str, Any]:
     ]  # fmt: skip
     for image in images:
         where = {"experiment": "image-build", "workload": "build", "dataset": image["dataset"],
-                 "filesystem": image["id"], "instances": 1}  # fmt: skip
+                 "filesystem": image["id"], "instances": 1, "kernel": ""}  # fmt: skip
         out.add(where, "image_bytes", "bytes", [image["bytes"]])
         out.add(where, "build_seconds", "seconds", [image["build_seconds"]], clock="host-wall")
     return {
@@ -236,7 +261,7 @@ def document(repetitions: int = 3, jitter: float = 0.0) -> dict[str, Any]:
             "host": {"os": "Debian GNU/Linux 12", "cpu": "SYNTHETIC CPU", "cores": 2,
                      "memory_bytes": 8 << 30, "kernel": "6.1.0"},
             "qemu": {"version": "7.2.19", "machine": "q35", "command": ["qemu", "-M", "q35"]},
-            "guest": {"kernel": "6.12.117", "kernel_package": "linux-image-6.12-amd64",
+            "guest": {"kernel": KERNEL, "kernel_package": "linux-image-6.12-amd64",
                       "kernel_version": "6.12.117-1", "kernel_config_sha256": "00", "cmdline": "quiet",
                       "cpu_model": "max,-erms,-fsrm", "clocksource": "tsc"},
             "accelerator": "tcg", "accelerator_reason": "no /dev/kvm", "clock": "instructions",

@@ -103,6 +103,23 @@ std::vector<std::string> names(const std::vector<SelectedFile> &files, const fs:
     return out;
 }
 
+TEST(Calibration, MeasuresTheGroundWithoutAMount)
+{
+    for (const auto &engine : declared_engines())
+        if (engine.name == "calibration")
+            for (const std::string what : engine.keys.front().allowed) {
+                RunRequest request;
+                request.workload = {{"engine", "calibration"}, {"what", what}, {"repetitions", 2}};
+                request.progress = [](const std::string &) {};
+                const auto result = run_workload(request).at("results").at(0);
+                ASSERT_EQ(result.at("samples").size(), 2U) << what;
+                EXPECT_GT(result.at("samples").at(1).get<double>(), 0) << what;
+            }
+    RunRequest request;
+    request.workload = {{"engine", "calibration"}, {"what", "nothing"}};
+    EXPECT_THROW(run_workload(request), std::runtime_error);
+}
+
 } // namespace
 
 TEST(Mountinfo, KeepsBothKindsOfOptions)

@@ -10,6 +10,7 @@
 #include <gtest/gtest.h>
 
 #include "plan.hpp"
+#include "portion.hpp"
 #include "process.hpp"
 #include "scheduler.hpp"
 #include "world.hpp"
@@ -61,8 +62,10 @@ TEST_F(PlanTest, DefaultHasEveryExperiment)
     std::set<std::string> experiments;
     for (const auto &cell : cells)
         experiments.insert(cell.experiment);
-    const auto &declared = catalogue_.suites.at("erofs-vs-daxfs").experiments;
-    EXPECT_EQ(experiments, std::set<std::string>(declared.begin(), declared.end()));
+    std::set<std::string> declared{"calibration"};
+    for (const auto &id : catalogue_.suites.at("erofs-vs-daxfs").experiments)
+        declared.insert(id);
+    EXPECT_EQ(experiments, declared);
     EXPECT_EQ(cells.front().id, "latency/rootfs/daxfs/n1");
     EXPECT_GT(estimate_seconds(cells, 1), estimate_seconds(cells, 2));
 }
@@ -82,7 +85,9 @@ TEST_F(PlanTest, ProfileOverridesApply)
 {
     const auto cells = plan({.suite = "", .profile = "smoke", .filesystems = {}, .only = ""});
     for (const auto &cell : cells) {
-        EXPECT_EQ(cell.dataset, "rootfs");
+        if (cell.experiment != "calibration") {
+            EXPECT_EQ(cell.dataset, "rootfs");
+        }
         EXPECT_LE(cell.instances, 2);
         for (const auto &workload : cell.workloads) {
             EXPECT_EQ(workload.at("repetitions"), 1);
@@ -121,6 +126,138 @@ TEST_F(PlanTest, ToolsThatMakeImagesAreCellsToo)
     EXPECT_FALSE(needs_guest(cells[1]));
     EXPECT_EQ(cells[1].workloads.at(0).at("repetitions"), 3);
     EXPECT_TRUE(needs_guest(plan({}).front()));
+}
+
+TEST_F(PlanTest, KernelsAreAnAxisAndSuffixOfIds)
+{
+    PlanRequest request;
+    request.only = "rss/rootfs/daxfs/*";
+    ASSERT_EQ(plan(request).size(), 1U);
+    EXPECT_EQ(plan(request)[0].kernel_of(0), "") << "the run's own, where none is named";
+    request.kernels = {"6.1", "7.3"};
+    const auto cells = plan(request);
+    ASSERT_EQ(cells.size(), 2U);
+    EXPECT_EQ(cells[0].id, "rss/rootfs/daxfs/n1/6.1");
+    EXPECT_EQ(cells[1].kernel_of(0), "7.3");
+    EXPECT_EQ(kernel_names(cells), (std::set<std::string>{"6.1", "7.3"}));
+}
+
+TEST_F(PlanTest, KernelsOfExperimentSuiteAndProfile)
+{
+    PlanRequest request;
+    request.only = "rss/rootfs/daxfs/*";
+    auto &suite = catalogue_.suites.at("erofs-vs-daxfs");
+    suite.kernels = {"6.1", "6.12"};
+    EXPECT_EQ(plan(request).size(), 2U);
+    catalogue_.experiments.at("rss").kernels = {"6.1", "6.12", "7.3"};
+    EXPECT_EQ(plan(request).size(), 3U) << "the experiment's own win";
+    suite.profiles.at("default").kernels = {"7.3"};
+    ASSERT_EQ(plan(request).size(), 1U) << "a profile keeps some";
+    EXPECT_EQ(plan(request)[0].id, "rss/rootfs/daxfs/n1/7.3");
+    suite.kernels.clear();
+    catalogue_.experiments.at("rss").kernels.clear();
+    EXPECT_EQ(plan(request)[0].id, "rss/rootfs/daxfs/n1/7.3") << "and is the axis where there is none";
+}
+
+TEST_F(PlanTest, GuestsOfOneCellMayBootUnlikeKernels)
+{
+    Cell cell;
+    cell.instances = 3;
+    cell.kernels = {"6.1", "7.3"};
+    EXPECT_EQ(cell.kernel_of(0), "6.1");
+    EXPECT_EQ(cell.kernel_of(1), "7.3");
+    EXPECT_EQ(cell.kernel_of(2), "6.1");
+    EXPECT_EQ(cell.kernel_of(3), "6.1") << "the first guest of the second boot";
+}
+
+TEST_F(PlanTest, EveryRunWithGuestsIsCalibratedOnEachOfItsKernels)
+{
+    const auto calibrations = [](const std::vector<Cell> &cells) {
+        std::vector<std::string> ids;
+        for (const auto &cell : cells)
+            if (cell.experiment == "calibration")
+                ids.push_back(cell.id);
+        return ids;
+    };
+    PlanRequest request;
+    request.profile = "smoke";
+    request.filesystems = {"daxfs"};
+    EXPECT_EQ(calibrations(plan(request)), std::vector<std::string>{"calibration/none/none/n1"});
+    request.kernels = {"6.1", "7.3"};
+    EXPECT_EQ(calibrations(plan(request)),
+              (std::vector<std::string>{"calibration/none/none/n1/6.1", "calibration/none/none/n1/7.3"}));
+    request.only = "rss/*";
+    EXPECT_TRUE(calibrations(plan(request)).empty()) << "--only names what runs";
+    EXPECT_TRUE(
+        calibrations(make_plan(catalogue_,
+                               {.suite = "image-build", .profile = "smoke", .filesystems = {}, .only = ""}))
+            .empty())
+        << "no guest";
+}
+
+// ---- portions, their order, shards ----
+
+std::vector<std::string> ids_of(const std::vector<Cell> &cells)
+{
+    std::vector<std::string> ids;
+    for (const auto &cell : cells)
+        ids.push_back(cell.id);
+    return ids;
+}
+
+TEST_F(PlanTest, ShardsAreAllOfItOnceAndAboutEqual)
+{
+    const auto cells = plan({});
+    std::multiset<std::string> seen;
+    double least = 1e9;
+    double most = 0;
+    for (unsigned index = 1; index <= 3; ++index) {
+        const auto part = cells_of_shard(cells, {index, 3});
+        EXPECT_EQ(ids_of(part), ids_of(cells_of_shard(cells, {index, 3}))) << "the same each time";
+        for (const auto &id : ids_of(part))
+            seen.insert(id);
+        least = std::min(least, estimate_seconds(part, 1));
+        most = std::max(most, estimate_seconds(part, 1));
+    }
+    const auto all = ids_of(cells);
+    EXPECT_EQ(seen, std::multiset<std::string>(all.begin(), all.end()));
+    EXPECT_LT(most, 1.1 * least);
+}
+
+TEST_F(PlanTest, ImageToolsThatTakeTurnsStayTogether)
+{
+    const auto cells =
+        make_plan(catalogue_, {.suite = "image-build", .profile = "default", .filesystems = {}, .only = ""});
+    const auto portions = portions_of(cells);
+    EXPECT_EQ(portions.size(), 3U) << "one for each dataset";
+    for (const auto &portion : portions)
+        for (const auto &cell : portion)
+            EXPECT_EQ(cell.dataset, portion.front().dataset);
+}
+
+TEST_F(PlanTest, TheSeedDecidesTheOrderAndNothingElse)
+{
+    const auto portions = portions_of(plan({}));
+    const auto order = [&](int seed) {
+        std::vector<std::string> ids;
+        for (const auto &portion : shuffled(portions, seed))
+            ids.push_back(portion.front().id);
+        return ids;
+    };
+    EXPECT_EQ(order(1), order(1));
+    EXPECT_NE(order(1), order(2));
+    auto one = order(1);
+    auto other = order(2);
+    std::sort(one.begin(), one.end());
+    std::sort(other.begin(), other.end());
+    EXPECT_EQ(one, other);
+}
+
+TEST(ShardText, IsPartOfParts)
+{
+    EXPECT_EQ(to_text(parse_shard("2/3")), "2/3");
+    for (const char *wrong : {"", "1", "0/2", "3/2", "1/0", "1/2/3", "a/b", "-1/2", "1/2 "})
+        EXPECT_THROW(parse_shard(wrong), std::runtime_error) << wrong;
 }
 
 TEST_F(PlanTest, WrongNamesAreRefusedWithTheRightOnes)

@@ -15,8 +15,10 @@
 #include "driver.hpp"
 #include "fake_guest.hpp"
 #include "files.hpp"
+#include "inputs.hpp"
 #include "limits.hpp"
 #include "results.hpp"
+#include "run_record.hpp"
 #include "spec.hpp"
 #include "world.hpp"
 
@@ -66,6 +68,25 @@ TEST(Limits, AgainstTheBestRivalAndAgainstAnotherRow)
     EXPECT_EQ(verdicts.at(0).at("met"), false);
     EXPECT_EQ(verdicts.at(1).at("bound"), 15);
     EXPECT_EQ(verdicts.at(1).at("met"), true);
+}
+
+TEST(Limits, EachKernelIsJudgedByItself)
+{
+    LimitSpec limit;
+    limit.title = "t";
+    limit.row = {{"filesystem", "daxfs"}};
+    limit.rivals = {"tmpfs"};
+    auto rows = json{limit_row("daxfs", "a", 10), limit_row("tmpfs", "a", 11), limit_row("daxfs", "a", 20),
+                     limit_row("tmpfs", "a", 19)};
+    for (std::size_t i = 0; i < rows.size(); ++i)
+        rows[i]["kernel"] = i < 2 ? "6.1.0" : "7.3.4";
+    const auto verdicts = judge_limits({limit}, rows);
+    ASSERT_EQ(verdicts.size(), 2);
+    EXPECT_EQ(verdicts.at(0).at("title"), "t, 6.1.0");
+    EXPECT_EQ(verdicts.at(0).at("bound"), 11);
+    EXPECT_EQ(verdicts.at(0).at("met"), true);
+    EXPECT_EQ(verdicts.at(1).at("bound"), 19) << "not the other kernel's";
+    EXPECT_EQ(verdicts.at(1).at("met"), false);
 }
 
 TEST(Limits, WhatWasNotMeasuredIsNotJudged)
@@ -208,6 +229,65 @@ TEST(Results, TimesAreUtc)
     const auto when = std::chrono::system_clock::from_time_t(1795366200);
     EXPECT_EQ(iso_time(when), "2026-11-22T16:50:00Z");
     EXPECT_EQ(stamp(when), "20261122-165000");
+}
+
+// ---- a run's record, and what cells depend on ----
+
+TEST(RunRecord, IsReadAsItWasWritten)
+{
+    TempDir dir;
+    RunRecord record;
+    record.id = "20261122-165000-erofs-vs-daxfs";
+    record.suite = "erofs-vs-daxfs";
+    record.started = "2026-11-22T16:50:00Z";
+    record.command = {"erofs-vs-daxfs", "--only", "rss/*"};
+    record.folder = "/";
+    record.accelerator = "tcg";
+    record.seconds = 1.5;
+    record.resumed = {{"2026-11-22T17:50:00Z", 3}};
+    record.merged = {{"a", 2}};
+    write_record(dir.path(), record);
+    EXPECT_EQ(to_json(read_record(dir.path())), to_json(record));
+    write_file(dir.path() / "run.json", "{}");
+    EXPECT_THROW(read_record(dir.path()), std::runtime_error);
+}
+
+TEST(RunRecord, ResultsTellOfIt)
+{
+    auto parts = composition({good_result()});
+    parts.run.resumed = {{"2026-11-22T17:50:00Z", 3}};
+    parts.run.shard = "1/2";
+    parts.run.executor = "slurm";
+    const auto results = compose(parts);
+    TempDir dir;
+    write_results(dir.path(), results, source_paths()); // throws where the schema does not allow it
+    EXPECT_EQ(results["run"]["resumed"][0]["kept"], 3);
+    EXPECT_EQ(results["run"]["shard"], "1/2");
+}
+
+TEST(Inputs, OnlyWhatBothNameCanDiffer)
+{
+    const json one = {{"kernel", "6.12.1"}, {"image daxfs/rootfs", "aa"}};
+    EXPECT_EQ(difference(one, {{"kernel", "6.12.1"}, {"image erofs/rootfs", "bb"}}), "");
+    EXPECT_EQ(difference(one, {{"kernel", "6.12.2"}}), "kernel: 6.12.1 and 6.12.2");
+}
+
+TEST(Inputs, NameTheKernelOfTheAxis)
+{
+    World world;
+    world.accel.name = "tcg";
+    world.kernels["6.1"].kernel.release = "6.1.0-40";
+    world.kernels["7.3"].kernel.release = "7.3.4";
+    const auto catalogue = load_catalogue(own_paths().source / "workloads");
+    Cell cell;
+    cell.filesystem = "daxfs";
+    cell.dataset = "rootfs";
+    cell.kernels = {"7.3"};
+    const auto inputs = inputs_of(world, catalogue, cell, {"c0ffee", false}, {});
+    EXPECT_EQ(inputs.at("kernel 7.3"), "7.3.4");
+    EXPECT_FALSE(inputs.contains("kernel 6.1"));
+    EXPECT_EQ(inputs.at("commit"), "c0ffee");
+    EXPECT_FALSE(inputs.contains("CPU")) << "counted instructions are the same on any";
 }
 
 // ---- command line ----

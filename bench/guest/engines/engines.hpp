@@ -39,6 +39,7 @@ json run_frames_engine(const RunRequest &request);
 json run_inode_slab_engine(const RunRequest &request);
 json run_survive_engine(const RunRequest &request);
 json run_page_tables_engine(const RunRequest &request);
+json run_calibration_engine(const RunRequest &request);
 
 /// By WORKLOAD's "engine"; throws naming those there are.
 json run_workload(const RunRequest &request);

@@ -129,7 +129,8 @@ json run_pressure_engine(const RunRequest &request)
         }
         results.push_back(result);
     }
-    return {{"results", results}, {"raw", {{"room_bytes", room}, {"data_bytes", set.pages * page_size}}}};
+    return {{"results", results},
+            {"raw", {{"bytes_of_room", room}, {"bytes_of_data", set.pages * page_size}}}};
 }
 
 } // namespace daxbench

@@ -112,7 +112,8 @@ json run_workload(const RunRequest &request)
         {"compute", run_compute_engine},
         {"pressure", run_pressure_engine},
         {"memory-return", run_memory_return_engine},
-        {"concurrent", run_concurrent_engine}};
+        {"concurrent", run_concurrent_engine},
+        {"calibration", run_calibration_engine}};
     const std::string name = request.workload.at("engine");
     const auto engine = engines.find(name);
     if (engine == engines.end())
@@ -192,11 +193,14 @@ json Agent::seed(const json &args)
 {
     const std::string source = "/run-seed";
     const std::string target = args.at("target");
-    mount_filesystem("erofs", "seed", "ro", source);
+    const std::string from = args.value("from", ""); // a folder of this machine; else the guest's disk
+    if (from.empty())
+        mount_filesystem("erofs", "seed", "ro", source);
     mount_filesystem(args.at("type"), "none", args.value("options", ""), target);
     hold_page_cache();
-    const SeedCount count = copy_tree(source, target);
-    unmount(source); // and with it goes what was read from the disk
+    const SeedCount count = copy_tree(from.empty() ? source : from, target);
+    if (from.empty())
+        unmount(source); // and with it goes what was read from the disk
     drop_caches();
     json value = describe_mount(target);
     value["entries"] = count.entries;

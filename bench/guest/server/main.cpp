@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // agent                  as PID 1 of a guest
 // agent --fd N [CONFIG]  serves on an open descriptor of any machine, for tests
+// agent --fd N --on-host [--drop-caches]  the same, for the bench's --on host
 #include <cstring>
 #include <exception>
 #include <string>
@@ -11,6 +12,7 @@
 #include <fmt/core.h>
 
 #include "agent.hpp"
+#include "system.hpp"
 
 namespace {
 
@@ -35,7 +37,11 @@ int run_on_descriptor(int argc, char **argv)
         return 2;
     }
     daxbench::GuestConfigFile config;
-    if (argc > 3)
+    if (argc > 3 && std::strcmp(argv[3], "--on-host") == 0) {
+        daxbench::set_up_host();
+        if (argc < 5 || std::strcmp(argv[4], "--drop-caches") != 0)
+            daxbench::keep_caches();
+    } else if (argc > 3)
         config = daxbench::read_guest_config(argv[3]);
     daxbench::Agent(std::move(config)).serve(std::stoi(argv[2]));
     return 0;

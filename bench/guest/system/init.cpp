@@ -6,6 +6,7 @@
 #include <stdexcept>
 
 #include <fcntl.h>
+#include <sched.h>
 #include <sys/mount.h>
 #include <sys/personality.h>
 #include <sys/reboot.h>
@@ -72,6 +73,14 @@ void set_up_guest()
     // Programs are laid out in memory the same way every time.
     ::personality(ADDR_NO_RANDOMIZE);
     quiet_kernel();
+}
+
+void set_up_host()
+{
+    if (::unshare(CLONE_NEWNS) < 0 || ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) < 0)
+        throw_errno("cannot have a mount namespace of its own (is this root?)");
+    if (::mount("none", "/mnt", "tmpfs", MS_NOSUID, "mode=0755") < 0)
+        throw_errno("cannot mount at /mnt (is there such a folder?)");
 }
 
 void load_module_files(const std::vector<std::string> &files)

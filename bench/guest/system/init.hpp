@@ -22,6 +22,9 @@ GuestConfigFile read_guest_config(const std::string &path);
 void set_up_guest();
 
 /// finit_module(2) of each file; one that is loaded already is fine. Throws naming the file.
+/// On a machine of others: a mount namespace of its own, with an empty /mnt, of which nothing is left.
+void set_up_host();
+
 void load_module_files(const std::vector<std::string> &files);
 
 /// The virtio-serial port with the agent's name, open; waits some seconds for it.

@@ -4,6 +4,7 @@
 #include <array>
 #include <map>
 #include <sstream>
+#include <stdexcept>
 
 #include <fcntl.h>
 #include <linux/random.h>
@@ -21,6 +22,7 @@ namespace daxbench {
 namespace {
 
 bool page_cache_is_held = false;
+bool caches_are_kept = false;
 
 void try_write(const char *path, const char *value)
 {
@@ -91,8 +93,15 @@ std::uint64_t now_ns()
     return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000U + static_cast<std::uint64_t>(now.tv_nsec);
 }
 
+void keep_caches()
+{
+    caches_are_kept = true;
+}
+
 void drop_caches()
 {
+    if (caches_are_kept)
+        return;
     ::sync();
     const char *what = page_cache_is_held ? "2" : "3";
     // A dentry in use since the last shrink is only marked by the first pass, and a pass that frees
@@ -108,6 +117,10 @@ void drop_caches()
 
 void make_cold(const std::string &target)
 {
+    if (caches_are_kept)
+        throw std::runtime_error(
+            "expected leave to drop the caches of the whole machine, without which nothing "
+            "is cold: say --drop-caches");
     drop_caches();
     if (!page_cache_is_held)
         mount_again(target);

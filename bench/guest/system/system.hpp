@@ -16,6 +16,9 @@ std::uint64_t now_ns();
 /// once hold_page_cache() was called.
 void drop_caches();
 
+/// On a machine of others: from now on drop_caches() does nothing and make_cold() throws.
+void keep_caches();
+
 /// As cold as TARGET gets: drops caches and, unless page cache is its data, mounts it again. Nothing
 /// on it may be open. Dropping alone keeps the inodes that have DAX entries in their mapping; what that
 /// does to a walk of EROFS-DAX is in docs/measuring.md.

@@ -173,6 +173,8 @@ Catalogue read_catalogue(const fs::path &root, const With &with)
     all.filesystems =
         read_folder<FilesystemSpec>(root / "filesystems", with, read_filesystem,
                                     [&](const FilesystemSpec &spec, const TomlReader &reader) {
+                                        if (!spec.mounts())
+                                            return;
                                         check_known(reader, spec.image.empty() ? "seed" : "image",
                                                     {spec.needed_image()}, all.images, "images");
                                     });

@@ -35,7 +35,7 @@ DeclaredFile filesystems()
             {id,
              {"label", "text", false, "for people, in tables and figures (default: the id)"},
              {"variant_of", "id of a filesystem", false, "it is a variant of that one, and no rival to it"},
-             {"type", "text", true, "as mount(8) calls it"},
+             {"type", "text", true, "as mount(8) calls it; from here on not for the medium `none`"},
              {"modules", "list of texts", false, "modules of the guest kernel's own package to load"},
              {"external_module", "text", false, "a module of this tree to load, without .ko"},
              {"medium", "name", true, "what it lies on: " + media_in_words()},
@@ -85,7 +85,7 @@ DeclaredFile datasets()
         "A tree that images are made of. `--dataset-from DIR|TAR|OCI` declares one of kind `tree`.",
         {id,
          {"kind",
-          "`debian-rootfs`, `random-file`, `random-files`, `file-tree`, `fio-layout`, "
+          "`none`, `debian-rootfs`, `random-file`, `random-files`, `file-tree`, `fio-layout`, "
           "`accelerator-data`, `sparse-files` or `tree`",
           true, "how the tree is made"},
          {"xxh3", "hash", false,
@@ -120,6 +120,10 @@ DeclaredFile experiments()
           "one guest; several at once over one image; one whose memory the host counts, too; one whose image "
           "is "
           "overwritten; or no guest, and tools that make images on the host"},
+         {"every_run", "flag", false,
+          "its cells are part of every run with guests, on each of the run's kernels, unless `--only` leaves "
+          "them "
+          "out (default: false)"},
          {"clock", "`instructions` or `none`", false,
           "what is counted under TCG (KVM: nanoseconds), or that only memory is counted; not for `build`"},
          {"memory", "MiB", false, "of each guest; not for `build`"},

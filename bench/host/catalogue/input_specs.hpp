@@ -20,8 +20,8 @@ struct DirectoriesSpec {
 // One [dataset] of workloads/datasets/*.toml.
 struct DatasetSpec {
     std::string id;
-    std::string kind; // "debian-rootfs" | "random-file" | "random-files" | "fio-layout" | "file-tree" |
-                      // "accelerator-data" | "sparse-files" | "tree"
+    std::string kind; // "none" | "debian-rootfs" | "random-file" | "random-files" | "fio-layout" |
+                      // "file-tree" | "accelerator-data" | "sparse-files" | "tree"
     std::string xxh3; // its hash as Dataset::hash has it, where it must not be another; or ""
     std::vector<std::string> packages;          // debian-rootfs
     std::uint64_t bytes = 0;                    // random-file

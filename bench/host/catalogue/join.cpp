@@ -76,7 +76,7 @@ void join_experiments(Catalogue &all, const Catalogue &before)
     const auto datasets = added(all.datasets, before.datasets);
     const auto workloads = added(all.workloads, before.workloads);
     for (auto &[id, experiment] : all.experiments) {
-        if (!before.experiments.contains(id))
+        if (!before.experiments.contains(id) || experiment.every_run)
             continue;
         append(experiment.filesystems, experiment.driver == Driver::build ? images : filesystems);
         for (const auto &dataset : datasets)
@@ -102,6 +102,8 @@ void use_only(Catalogue &catalogue, const DatasetSpec &dataset)
         throw std::runtime_error(
             fmt::format("expected a dataset of another name than {}, which is declared", dataset.id));
     for (auto &[id, experiment] : catalogue.experiments) {
+        if (experiment.every_run)
+            continue;
         experiment.datasets.clear();
         join_dataset(experiment, dataset.id, catalogue);
     }

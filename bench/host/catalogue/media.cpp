@@ -69,7 +69,7 @@ const std::vector<Medium> &media()
          .meaning = "the same with a CXL switch between",
          .behind_switch = true},
         {.name = "ivshmem", .backing = Backing::ivshmem, .declared = false},
-        {.name = "none", .declared = false},
+        {.name = "none", .meaning = "nothing is mounted, the guest itself is measured"},
     };
     return all;
 }

@@ -36,9 +36,14 @@ const typename Map::mapped_type &find(const Map &map, const string &id, const ch
     return found->second;
 }
 
+bool allowed(const vector<string> &list, const string &id)
+{
+    return std::find(list.begin(), list.end(), id) != list.end();
+}
+
 bool allowed(const std::optional<vector<string>> &list, const string &id)
 {
-    return !list || std::find(list->begin(), list->end(), id) != list->end();
+    return !list || allowed(*list, id);
 }
 
 /// The workload as the agent gets it: profile overrides applied, files it names read in.
@@ -172,6 +177,39 @@ vector<Cell> cells_of(const Catalogue &catalogue, const SuiteSpec &suite, const 
     return cells;
 }
 
+/// What belongs to every run with guests, on each of its kernels; of the profile only how often it is
+/// repeated counts.
+void append_every_run(vector<Cell> &cells, const Catalogue &catalogue, const SuiteSpec &suite,
+                      const ProfileSpec &profile, const PlanRequest &request)
+{
+    PlanRequest everywhere;
+    everywhere.only = request.only;
+    bool own = false; // the run's own kernel is among them
+    for (const auto &cell : cells) {
+        own = own || (cell.driver != Driver::build && cell.kernels.empty());
+        for (const auto &kernel : cell.kernels)
+            if (!allowed(everywhere.kernels, kernel))
+                everywhere.kernels.push_back(kernel);
+    }
+    if (own)
+        everywhere.kernels.insert(everywhere.kernels.begin(), "");
+    const bool in_guests = std::ranges::any_of(suite.experiments, [&](const string &id) {
+        return catalogue.experiments.at(id).driver != Driver::build;
+    });
+    if (!in_guests || (everywhere.kernels.empty() && request.only.empty()))
+        return;
+    ProfileSpec all;
+    all.repetitions = profile.repetitions;
+    for (const auto &[id, experiment] : catalogue.experiments) {
+        const bool there =
+            std::ranges::any_of(cells, [&id = id](const Cell &cell) { return cell.experiment == id; });
+        if (!experiment.every_run || there)
+            continue;
+        auto more = cells_of(catalogue, suite, experiment, all, everywhere);
+        std::move(more.begin(), more.end(), std::back_inserter(cells));
+    }
+}
+
 } // namespace
 
 vector<Cell> make_plan(const Catalogue &catalogue, const PlanRequest &request)
@@ -194,6 +232,7 @@ vector<Cell> make_plan(const Catalogue &catalogue, const PlanRequest &request)
         auto more = cells_of(catalogue, suite, catalogue.experiments.at(id), profile, request);
         std::move(more.begin(), more.end(), std::back_inserter(cells));
     }
+    append_every_run(cells, catalogue, suite, profile, request);
     if (cells.empty())
         throw std::runtime_error(
             fmt::format("expected cells to run, but nothing of profile {} matches --only \"{}\" and "

@@ -175,10 +175,12 @@ FilesystemSpec read_filesystem(TomlReader &reader)
     spec.id = read_id(reader);
     spec.label = reader.text_or("label", spec.id);
     spec.variant_of = reader.text_or("variant_of", "");
+    spec.medium = reader.choice("medium", declared_media());
+    if (!spec.mounts())
+        return spec;
     spec.type = reader.text("type");
     spec.modules = reader.texts_or_none("modules");
     spec.external_module = reader.text_or("external_module", "");
-    spec.medium = reader.choice("medium", declared_media());
     if (spec.medium == "ram")
         spec.seed = reader.text("seed");
     else
@@ -219,7 +221,7 @@ DatasetSpec read_dataset(TomlReader &reader, const fs::path &root)
 {
     DatasetSpec spec;
     spec.id = read_id(reader);
-    spec.kind = reader.choice("kind", {"debian-rootfs", "random-file", "random-files", "fio-layout",
+    spec.kind = reader.choice("kind", {"none", "debian-rootfs", "random-file", "random-files", "fio-layout",
                                        "file-tree", "accelerator-data", "sparse-files", "tree"});
     spec.xxh3 = reader.text_or("xxh3", "");
     if (spec.kind == "debian-rootfs")
@@ -285,6 +287,7 @@ ExperimentSpec read_experiment(TomlReader &reader)
         if (!spec.mixed_kernels.empty() && (!spec.kernels.empty() || spec.driver != Driver::instances))
             reader.fail("mixed_kernels", "driver = \"instances\", and no kernels");
         spec.emulated_cpus = static_cast<int>(reader.number_if("emulated_cpus", 1, 64).value_or(1));
+        spec.every_run = reader.has("every_run") && reader.flag("every_run");
     }
     spec.datasets = reader.texts("datasets");
     spec.filesystems = reader.texts(in_guests ? "filesystems" : "images");

@@ -28,14 +28,15 @@ struct FilesystemSpec {
     std::string type;                 ///< as mount(8) calls it
     std::vector<std::string> modules; ///< of the guest kernel's own package
     std::string external_module;      ///< build/kmod/RELEASE/NAME.ko, "" for none
-    std::string medium;               ///< one of media() (media.hpp)
+    std::string medium;               ///< one of media() (media.hpp); "none": nothing is mounted
     std::string image;                ///< image id behind the mount; "" when the medium is "ram"
     std::string seed;                 ///< image id copied into the mount; "" unless the medium is "ram"
     std::string options;              ///< mount options
     std::vector<std::string> kernel_warnings; ///< texts of warnings that are known, and counted, not failures
     ProofSpec prove;
 
-    /// The id of the one image a guest of this filesystem needs.
+    bool mounts() const { return medium != "none"; }
+    /// The id of the one image a guest of this filesystem needs; "" where it mounts nothing.
     const std::string &needed_image() const { return image.empty() ? seed : image; }
 };
 
@@ -58,6 +59,7 @@ struct ExperimentSpec {
     std::string title;
     Driver driver = Driver::single;
     ClockKind clock = ClockKind::none;
+    bool every_run = false; ///< part of every run with guests, whatever its suite and profile name
     std::vector<std::string> datasets;
     std::vector<std::string> filesystems; ///< driver build: images
     std::vector<std::string> workloads;

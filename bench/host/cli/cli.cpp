@@ -13,8 +13,10 @@
 #include "display.hpp"
 #include "doctor.hpp"
 #include "join.hpp"
+#include "merge.hpp"
 #include "process.hpp"
 #include "run.hpp"
+#include "run_record.hpp"
 #include "source_kernel.hpp"
 #include "spec.hpp"
 #include "workload.hpp"
@@ -23,6 +25,7 @@
 namespace daxbench {
 namespace {
 
+namespace fs = std::filesystem;
 using std::string;
 using std::vector;
 
@@ -37,6 +40,10 @@ struct Options {
     vector<string> also_kernels;
     vector<string> with;
     string dataset_from;
+    string shard;
+    string on = "guests";
+    string pmem;
+    NativeOptions native;
     string results;
     bool no_install = false;
     RunRequest run;
@@ -50,6 +57,10 @@ constexpr const char *footer =
     "             kernels of that command\n"
     "  schema     JSON Schema of what a file of workloads may say\n"
     "  reference  docs/workloads.md: every key of the declarations\n"
+    "  resume RUN        goes on with a run that was stopped: finished cells stay; refused where kernel, "
+    "commit,\n"
+    "                    module, images, … are no longer those that they were measured with\n"
+    "  merge RUN RUN…    one run of several: shards, single cells (--only), or runs of several machines\n"
     "./run-bench also takes these, with runs that were made (docs/measuring.md):\n"
     "  show RUN, compare A B, evidence RUN…, paper RUN\n"
     "Exit status: 0 all was measured and no limit missed, 1 something could not be measured (it is named),\n"
@@ -86,9 +97,39 @@ void declare(CLI::App &app, Options &options)
            "--kernels", options.run.plan.kernels,
            "measure each cell on each of these kernels, such as 6.1,6.12,7.3, in place of those that the "
            "suite declares")
-        ->delimiter(',');
+        ->delimiter(',')
+        ->allow_extra_args(false);
     app.add_option("--also-kernel", options.also_kernels,
                    "with setup: get this kernel, too, e.g. 6.1, 7.3 or 6.12-debug");
+    app.add_option("--seed", options.run.seed, "of the order in which cells run; figures do not depend on it")
+        ->capture_default_str();
+    app.add_option("--shard", options.shard,
+                   "I/N: only the Ith of N parts of about equal length, to be merged with the others");
+    app.add_option(
+           "--executor", options.run.executor,
+           "slurm: each cell is a job of Slurm (slurm-client; SLURM_CONF and SBATCH_PARTITION count), "
+           "started again up to two times where its node is lost; --jobs bounds the jobs at a time. All "
+           "machines must see --results, the cache (XDG_CACHE_HOME) and this tree under the same paths")
+        ->check(CLI::IsMember({"local", "slurm"}))
+        ->capture_default_str();
+    app.add_option(
+           "--on", options.on,
+           "host: run the agent on this machine itself, as root, in ns; below a mount namespace of its own, "
+           "of which nothing stays. Cells that need guests fail")
+        ->check(CLI::IsMember({"guests", "host"}))
+        ->capture_default_str();
+    app.add_option("--pmem", options.pmem,
+                   "with --on host: write images to this device, such as /dev/pmem0; what "
+                   "is on it is LOST")
+        ->check(CLI::ExistingFile);
+    app.add_flag(
+        "--load-modules", options.native.load_modules,
+        "with --on host: load the modules that filesystems need into this machine's kernel, and unload "
+        "them afterwards (default: none is loaded)");
+    app.add_flag(
+        "--drop-caches", options.native.drop_caches,
+        "with --on host: drop the page cache, dentries and inodes of the WHOLE machine for cold figures "
+        "(default: never; cold figures fail)");
     app.add_option("--results", options.results, "folder of all runs (default: results/)");
     app.add_option("--workloads", options.workloads, "folder of declarations (default: workloads/)");
     app.add_option("--with", options.with,
@@ -105,6 +146,72 @@ void declare(CLI::App &app, Options &options)
         ->check(CLI::Range(1U, 1024U));
     app.add_flag("--keep-guests", options.run.keep_guests, "leave guests running and say how to reach them");
     app.add_flag("--no-install", options.no_install, "(for run-bench) name missing packages, install none");
+}
+
+fs::path absolute_or_empty(const string &path)
+{
+    return path.empty() ? fs::path() : fs::absolute(path);
+}
+
+/// What follows from the options as parsed. Paths are absolute from here on.
+void complete(Options &options, const vector<string> &args)
+{
+    options.what = options.words.front();
+    options.run.plan.suite = options.what;
+    options.run.kernel = {absolute_or_empty(options.kernel), absolute_or_empty(options.modules),
+                          absolute_or_empty(options.headers), options.series};
+    options.run.results = absolute_or_empty(options.results);
+    options.workloads = absolute_or_empty(options.workloads).string();
+    options.dataset_from = absolute_or_empty(options.dataset_from).string();
+    for (auto &file : options.with)
+        file = fs::absolute(file).string();
+    if (!options.shard.empty())
+        options.run.shard = parse_shard(options.shard);
+    if (options.on == "host") {
+        options.native.pmem = absolute_or_empty(options.pmem);
+        options.run.native = options.native;
+    }
+    options.run.command = args;
+}
+
+/// The working directory for a while.
+class InFolder {
+public:
+    explicit InFolder(const fs::path &folder) : before_(fs::current_path())
+    {
+        if (!fs::is_directory(folder))
+            throw std::runtime_error(fmt::format(
+                "expected the folder in which the run was started, {} is not there", folder.string()));
+        fs::current_path(folder);
+    }
+    InFolder(const InFolder &) = delete;
+    InFolder &operator=(const InFolder &) = delete;
+    ~InFolder()
+    {
+        std::error_code ignored;
+        fs::current_path(before_, ignored);
+    }
+
+private:
+    const fs::path before_;
+};
+
+/// The options of a run that was made, as its record has them.
+Options recorded_options(const fs::path &run_dir)
+{
+    const auto record = read_record(run_dir);
+    const InFolder folder(record.folder);
+    CLI::App app;
+    Options options;
+    declare(app, options);
+    try {
+        app.parse(vector<string>(record.command.rbegin(), record.command.rend()));
+        complete(options, record.command);
+    } catch (const CLI::ParseError &error) {
+        throw std::runtime_error(fmt::format("{}: expected a command of this version in run.json: {}",
+                                             run_dir.string(), error.what()));
+    }
+    return options;
 }
 
 Catalogue catalogue_of(const Options &options)
@@ -170,18 +277,20 @@ void print_more_headers(const string &name, Display &display, const Streams &str
 /// The kernels that the command after `setup` needs beside the run's own.
 std::set<string> kernels_of_command(const Options &options)
 {
-    if (options.words.size() < 2)
-        return {};
     const auto catalogue = catalogue_of(options);
-    auto request = options.run.plan;
-    request.suite = options.words[1];
-    if (!catalogue.suites.contains(request.suite))
+    if (!catalogue.suites.contains(options.run.plan.suite))
         return {};
-    return kernel_names(make_plan(catalogue, request));
+    return kernel_names(cells_of_request(catalogue, options.run));
 }
 
-int setup(const Options &options, const Streams &streams)
+int setup(const Options &given, const Streams &streams)
 {
+    auto options = given;
+    const auto &words = given.words;
+    if (words.size() > 2 && words[1] == "resume")
+        options = recorded_options(words[2]);
+    else if (words.size() > 1)
+        options.run.plan.suite = words[1];
     Display display(streams.err, streams.columns);
     const auto more = kernels_of_command(options);
     const auto kernel = choose_kernel(options.run.kernel, [&](const string &line) { display.working(line); });
@@ -196,8 +305,52 @@ int setup(const Options &options, const Streams &streams)
     return 0;
 }
 
+int resume(const Options &given, const Streams &streams)
+{
+    if (given.words.size() != 2)
+        throw std::runtime_error("expected the folder of one run: resume RUN");
+    const auto run_dir = fs::canonical(given.words[1]);
+    auto options = recorded_options(run_dir);
+    options.run.resume = run_dir;
+    options.run.dry_run = given.run.dry_run;
+    options.run.keep_guests = given.run.keep_guests;
+    if (given.run.jobs > 0)
+        options.run.jobs = given.run.jobs;
+    return run_suite(catalogue_of(options), options.run, streams.out, streams.err, streams.columns);
+}
+
+int merge(const Options &options, const Streams &streams)
+{
+    const vector<fs::path> runs(options.words.begin() + 1, options.words.end());
+    const auto read = [](const fs::path &run_dir) {
+        const auto recorded = recorded_options(run_dir);
+        return RecordedRun{recorded.run, catalogue_of(recorded)};
+    };
+    return merge_runs(runs, read, options.run.results, streams.out, streams.err, streams.columns);
+}
+
+/// cell RUN FOLDER ID…: what a job of Slurm runs.
+int cell(const Options &given, const Streams &streams)
+{
+    const auto &words = given.words;
+    if (words.size() < 4)
+        throw std::runtime_error("expected cell RUN FOLDER ID…");
+    auto options = recorded_options(words[1]);
+    // As the run found it, or the machines would choose each for itself.
+    if (const auto accelerator = read_record(words[1]).accelerator; accelerator != "none")
+        options.run.accel = accelerator;
+    return run_portion(catalogue_of(options), options.run, words[1], words[2],
+                       {words.begin() + 3, words.end()}, streams.err);
+}
+
 int dispatch(const Options &options, const Streams &streams)
 {
+    if (options.what == "resume")
+        return resume(options, streams);
+    if (options.what == "merge")
+        return merge(options, streams);
+    if (options.what == "cell")
+        return cell(options, streams);
     if (options.what == "schema") {
         streams.out << workload_schema().dump(2) << '\n';
         return 0;
@@ -219,12 +372,13 @@ int dispatch(const Options &options, const Streams &streams)
 /// Wrong words on the command line are usage, status 2, before anything is made.
 void check_request(const Options &options)
 {
-    static const std::set<string> others{"setup", "list", "doctor", "schema", "reference"};
+    static const std::set<string> others{"setup",     "list",   "doctor", "schema",
+                                         "reference", "resume", "merge",  "cell"};
     if (others.contains(options.what))
         return;
     if (options.words.size() > 1)
         throw std::runtime_error(fmt::format("expected one suite, got {}", fmt::join(options.words, " ")));
-    make_plan(catalogue_of(options), options.run.plan);
+    cells_of_request(catalogue_of(options), options.run);
 }
 
 } // namespace
@@ -236,12 +390,7 @@ int run_cli(const vector<string> &args, const Streams &streams)
     declare(app, options);
     try {
         app.parse(vector<string>(args.rbegin(), args.rend())); // CLI11 takes them backwards
-        options.what = options.words.front();
-        options.run.plan.suite = options.what;
-        options.run.kernel = {options.kernel, options.modules, options.headers, options.series};
-        options.run.results = options.results;
-        options.run.command = {"daxbench"};
-        options.run.command.insert(options.run.command.end(), args.begin(), args.end());
+        complete(options, args);
         check_request(options);
     } catch (const CLI::ParseError &error) {
         return app.exit(error, streams.out, streams.err) == 0 ? 0 : 2;

@@ -3,34 +3,29 @@
 
 #include <algorithm>
 #include <chrono>
-#include <map>
-#include <optional>
+#include <set>
 #include <stdexcept>
 
 #include <fmt/core.h>
 #include <fmt/ostream.h>
 
-#include "build_driver.hpp"
 #include "cache.hpp"
+#include "cell_runner.hpp"
 #include "display.hpp"
 #include "environment.hpp"
-#include "guest_host.hpp"
+#include "inputs.hpp"
+#include "publish.hpp"
 #include "results.hpp"
-#include "scheduler.hpp"
+#include "run_record.hpp"
+#include "slurm_cells.hpp"
 
 namespace daxbench {
 namespace {
 
 namespace fs = std::filesystem;
+using nlohmann::json;
 using std::string;
 using std::vector;
-
-constexpr const char *python = "/usr/bin/python3";
-
-std::uint64_t memory_of(const Cell &cell)
-{
-    return static_cast<std::uint64_t>(cell.memory_mib) * static_cast<std::uint64_t>(cell.instances) << 20;
-}
 
 /// One run in progress.
 class Run {
@@ -40,21 +35,25 @@ public:
         : catalogue_(catalogue), request_(request), paths_(own_paths()), cells_(std::move(cells)),
           display_(err, columns)
     {
-        const auto &suite = catalogue.suites.at(request.plan.suite);
-        info_.suite = suite.id;
-        info_.title = suite.title;
-        info_.subject = suite.subject;
-        info_.profile = request.plan.profile;
-        info_.started = iso_time(started_);
-        info_.command = request.command;
+        if (!request.resume.empty()) {
+            dir_ = fs::absolute(request.resume);
+            record_ = read_record(dir_);
+            lock_.emplace(dir_);
+            return;
+        }
+        record_.suite = request.plan.suite;
+        record_.started = iso_time(started_);
+        record_.command = request.command;
+        record_.folder = fs::current_path().string();
     }
 
     /// Returns results.json's content. Throws for what keeps any cell from running.
-    nlohmann::json execute()
+    json execute()
     {
         // Where no guest runs at all there is nothing to write a result of.
         const bool ready = until_interrupted([this] { make_ready(); });
-        make_run_dir();
+        if (dir_.empty())
+            make_dir();
         if (ready)
             until_interrupted([this] {
                 add_needs(*world_, catalogue_, cells_, progress_);
@@ -64,7 +63,7 @@ public:
     }
 
     const fs::path &dir() const { return dir_; }
-    const std::string &table() const { return table_; } ///< for the terminal; "" where there is none
+    const string &table() const { return table_; } ///< for the terminal; "" where there is none
 
 private:
     /// False when Ctrl-C ended it.
@@ -83,190 +82,74 @@ private:
     {
         if (std::none_of(cells_.begin(), cells_.end(), needs_guest)) {
             world_ = make_host_base(paths_);
-            return;
+        } else if (request_.native) {
+            world_ = make_native_base(paths_, catalogue_, *request_.native);
+        } else {
+            world_ = make_base(paths_, request_.kernel, request_.accel, catalogue_, cells_, false, progress_);
+            display_.say(fmt::format("accelerator: {} ({})", world_->accel.name, world_->accel.reason));
         }
-        world_ = make_base(paths_, request_.kernel, request_.accel, catalogue_, cells_, false, progress_);
-        display_.say(fmt::format("accelerator: {} ({})", world_->accel.name, world_->accel.reason));
+        record_.accelerator = world_->accel.name;
     }
 
-    void make_run_dir()
+    void make_dir()
     {
         const auto root = request_.results.empty() ? paths_.source / "results" : request_.results;
-        fs::create_directories(root);
-        // Two runs of one suite in the same second get different names.
-        for (auto when = started_;; when += std::chrono::seconds(1)) {
-            info_.id = stamp(when) + "-" + info_.suite;
-            dir_ = fs::absolute(root) / info_.id;
-            if (fs::create_directory(dir_))
-                break;
-        }
-        fs::create_directory(dir_ / "cells");
-        fs::create_directory(dir_ / "logs");
+        dir_ = make_run_dir(root, record_.suite, started_);
+        lock_.emplace(dir_);
+        record_.id = dir_.filename().string();
+        write_record(dir_, record_);
     }
 
-    JobLimits limits() const
+    /// Those that still have to run. Throws where a finished one was measured on something else than what
+    /// is here now: such cells do not belong into one run.
+    vector<Cell> unfinished() const
     {
-        const unsigned by_default = world_->accel.name == "kvm" ? 1 : host_.cores;
-        return {request_.jobs > 0 ? request_.jobs : std::max(1U, by_default),
-                host_environment().memory_available_bytes};
+        vector<Cell> left;
+        for (const auto &cell : cells_) {
+            const auto found = read_cells(dir_, {cell});
+            if (found.empty() || found.front().at("status") != "ok") {
+                left.push_back(cell);
+                continue;
+            }
+            const auto differs = found.front().at("cell") != to_json(cell)
+                                     ? "its declaration"
+                                     : difference(found.front().at("inputs"),
+                                                  inputs_of(*world_, catalogue_, cell, git_, host_));
+            if (!differs.empty())
+                throw std::runtime_error(
+                    fmt::format("expected to go on with what {} was measured with, now it is another: {}; "
+                                "restore that, or start a new run",
+                                cell.id, differs));
+        }
+        return left;
     }
 
     void run_cells()
     {
-        const auto limit = limits();
-        const auto host =
-            make_guest_host(*world_, catalogue_, display_, {dir_ / "logs", request_.keep_guests});
-        vector<Job> jobs;
-        vector<const Cell *> first; // of each job's cells
-        for (const auto &cell : cells_)
-            if (needs_guest(cell)) {
-                jobs.push_back(job_of(cell, *host));
-                first.push_back(&cell);
-            }
-        const auto builds = builds_by_dataset();
-        for (const auto &[key, cells] : builds) {
-            jobs.push_back(job_of_builds(cells, limit.slots));
-            first.push_back(&cells.front());
+        auto left = cells_;
+        if (!request_.resume.empty()) {
+            left = unfinished();
+            const auto kept = static_cast<int>(cells_.size() - left.size());
+            record_.resumed.push_back({iso_time(started_), kept});
+            display_.say(fmt::format("resumed: {} of {} cells are finished and stay", kept, cells_.size()));
         }
-        display_.begin(cells_.size(), estimate_seconds(cells_, 1), limit.slots);
-        const auto refused = run_jobs(jobs, limit, interrupted, [this] { display_.tick(); });
-        for (const auto index : refused)
-            if (!interrupted())
-                skip(*first[index], fmt::format("expected {} MiB of free memory, there are {} MiB",
-                                                memory_of(*first[index]) >> 20, limit.memory_bytes >> 20));
-        throw_if_interrupted();
-    }
-
-    Job job_of(const Cell &cell, GuestHost &host)
-    {
-        Job job;
-        job.guests = static_cast<unsigned>(cell.instances);
-        job.memory_bytes = memory_of(cell);
-        job.resource = catalogue_.filesystems.at(cell.filesystem).needed_image() + "/" + cell.dataset;
-        job.exclusive = cell.driver == Driver::instances || cell.driver == Driver::frames;
-        job.run = [this, &cell, &host] { run_one(cell, host); };
-        return job;
-    }
-
-    /// Cells of one experiment and dataset are measured together, in turns.
-    std::map<std::pair<string, string>, vector<Cell>> builds_by_dataset() const
-    {
-        std::map<std::pair<string, string>, vector<Cell>> groups;
-        for (const auto &cell : cells_)
-            if (!needs_guest(cell))
-                groups[{cell.experiment, cell.dataset}].push_back(cell);
-        return groups;
-    }
-
-    /// What takes time on the host is measured with nothing else of ours running.
-    Job job_of_builds(const vector<Cell> &cells, unsigned slots)
-    {
-        Job job;
-        job.guests = slots;
-        job.resource = cells.front().dataset;
-        job.run = [this, cells] { run_cells_of_builds(cells); };
-        return job;
-    }
-
-    void run_cells_of_builds(const vector<Cell> &cells)
-    {
-        vector<Cell> ready;
-        for (const auto &cell : cells)
-            if (const auto missing = why_not(*world_, catalogue_, cell); missing.empty())
-                ready.push_back(cell);
-            else
-                record_failure(cell, missing);
-        if (ready.empty())
+        write_record(dir_, record_);
+        const auto portions = shuffled(portions_of(left), request_.seed);
+        if (portions.empty())
             return;
-        try {
-            const auto &dataset = world_->datasets.at(ready.front().dataset);
-            const auto host = make_build_host(
-                dataset, world_->image_tools,
-                {paths_.build / "bench/host/measured", dataset.dir.parent_path().parent_path(), dir_ / "logs",
-                 [this](const string &cell, const string &text) { display_.step(cell, text); }});
-            const auto results = run_builds(ready, dataset.entries, *host);
-            for (std::size_t i = 0; i < ready.size(); ++i)
-                record(ready[i], results[i]);
-        } catch (const std::exception &error) { // Ctrl-C among them: finish() says so of each cell
-            if (!interrupted())
-                for (const auto &cell : ready)
-                    record_failure(cell, error.what());
-        }
-    }
-
-    void run_one(const Cell &cell, GuestHost &host)
-    {
-        if (const auto missing = why_not(*world_, catalogue_, cell); !missing.empty()) {
-            record_failure(cell, missing);
-            return;
-        }
-        CellInput input;
-        input.cell = cell;
-        input.filesystem = catalogue_.filesystems.at(cell.filesystem);
-        input.probe_file = probe_file_of(catalogue_.datasets.at(cell.dataset));
-        const auto &dataset = world_->datasets.at(cell.dataset);
-        input.data_bytes = dataset.data_bytes;
-        input.distinct_bytes = dataset.distinct_bytes;
-        if (cell.driver == Driver::instances)
-            input.digest = digest_of(dataset);
-        const auto &image = world_->images.at({input.filesystem.needed_image(), cell.dataset});
-        input.image_bytes = fs::file_size(image.path);
-        input.clock = counts_instructions(*world_, cell) ? "instructions" : "ns";
-        record(cell, run_cell(input, host));
-    }
-
-    void record_failure(const Cell &cell, const string &reason)
-    {
-        CellResult result;
-        result.status = "failed";
-        result.error = reason;
-        record(cell, result);
-    }
-
-    void skip(const Cell &cell, const string &reason)
-    {
-        CellResult result;
-        result.status = "skipped";
-        result.error = reason;
-        record(cell, result);
-    }
-
-    /// Called in a cell's thread; an error here must not end the program without results.
-    void record(const Cell &cell, const CellResult &result)
-    {
-        try {
-            const auto name = file_name_of(cell.id);
-            auto document = cell_document(cell, result, "logs/" + name);
-            for (auto &row : document["measurements"])
-                if (row["kernel"] == "")
-                    row["kernel"] = kernel_release(*world_, cell);
-            document["inputs"] = inputs_of(cell);
-            write_file(dir_ / "cells" / (name + ".json"), document.dump(1) + "\n");
-        } catch (const std::exception &error) {
-            display_.say(fmt::format("{}: {}", cell.id, error.what()));
-        }
-        display_.end(cell.id, cell.estimate_s, result.seconds, result.status, result.error);
-    }
-
-    /// What a cell measured elsewhere must have in common with this run to be merged into it.
-    nlohmann::json inputs_of(const Cell &cell) const
-    {
-        nlohmann::json inputs = {{"kernel", kernel_release(*world_, cell)},
-                                 {"accelerator", world_->accel.name},
-                                 {"git", git_.commit},
-                                 {"image", nullptr}};
-        if (!needs_guest(cell))
-            return inputs;
-        const auto &id = catalogue_.filesystems.at(cell.filesystem).needed_image();
-        if (const auto image = world_->images.find({id, cell.dataset}); image != world_->images.end())
-            inputs["image"] = image->second.xxh3;
-        return inputs;
+        if (request_.executor == "slurm")
+            run_cells_on_slurm(*world_, catalogue_, {dir_, record_.id, request_.jobs, git_, host_}, portions,
+                               display_);
+        else
+            CellRunner(*world_, catalogue_, host_, git_, display_,
+                       {dir_ / "cells", dir_ / "logs", request_.jobs, request_.keep_guests})
+                .run(portions);
     }
 
     /// Every cell has a document: those that were not reached get one that says so.
-    vector<nlohmann::json> all_documents()
+    vector<json> all_documents()
     {
-        vector<nlohmann::json> documents;
+        vector<json> documents;
         for (const auto &cell : cells_) {
             auto found = read_cells(dir_, {cell});
             if (found.empty()) {
@@ -281,17 +164,25 @@ private:
         return documents;
     }
 
-    nlohmann::json finish()
+    json finish()
     {
-        display_.working("writing results");
+        const auto &suite = catalogue_.suites.at(record_.suite);
+        record_.seconds += Seconds(std::chrono::steady_clock::now() - start_).count();
+        write_record(dir_, record_);
         Composition parts;
         parts.catalogue = &catalogue_;
-        parts.limits = catalogue_.suites.at(info_.suite).limits;
-        parts.run = info_;
-        parts.seconds = Seconds(std::chrono::steady_clock::now() - start_).count();
+        parts.limits = suite.limits;
+        parts.run = {record_.id,      suite.id,        suite.title,   request_.plan.profile,
+                     record_.started, record_.command, request_.seed, suite.subject};
+        parts.run.command.insert(parts.run.command.begin(), "daxbench");
+        parts.run.shard = request_.shard ? to_text(*request_.shard) : "";
+        parts.run.executor = request_.executor;
+        parts.run.resumed = record_.resumed;
+        parts.run.merged = record_.merged;
+        parts.seconds = record_.seconds;
         parts.interrupted = interrupted();
         parts.cells = all_documents();
-        parts.environment = environment();
+        parts.environment = environment_document(host_, git_, world_ ? &*world_ : nullptr, parts.cells);
         if (world_)
             for (const auto &[id, dataset] : world_->datasets)
                 parts.datasets.push_back(dataset);
@@ -299,33 +190,8 @@ private:
             for (const auto &[key, image] : world_->images)
                 parts.images.push_back(image);
         auto results = compose(parts);
-        write_results(dir_, results, paths_);
-        if (results["run"]["status"] == "complete")
-            point_latest_at(dir_);
-        if (!interrupted())
-            report();
-        display_.clear();
+        table_ = publish(dir_, results, paths_, display_);
         return results;
-    }
-
-    nlohmann::json environment()
-    {
-        return environment_document(host_, git_, world_ ? &*world_ : nullptr, read_cells(dir_, cells_));
-    }
-
-    /// Report and figures beside the results; the verdict, for the terminal, is the analysis's, too.
-    void report()
-    {
-        display_.working("drawing figures");
-        CommandOptions options;
-        options.log = dir_ / "logs/report.log";
-        const auto done = run_command(
-            {python, (paths_.source / "analysis/report.py").string(), dir_.string(), "--table"}, options);
-        if (done.ok())
-            table_ = done.out;
-        else
-            display_.say(fmt::format("no table, report or figures: {}; see {}",
-                                     done.err.substr(0, done.err.find('\n')), options.log.string()));
     }
 
     const Catalogue &catalogue_;
@@ -336,22 +202,15 @@ private:
     const GitState git_ = git_state(paths_.source);
     const vector<Cell> cells_;
     Display display_;
-    RunInfo info_;
+    RunRecord record_;
     fs::path dir_;
+    std::optional<RunLock> lock_;
     const std::chrono::system_clock::time_point started_ = std::chrono::system_clock::now();
     const std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
     const Progress progress_ = [this](const string &line) { display_.working(line); };
     std::optional<World> world_;
-    std::string table_;
+    string table_;
 };
-
-void print_paths(std::ostream &out, const fs::path &dir)
-{
-    out << '\n';
-    for (const char *name : {"results.json", "report.html", "report.md", "figures", "logs"})
-        if (fs::exists(dir / name))
-            fmt::print(out, "{}\n", (dir / name).string());
-}
 
 void print_dry(std::ostream &out, const World &world, const Catalogue &catalogue, const Cell &cell)
 {
@@ -369,18 +228,15 @@ void print_dry(std::ostream &out, const World &world, const Catalogue &catalogue
     }
 }
 
-/// As the manual says: 1 where something was not measured or shown, 3 where a limit was missed.
-int exit_status(const nlohmann::json &results, bool shown)
-{
-    if (results.at("run").at("status") != "complete" || !results.at("errors").empty() || !shown)
-        return 1;
-    const auto &limits = results.at("limits");
-    return std::ranges::any_of(limits, [](const auto &limit) { return limit.at("met") == false; }) ? 3 : 0;
-}
-
 int dry_run(const Catalogue &catalogue, const RunRequest &request, const vector<Cell> &cells,
             std::ostream &out, std::ostream &err, std::size_t columns)
 {
+    if (request.native) {
+        for (const auto &cell : cells)
+            fmt::print(out, "{}\n", cell.id);
+        fmt::print(out, "{} cells on this machine itself\n", cells.size());
+        return 0;
+    }
     Display display(err, columns);
     const auto world = foresee(own_paths(), request.kernel, request.accel, catalogue, cells,
                                [&](const string &line) { display.working(line); });
@@ -393,10 +249,26 @@ int dry_run(const Catalogue &catalogue, const RunRequest &request, const vector<
 
 } // namespace
 
+vector<Cell> cells_of_request(const Catalogue &catalogue, const RunRequest &request)
+{
+    auto cells = make_plan(catalogue, request.plan);
+    if (!request.shard)
+        return cells;
+    cells = cells_of_shard(cells, *request.shard);
+    if (cells.empty())
+        throw std::runtime_error(fmt::format("expected cells in shard {}, there are none: use fewer shards",
+                                             to_text(*request.shard)));
+    return cells;
+}
+
 int run_suite(const Catalogue &catalogue, const RunRequest &request, std::ostream &out, std::ostream &err,
               std::size_t columns)
 {
-    auto cells = make_plan(catalogue, request.plan);
+    auto cells = cells_of_request(catalogue, request);
+    if (request.native && !running_as_root())
+        throw std::runtime_error("expected root for --on host, which mounts filesystems on this machine");
+    if (request.native && request.executor != "local")
+        throw std::runtime_error("expected --executor local with --on host, it is about this machine");
     if (request.dry_run)
         return dry_run(catalogue, request, cells, out, err, columns);
     Run run(catalogue, request, std::move(cells), err, columns);
@@ -404,6 +276,29 @@ int run_suite(const Catalogue &catalogue, const RunRequest &request, std::ostrea
     out << run.table();
     print_paths(out, run.dir());
     return exit_status(results, !run.table().empty());
+}
+
+int run_portion(const Catalogue &catalogue, const RunRequest &request, const fs::path &run_dir,
+                const fs::path &folder, const vector<string> &ids, std::ostream &err)
+{
+    const std::set<string> wanted(ids.begin(), ids.end());
+    auto cells = cells_of_request(catalogue, request);
+    std::erase_if(cells, [&](const Cell &cell) { return !wanted.contains(cell.id); });
+    if (cells.size() != wanted.size())
+        throw std::runtime_error(
+            fmt::format("expected {} cells of the run, it has {} of them", wanted.size(), cells.size()));
+    const auto paths = own_paths();
+    const auto host = host_environment();
+    const auto git = git_state(paths.source);
+    Display display(err, 0);
+    const Progress progress = [&](const string &line) { display.working(line); };
+    auto world = std::any_of(cells.begin(), cells.end(), needs_guest)
+                     ? make_base(paths, request.kernel, request.accel, catalogue, cells, false, progress)
+                     : make_host_base(paths);
+    add_needs(world, catalogue, cells, progress);
+    CellRunner(world, catalogue, host, git, display, {folder, run_dir / "logs", 0, false})
+        .run(portions_of(cells));
+    return 0;
 }
 
 } // namespace daxbench

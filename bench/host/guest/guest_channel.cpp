@@ -49,6 +49,12 @@ bool Channel::connect(const std::filesystem::path &socket, Deadline deadline,
     }
 }
 
+void Channel::adopt(Fd fd)
+{
+    fcntl(fd.get(), F_SETFL, fcntl(fd.get(), F_GETFL) | O_NONBLOCK);
+    fd_ = std::move(fd);
+}
+
 ChannelEvent Channel::send(const std::string &line, Deadline deadline)
 {
     for (std::size_t done = 0; done < line.size();) {

@@ -20,6 +20,8 @@ public:
     // Connects; the listener may not be there yet, so tries until the deadline or until `alive`
     // says no. False when it could not.
     bool connect(const std::filesystem::path &socket, Deadline deadline, const std::function<bool()> &alive);
+    /// A socket that is connected already.
+    void adopt(Fd fd);
     bool connected() const { return static_cast<bool>(fd_); }
     // Throw Interrupted on Ctrl-C.
     ChannelEvent send(const std::string &line, Deadline deadline);

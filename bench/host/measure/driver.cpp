@@ -90,6 +90,8 @@ std::vector<Request> load_requests(const CellInput &input)
 std::vector<Request> mount_requests(const CellInput &input)
 {
     const auto &filesystem = input.filesystem;
+    if (!filesystem.mounts())
+        return {};
     Request mount{"mount",
                   {{"type", filesystem.type}, {"options", filesystem.options}, {"target", mount_target}}};
     const auto &source = medium_named(filesystem.medium).source;
@@ -122,7 +124,7 @@ Request log_request()
 
 json call_all(const CellInput &input, GuestSession &guest, const std::vector<Request> &requests)
 {
-    json answer;
+    json answer = json::object();
     for (const auto &request : requests)
         answer = guest.call(request, limit_of(input));
     return answer;

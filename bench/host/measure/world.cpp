@@ -8,6 +8,7 @@
 #include <fmt/core.h>
 
 #include "cache.hpp"
+#include "environment.hpp"
 #include "initramfs.hpp"
 #include "kernel_modules.hpp"
 #include "media.hpp"
@@ -114,12 +115,19 @@ GuestKernel make_guest_kernel(const Kernel &kernel, const Paths &paths, const Ca
     return guest;
 }
 
+/// A guest in which nothing is mounted needs neither dataset nor image.
+bool needs_data(const Catalogue &catalogue, const Cell &cell)
+{
+    return !needs_guest(cell) || catalogue.filesystems.at(cell.filesystem).mounts();
+}
+
 /// Two kernels of one release would share the folder of their modules.
 void check_releases(const World &world)
 {
     std::map<string, string> names;
     for (const auto &[name, guest] : world.kernels)
-        if (const auto [other, added] = names.emplace(guest.kernel.release, name); !added)
+        if (const auto [other, added] = names.emplace(guest.kernel.release, name);
+            !added && world.kernels.at(other->second).kernel.vmlinuz != guest.kernel.vmlinuz)
             throw std::runtime_error(fmt::format(
                 "expected kernels of different releases, {} and {} are both {}: name one of them",
                 other->second.empty() ? "the run's own" : other->second, name, guest.kernel.release));
@@ -211,6 +219,23 @@ World make_base(const Paths &paths, const KernelChoice &choice, const string &ac
     return world;
 }
 
+World make_native_base(const Paths &paths, const Catalogue &catalogue, const NativeOptions &options)
+{
+    World world;
+    world.paths = paths;
+    world.native = options;
+    world.accel.name = "host";
+    world.accel.reason = "this machine itself, asked for with --on host";
+    auto &machine = world.kernels[""];
+    machine.kernel.release = host_environment().kernel;
+    for (const auto &[id, filesystem] : catalogue.filesystems) {
+        const auto &module = filesystem.external_module;
+        if (const auto file = module_path(paths, machine.kernel, module); !module.empty() && fs::exists(file))
+            machine.external_modules[module] = file;
+    }
+    return world;
+}
+
 World make_host_base(const Paths &paths)
 {
     World world;
@@ -249,6 +274,8 @@ World foresee(const Paths &paths, const KernelChoice &choice, const string &acce
                 world.image_tools[cell.filesystem].command = {in_capitals(cell.filesystem)};
             continue;
         }
+        if (!needs_data(catalogue, cell))
+            continue;
         const auto &id = catalogue.filesystems.at(cell.filesystem).needed_image();
         auto &image = world.images[{id, cell.dataset}];
         if (image.path.empty())
@@ -304,6 +331,8 @@ void add_needs(World &world, const Catalogue &catalogue, const std::vector<Cell>
         });
     };
     for (const auto &cell : cells) {
+        if (!needs_data(catalogue, cell))
+            continue;
         if (on_cxl(catalogue, cell) && world.cxl_qemu.empty() && !world.missing.contains(cxl_qemu_key))
             note_missing(world, cxl_qemu_key,
                          [&] { world.cxl_qemu = ensure_program(qemu_with_cxl(), progress); });
@@ -319,6 +348,10 @@ void add_needs(World &world, const Catalogue &catalogue, const std::vector<Cell>
                 });
             continue;
         }
+        // There memory is filled from the dataset's folder, and without a device no image has a place.
+        if (world.native &&
+            (world.native->pmem.empty() || catalogue.filesystems.at(cell.filesystem).medium == "ram"))
+            continue;
         need_image(catalogue.filesystems.at(cell.filesystem).needed_image(), cell.dataset);
         if (cell.tools)
             need_image(cell.tools->image, cell.tools->dataset);
@@ -353,7 +386,8 @@ string why_not(const World &world, const Catalogue &catalogue, const Cell &cell)
         const auto &filesystem = catalogue.filesystems.at(cell.filesystem);
         if (auto reason = why_no_kernel(world, filesystem, cell); !reason.empty())
             return reason;
-        needs.push_back(image_key(filesystem.needed_image(), cell.dataset));
+        if (filesystem.mounts())
+            needs.push_back(image_key(filesystem.needed_image(), cell.dataset));
         if (!cell.other_dataset.empty()) {
             needs.push_back(cell.other_dataset);
             needs.push_back(image_key(filesystem.needed_image(), cell.other_dataset));
@@ -388,7 +422,6 @@ GuestConfig guest_config(const World &world, const Catalogue &catalogue, const C
                          const fs::path &log_dir)
 {
     const auto &filesystem = catalogue.filesystems.at(cell.filesystem);
-    const auto &image = world.images.at({filesystem.needed_image(), cell.dataset});
     GuestConfig config;
     config.name = cell.instances == 1 ? cell.id : fmt::format("{} guest {}", cell.id, instance + 1);
     const auto &kernel = world.kernels.at(cell.kernel_of(instance));
@@ -401,13 +434,16 @@ GuestConfig guest_config(const World &world, const Catalogue &catalogue, const C
         config.cpus = static_cast<unsigned>(cell.cpus);
     else
         config.cpus = static_cast<unsigned>(cell.emulated_cpus);
-    config.medium = filesystem.medium;
+    if (filesystem.mounts()) {
+        const auto &image = world.images.at({filesystem.needed_image(), cell.dataset});
+        config.medium = filesystem.medium;
+        if (filesystem.medium == "ram" && config.icount)
+            // A disk's interrupts come when the host pleases; memory is read the same way each time.
+            config.medium = "pmem";
+        (config.medium == "ram" ? config.seed : config.image) = image.path;
+    }
     if (on_cxl(catalogue, cell))
         config.qemu = world.cxl_qemu;
-    if (filesystem.medium == "ram" && config.icount)
-        // A disk's interrupts come when the host pleases; memory is read the same way each time.
-        config.medium = "pmem";
-    (config.medium == "ram" ? config.seed : config.image) = image.path;
     if (cell.tools)
         config.tools = world.images.at({cell.tools->image, cell.tools->dataset}).path;
     else if (needs_tools(cell) && world.tools)

@@ -53,8 +53,16 @@ struct GuestKernel {
     std::map<std::string, std::string> missing; ///< why a module is not there, by its name; one line
 };
 
+/// What --on host may do to this machine.
+struct NativeOptions {
+    std::filesystem::path pmem; ///< a device that images are written to; "": none
+    bool load_modules = false;  ///< load, and afterwards unload, modules that filesystems need
+    bool drop_caches = false;   ///< of the whole machine, for cold figures
+};
+
 struct World {
     Paths paths;
+    std::optional<NativeOptions> native; ///< cells run on this machine, not in guests
     /// By the name that cells know it by, such as "6.1"; "" is the run's own. Of those in use only.
     std::map<std::string, GuestKernel> kernels;
     Accel accel;
@@ -83,6 +91,9 @@ Kernel kernel_named(const std::string &name, const KernelChoice &choice, const P
 
 /// The release (uname -r) of the cell's kernel; with several, joined by " + ".
 std::string kernel_release(const World &world, const Cell &cell);
+
+/// For --on host: this machine's kernel, and the module of this tree where it was built for that.
+World make_native_base(const Paths &paths, const Catalogue &catalogue, const NativeOptions &options);
 
 /// For runs without a guest.
 World make_host_base(const Paths &paths);

@@ -64,13 +64,14 @@ json dataset_row(const Dataset &dataset)
             {"packages", dataset.packages}};
 }
 
-Measurement image_measurement(const Image &image, const string &metric, const string &unit, double value)
+/// `image`: a row of images[].
+Measurement image_measurement(const json &image, const string &metric, const string &unit, double value)
 {
     Measurement row;
     row.experiment = image_experiment;
     row.workload = "build";
-    row.dataset = image.dataset;
-    row.filesystem = image.id;
+    row.dataset = image.at("dataset");
+    row.filesystem = image.at("id");
     row.metric = metric;
     row.unit = unit;
     row.clock = unit == "seconds" ? "host-wall" : "none";
@@ -123,12 +124,17 @@ json kernel_rows(const World *world)
     return rows;
 }
 
+json first_hello(const vector<json> &cells)
+{
+    for (const auto &cell : cells)
+        if (cell.contains("hello") && cell["hello"].is_object())
+            return cell["hello"];
+    return json::object();
+}
+
 json guest_environment(const World *world, const vector<json> &cells)
 {
-    json hello = json::object();
-    for (const auto &cell : cells)
-        if (hello.empty() && cell.contains("hello") && cell["hello"].is_object())
-            hello = cell["hello"];
+    const auto hello = first_hello(cells);
     const auto kernel = kernel_facts(world, hello.value("kernel", ""));
     return {{"kernel", hello.value("kernel", kernel.release)},
             {"kernel_package", kernel.package},
@@ -179,7 +185,7 @@ json module_documents(const World *world)
 const char *clock_of(const World *world)
 {
     const auto accel = world != nullptr ? world->accel.name : "";
-    return accel == "kvm" ? "ns" : accel == "none" ? "host-wall" : "instructions";
+    return accel == "kvm" || accel == "host" ? "ns" : accel == "none" ? "host-wall" : "instructions";
 }
 
 string status_of(const Composition &parts)
@@ -189,6 +195,31 @@ string status_of(const Composition &parts)
     const bool complete = std::all_of(parts.cells.begin(), parts.cells.end(),
                                       [](const json &cell) { return cell.at("status") == "ok"; });
     return complete ? "complete" : "partial";
+}
+
+json run_row(const Composition &parts)
+{
+    const auto &run = parts.run;
+    json row = {{"id", run.id},
+                {"suite", run.suite},
+                {"title", run.title},
+                {"profile", run.profile},
+                {"status", status_of(parts)},
+                {"started", run.started},
+                {"finished", iso_time(std::chrono::system_clock::now())},
+                {"seconds", parts.seconds},
+                {"seed", run.seed},
+                {"subject", run.subject},
+                {"executor", run.executor},
+                {"resumed", json::array()},
+                {"merged", json::array()}};
+    if (!run.shard.empty())
+        row["shard"] = run.shard;
+    for (const auto &one : run.resumed)
+        row["resumed"].push_back({{"at", one.at}, {"kept", one.kept}});
+    for (const auto &one : run.merged)
+        row["merged"].push_back({{"id", one.id}, {"cells", one.cells}});
+    return row;
 }
 
 /// The entries of `known` that some row of `rows` names under `key`, as `describe` writes them.
@@ -220,7 +251,10 @@ json experiment_row(const ExperimentSpec &spec)
 
 json filesystem_row(const FilesystemSpec &spec)
 {
-    return {{"label", spec.label}, {"variant_of", spec.variant_of}, {"image", spec.image}};
+    return {{"label", spec.label},
+            {"variant_of", spec.variant_of},
+            {"image", spec.image},
+            {"medium", spec.medium}};
 }
 
 /// A metric without a declaration would be shown without being judged: that is an error of its own.
@@ -292,19 +326,44 @@ json environment_document(const HostEnvironment &host, const GitState &git, cons
         {"tools", tool_versions(world)}};
 }
 
+json merged_environment(const vector<json> &environments, const vector<json> &cells)
+{
+    auto merged = environments.front();
+    for (const auto &other : environments) {
+        merged["external_modules"].update(other.at("external_modules"));
+        merged["tools"].update(other.at("tools"));
+        auto &kernels = merged["guest"]["kernels"];
+        for (const auto &kernel : other.at("guest").at("kernels"))
+            if (std::find(kernels.begin(), kernels.end(), kernel) == kernels.end())
+                kernels.push_back(kernel);
+    }
+    std::sort(merged["guest"]["kernels"].begin(), merged["guest"]["kernels"].end());
+    const auto &modules = merged["external_modules"];
+    merged["module"] = modules.empty() ? json() : *modules.begin();
+    merged["qemu"]["command"] = example_command(cells);
+    // As one run says it: of the first cell's guest.
+    const auto hello = first_hello(cells);
+    for (const char *key : {"kernel", "cmdline", "cpu_model", "clocksource"})
+        merged["guest"][key] = hello.value(key, "");
+    for (const auto &kernel : merged["guest"]["kernels"])
+        if (kernel.at("kernel") == hello.value("kernel", ""))
+            for (const char *key : {"kernel_package", "kernel_version", "kernel_config_sha256"})
+                merged["guest"][key] = kernel.at(key);
+    return merged;
+}
+
 json compose(const Composition &parts)
 {
-    auto images = json::array();
-    auto measurements = json::array();
-    for (const auto &image : parts.images) {
+    auto images = parts.image_rows;
+    for (const auto &image : parts.images)
         images.push_back(image_row(image));
-        measurements.push_back(
-            to_json(image_measurement(image, "image_bytes", "bytes", static_cast<double>(image.bytes))));
-        if (image.built)
-            measurements.push_back(
-                to_json(image_measurement(image, "build_seconds", "seconds", image.build_seconds)));
+    auto measurements = json::array();
+    for (const auto &image : images) {
+        measurements.push_back(to_json(image_measurement(image, "image_bytes", "bytes", image.at("bytes"))));
+        if (const auto &seconds = image.at("build_seconds"); !seconds.is_null())
+            measurements.push_back(to_json(image_measurement(image, "build_seconds", "seconds", seconds)));
     }
-    auto datasets = json::array();
+    auto datasets = parts.dataset_rows;
     for (const auto &dataset : parts.datasets)
         datasets.push_back(dataset_row(dataset));
     auto cells = json::array();
@@ -318,17 +377,7 @@ json compose(const Composition &parts)
     auto errors = errors_of(parts.cells);
     add_undeclared_metrics(errors, measurements, catalogue);
     return {{"schema_version", 2},
-            {"run",
-             {{"id", run.id},
-              {"suite", run.suite},
-              {"title", run.title},
-              {"profile", run.profile},
-              {"status", status_of(parts)},
-              {"started", run.started},
-              {"finished", iso_time(std::chrono::system_clock::now())},
-              {"seconds", parts.seconds},
-              {"seed", run.seed},
-              {"subject", run.subject}}},
+            {"run", run_row(parts)},
             {"command", run.command},
             {"environment", parts.environment},
             {"experiments", described(catalogue.experiments, cells, "experiment", experiment_row)},

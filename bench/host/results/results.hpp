@@ -12,6 +12,7 @@
 
 #include "driver.hpp"
 #include "environment.hpp"
+#include "run_record.hpp"
 #include "world.hpp"
 
 namespace daxbench {
@@ -23,8 +24,12 @@ struct RunInfo {
     std::string profile;
     std::string started; ///< ISO 8601, UTC
     std::vector<std::string> command;
-    int seed = 1;
+    int seed = 1;             ///< of the order in which cells ran
     std::string subject = {}; ///< the filesystem that is judged, or ""
+    std::string shard = {};   ///< "1/3"; "": the run is whole
+    std::string executor = "local";
+    std::vector<Resumption> resumed = {};
+    std::vector<MergedRun> merged = {};
 };
 
 /// "2026-11-22T16:50:00Z" and "20261122-165000".
@@ -39,6 +44,11 @@ nlohmann::json cell_document(const Cell &cell, const CellResult &result, const s
 nlohmann::json environment_document(const HostEnvironment &host, const GitState &git, const World *world,
                                     const std::vector<nlohmann::json> &cells);
 
+/// Of runs that are put together: the first one's, with the kernels, modules and tools of all; what guests
+/// said is taken from `cells`.
+nlohmann::json merged_environment(const std::vector<nlohmann::json> &environments,
+                                  const std::vector<nlohmann::json> &cells);
+
 struct Composition {
     const Catalogue *catalogue = nullptr; ///< what ids stand for; must be set
     RunInfo run;
@@ -47,6 +57,8 @@ struct Composition {
     nlohmann::json environment;
     std::vector<Dataset> datasets;
     std::vector<Image> images;
+    nlohmann::json dataset_rows = nlohmann::json::array(); ///< more, as results.json has them
+    nlohmann::json image_rows = nlohmann::json::array();
     std::vector<nlohmann::json> cells; ///< cell documents, in order
     std::vector<LimitSpec> limits;     ///< of the suite
 };
