@@ -82,6 +82,10 @@ public:
         return memory;
     }
     const Argv &command() const override { return command_; }
+    string profile() const override
+    {
+        return answers_.contains("profile") ? answers_.at("profile")(json()).get<string>() : "";
+    }
 
 private:
     const Answers &answers_;

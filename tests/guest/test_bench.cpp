@@ -109,6 +109,57 @@ TEST(Bench, ThePartsOfAProgramAddUp)
     }
 }
 
+// Every instruction between the marks is some function's, and there are as many as the clock says.
+TEST(Bench, ExplainAddsUpToTheRow)
+{
+    daxbench::TempDir dir;
+    const auto result =
+        run_bench({"explain", "program-start/rootfs/daxfs/n1", "program-start/rootfs/tmpfs/n1", "--workload",
+                   "bash", "--cache", "warm", "--format", "json", "--results", dir.path().string()});
+    ASSERT_EQ(result.status, 0) << result.out << result.err;
+    const auto explained = json::parse(result.out);
+    const auto &rows = explained.at("rows");
+    ASSERT_EQ(rows.size(), 2U);
+    double difference = 0;
+    bool ran_daxfs = false;
+    for (const auto &line : explained.at("lines")) {
+        difference += line.at("a").get<double>() - line.at("b").get<double>();
+        ran_daxfs = ran_daxfs || (line.at("module") == "daxfs" && line.at("a") > 0);
+        EXPECT_FALSE(line.at("module") == "daxfs" && line.at("b") > 0) << line;
+        EXPECT_GE(line.at("a").get<double>(), 0) << line;
+    }
+    EXPECT_TRUE(ran_daxfs);
+    EXPECT_NEAR(difference, rows[0].at("counted").get<double>() - rows[1].at("counted").get<double>(), 1);
+    for (const auto &row : rows) {
+        const double clock = row.at("guest_clock");
+        EXPECT_NEAR(row.at("counted").get<double>(), clock, clock * 1e-4) << row;
+        EXPECT_NEAR(row.at("row").get<double>(), clock, clock * 5e-3) << row;
+        EXPECT_GT(row.at("user_space").get<double>(), clock * 0.05) << row;
+    }
+}
+
+// Counted by the kernel itself: a page cache must be seen to allocate where DAXFS does not.
+TEST(Bench, AllocationsAreOfWhoMakesThem)
+{
+    daxbench::TempDir dir;
+    const auto result = run_bench({"kernel-work", "--accel", "tcg", "--only", "allocations/rootfs/*",
+                                   "--filesystems", "daxfs,erofs-dax", "--results", dir.path().string()});
+    ASSERT_EQ(result.status, 0) << result.out << result.err;
+    std::map<std::string, double> value;
+    const auto results = results_of(dir.path());
+    for (const auto &row : results.at("measurements"))
+        if (row.at("metric") == "allocations_per_op" || row.at("metric") == "page_table_pages_per_op")
+            value[row.at("filesystem").get<std::string>() + " " + row.at("workload").get<std::string>() +
+                  " " + row.at("variant").get<std::string>() +
+                  row.at("metric").get<std::string>().substr(0, 5)] = row.at("value");
+    EXPECT_EQ(value.at("daxfs alloc-read-4k alloc"), 0);
+    EXPECT_EQ(value.at("daxfs alloc-touch sharedalloc"), 0);
+    EXPECT_GT(value.at("daxfs alloc-touch sharedpage_"), 0);
+    EXPECT_GT(value.at("erofs-dax alloc-touch sharedalloc"), 0); // nodes of the mapping's tree
+    EXPECT_GE(value.at("daxfs alloc-open-close alloc"), 1);      // struct file
+    EXPECT_GT(value.at("daxfs alloc-lookup alloc"), value.at("daxfs alloc-stat alloc"));
+}
+
 // docs/measuring.md's example: two files, no edit, and the rows are there.
 TEST(Bench, AFilesystemIsAddedByFilesAlone)
 {

@@ -18,6 +18,9 @@ struct RunRequest {
     std::string target; // where the file system is mounted
     json workload = json::object();
     std::uint64_t seed = 1;
+    /// One more pass of each result, between marks for QEMU's plugin: its "marked", {"section": number of the
+    /// section, "ns": of the pass, "units": what it is divided by}. Engines benchmark and program.
+    bool mark = false;
     Progress progress;
     /// Loads a file system's modules, when they are not there yet.
     std::function<void(const std::string &)> load;
@@ -40,6 +43,7 @@ json run_inode_slab_engine(const RunRequest &request);
 json run_survive_engine(const RunRequest &request);
 json run_page_tables_engine(const RunRequest &request);
 json run_calibration_engine(const RunRequest &request);
+json run_allocations_engine(const RunRequest &request);
 
 /// By WORKLOAD's "engine"; throws naming those there are.
 json run_workload(const RunRequest &request);

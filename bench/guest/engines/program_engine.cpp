@@ -16,6 +16,7 @@
 #include "frames.hpp"
 #include "held_program.hpp"
 #include "io.hpp"
+#include "mark.hpp"
 #include "operations.hpp"
 #include "process.hpp"
 #include "system.hpp"
@@ -81,22 +82,32 @@ void check_status(const Program &program, int status)
 }
 
 // vfork, because the cost of fork depends on how much memory the agent happens to have.
-Run run_timed(const Program &program)
+template <bool marked = false> Run run_timed(const Program &program)
 {
     const Uninterrupted guard; // the program inherits it
     Run run;
     int status = 0;
     const std::uint64_t start = now_ns();
+    if constexpr (marked)
+        mark_begin();
     const pid_t pid = ::vfork();
     if (pid == 0)
         become(program);
     const pid_t ended = ::wait4(pid, &status, 0, &run.usage);
+    if constexpr (marked)
+        mark_end();
     const std::uint64_t end = now_ns();
     if (pid < 0 || ended != pid)
         throw_errno("cannot run " + program.argv_text[0]);
     check_status(program, status);
     run.ns = static_cast<double>(end - start);
     return run;
+}
+
+json marked_run(const Program &program)
+{
+    const Run run = run_timed<true>(program);
+    return {{"section", next_section()}, {"ns", run.ns}, {"units", 1}};
 }
 
 // That it prints what it should; "expect" is compared without blanks at the ends.
@@ -212,7 +223,13 @@ json measure(const RunRequest &request, const Program &program, const std::strin
     extra["page_faults"] = {{"unit", "faults"}, {"samples", samples.faults}};
     extra["minor_faults"] = {{"unit", "faults"}, {"samples", samples.minor}};
     extra["major_faults"] = {{"unit", "faults"}, {"samples", samples.major}};
-    return {{"variant", ""},
+    json marked = nullptr;
+    if (request.mark) {
+        prepare(request.target, cache);
+        marked = marked_run(program);
+    }
+    return {{"marked", marked},
+            {"variant", ""},
             {"cache", cache_text},
             {"metric", "cost_per_op"},
             {"per", "op"},

@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "kernel_symbols.hpp"
 #include "manifest.hpp"
 #include "mounts.hpp"
 #include "overwrite.hpp"
@@ -87,6 +88,7 @@ json run_op(const json &args, const Progress &progress, const std::function<void
     request.target = args.at("target");
     request.workload = args.at("workload");
     request.seed = args.value("seed", std::uint64_t{1});
+    request.mark = args.value("mark", false);
     request.progress = progress;
     request.load = load;
     request.mount_anew = mount_anew;
@@ -113,7 +115,8 @@ json run_workload(const RunRequest &request)
         {"pressure", run_pressure_engine},
         {"memory-return", run_memory_return_engine},
         {"concurrent", run_concurrent_engine},
-        {"calibration", run_calibration_engine}};
+        {"calibration", run_calibration_engine},
+        {"allocations", run_allocations_engine}};
     const std::string name = request.workload.at("engine");
     const auto engine = engines.find(name);
     if (engine == engines.end())
@@ -150,6 +153,8 @@ Agent::Agent(GuestConfigFile config) : config_(std::move(config))
         {"manifest", [](const json &args, const Progress &) { return manifest_op(args); }},
         {"overwrite", [](const json &args, const Progress &) { return overwrite_shared(args); }},
         {"exec", [](const json &args, const Progress &) { return exec_op(args); }},
+        {"announce", [](const json &args, const Progress &) { return announce_routines(args); }},
+        {"symbols", [](const json &, const Progress &) { return kernel_symbols(); }},
         {"dmesg", [this](const json &, const Progress &) { return dmesg(); }},
         {"drop_caches",
          [](const json &, const Progress &) {

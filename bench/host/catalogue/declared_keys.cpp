@@ -116,10 +116,10 @@ DeclaredFile experiments()
         "Workloads on datasets on filesystems: each combination is a cell, which boots guests of its own.",
         {id,
          {"title", "text", false, "for people (default: the id)"},
-         {"driver", "`single`, `instances`, `frames`, `hostile` or `build`", true,
+         {"driver", "`single`, `instances`, `frames`, `hostile`, `traced` or `build`", true,
           "one guest; several at once over one image; one whose memory the host counts, too; one whose image "
           "is "
-          "overwritten; or no guest, and tools that make images on the host"},
+          "overwritten; one whose instructions are counted by the kernel's functions; or no guest, and tools that make images on the host"},
          {"every_run", "flag", false,
           "its cells are part of every run with guests, on each of the run's kernels, unless `--only` leaves "
           "them "

@@ -241,6 +241,20 @@ vector<Cell> make_plan(const Catalogue &catalogue, const PlanRequest &request)
     return cells;
 }
 
+Cell find_cell(const Catalogue &catalogue, const string &id)
+{
+    const auto &experiment = find(catalogue.experiments, id.substr(0, id.find('/')), "cell of an experiment");
+    auto cells = cells_of(catalogue, experiment, {}, {});
+    const auto found = std::ranges::find(cells, id, &Cell::id);
+    if (found != cells.end())
+        return *found;
+    vector<string> ids;
+    for (const auto &cell : cells)
+        ids.push_back(cell.id);
+    throw std::runtime_error(
+        fmt::format("expected a cell, got \"{}\"; there are: {}", id, fmt::join(ids, ", ")));
+}
+
 double estimate_seconds(const vector<Cell> &cells, unsigned jobs)
 {
     double sum = 0;

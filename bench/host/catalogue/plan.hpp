@@ -26,6 +26,7 @@ struct Cell {
     Driver driver = Driver::single;
     ClockKind clock = ClockKind::none;
     std::string other_dataset;             ///< driver hostile: whose image is swapped in
+    bool model = false;                    ///< driver traced: caches and TLBs are modelled, too
     int memory_mib = 0;                    ///< of each guest
     int cpus = 1;                          ///< of each under KVM
     int emulated_cpus = 1;                 ///< of each under TCG
@@ -53,6 +54,10 @@ struct PlanRequest {
 /// Cells in declared order: experiment, dataset, instances, filesystem, kernel. Throws
 /// std::runtime_error where the request names something that is not declared or nothing is left.
 std::vector<Cell> make_plan(const Catalogue &catalogue, const PlanRequest &request);
+
+/// The cell of that id, of any experiment, as the default of its profiles; throws naming the experiments, or
+/// the experiment's cells, where there is none.
+Cell find_cell(const Catalogue &catalogue, const std::string &id);
 
 /// Seconds for all cells when `jobs` guests run at once.
 double estimate_seconds(const std::vector<Cell> &cells, unsigned jobs);

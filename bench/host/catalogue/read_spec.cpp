@@ -84,8 +84,9 @@ Driver read_driver(TomlReader &reader)
                                                   {"instances", Driver::instances},
                                                   {"frames", Driver::frames},
                                                   {"hostile", Driver::hostile},
-                                                  {"build", Driver::build}};
-    return drivers.at(reader.choice("driver", {"single", "instances", "frames", "hostile", "build"}));
+                                                  {"traced", Driver::traced},
+                                                   {"build", Driver::build}};
+    return drivers.at(reader.choice("driver", {"single", "instances", "frames", "hostile", "traced", "build"}));
 }
 
 ProfileSpec read_profile(TomlReader reader)

@@ -18,6 +18,7 @@ const char *name_of(Driver driver)
     case Driver::instances: return "instances";
     case Driver::frames: return "frames";
     case Driver::hostile: return "hostile";
+    case Driver::traced: return "traced";
     case Driver::build: break;
     }
     return "build";

@@ -51,7 +51,7 @@ struct ToolsSpec {
     std::string image;
 };
 
-enum class Driver { single, instances, frames, hostile, build };
+enum class Driver { single, instances, frames, hostile, traced, build };
 enum class ClockKind { instructions, none };
 
 struct ExperimentSpec {

@@ -12,6 +12,7 @@
 #include "declared_keys.hpp"
 #include "display.hpp"
 #include "doctor.hpp"
+#include "explain.hpp"
 #include "join.hpp"
 #include "merge.hpp"
 #include "process.hpp"
@@ -31,7 +32,7 @@ using std::vector;
 
 struct Options {
     vector<string> words;
-    string what; ///< the first word: a suite, or list, doctor, setup, schema, reference
+    string what; ///< the first word: a suite, or list, doctor, setup, schema, reference, explain, …
     string workloads;
     string kernel;
     string modules;
@@ -47,10 +48,13 @@ struct Options {
     string results;
     bool no_install = false;
     RunRequest run;
+    ExplainRequest explain;
 };
 
 constexpr const char *footer =
     "SUITE is one that `list` names, such as erofs-vs-daxfs. Instead of a suite:\n"
+    "  explain    CELL [CELL] --workload W: a row's instructions by function of the kernel, or where two "
+    "differ\n"
     "  list       suites, experiments, datasets, filesystems and workloads\n"
     "  doctor     what works on this machine, tried out\n"
     "  setup      fetch the guest kernel; prints the folder of its headers; with a command after it, of all\n"
@@ -69,8 +73,20 @@ constexpr const char *footer =
 void declare(CLI::App &app, Options &options)
 {
     app.footer(footer);
-    app.add_option("SUITE", options.words, "suite to run, or list, doctor, setup, schema, reference")
+    app.add_option("SUITE", options.words, "suite to run, or list, doctor, setup, schema, reference, explain")
         ->required();
+    app.add_option("--workload", options.explain.workload, "with explain: which of the cell's workloads");
+    app.add_option("--cache", options.explain.cache, "with explain: warm or cold")
+        ->check(CLI::IsMember({"warm", "cold"}));
+    app.add_option("--variant", options.explain.variant, "with explain: shared or private")
+        ->check(CLI::IsMember({"shared", "private"}));
+    app.add_option("--format", options.explain.format, "with explain: how it is printed")
+        ->check(CLI::IsMember({"table", "markdown", "csv", "json"}))
+        ->capture_default_str();
+    app.add_flag("--model", options.explain.model,
+                 "with explain: also a model of the caches and TLBs that the same run would miss");
+    app.add_option("--top", options.explain.top, "with explain: lines of the table, 0 for all")
+        ->capture_default_str();
     app.add_option("--profile", options.run.plan.profile, "how much: smoke, default or full")
         ->capture_default_str();
     app.add_flag("--dry-run", options.run.dry_run, "print the cells and the QEMU command of each; run none");
@@ -157,10 +173,14 @@ fs::path absolute_or_empty(const string &path)
 void complete(Options &options, const vector<string> &args)
 {
     options.what = options.words.front();
+    if (options.what == "explain")
+        options.explain.cells.assign(options.words.begin() + 1, options.words.end());
     options.run.plan.suite = options.what;
     options.run.kernel = {absolute_or_empty(options.kernel), absolute_or_empty(options.modules),
                           absolute_or_empty(options.headers), options.series};
     options.run.results = absolute_or_empty(options.results);
+    options.explain.kernel = options.run.kernel;
+    options.explain.results = options.run.results;
     options.workloads = absolute_or_empty(options.workloads).string();
     options.dataset_from = absolute_or_empty(options.dataset_from).string();
     for (auto &file : options.with)
@@ -366,6 +386,8 @@ int dispatch(const Options &options, const Streams &streams)
         return list(catalogue, streams.out);
     if (options.what == "doctor")
         return doctor(catalogue, options, streams);
+    if (options.what == "explain")
+        return explain(catalogue, options.explain, streams.out, streams.err, streams.columns);
     return run_suite(catalogue, options.run, streams.out, streams.err, streams.columns);
 }
 
@@ -376,6 +398,10 @@ void check_request(const Options &options)
                                          "reference", "resume", "merge",  "cell"};
     if (others.contains(options.what))
         return;
+    if (options.what == "explain") {
+        explained_cells(catalogue_of(options), options.explain);
+        return;
+    }
     if (options.words.size() > 1)
         throw std::runtime_error(fmt::format("expected one suite, got {}", fmt::join(options.words, " ")));
     cells_of_request(catalogue_of(options), options.run);

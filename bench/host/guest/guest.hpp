@@ -39,6 +39,8 @@ struct GuestConfig {
     // The first requests, known before the guest starts: it finds them at boot and answers them one
     // after another, so that nothing from outside interrupts it and equal runs are equal.
     std::vector<Request> script;
+    std::filesystem::path plugin;  // counts the guest's instructions into log_dir/profile; or empty. TCG only
+    bool plugin_model = false;     // its model of caches and TLBs, too
     std::filesystem::path log_dir; // console.log and qemu.log are written here; is created
     std::string extra_cmdline;     // appended to the kernel's command line
     double patience = 1;           // a slow kernel: all deadlines times this
@@ -47,6 +49,9 @@ struct GuestConfig {
 
 // The script's file in a guest's run folder.
 inline constexpr const char *script_file = "script";
+
+// The plugin's file in a guest's log folder.
+inline constexpr const char *profile_file = "profile";
 
 // The command line `start` would use, for --dry-run and for results. `run_dir` is where the
 // sockets are; it need not exist.

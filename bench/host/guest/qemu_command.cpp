@@ -263,6 +263,10 @@ Argv qemu_command(const GuestConfig &config, const fs::path &run_dir)
     add_medium(argv, config);
     add_seed(argv, config);
     add_tools(argv, config);
+    if (!config.plugin.empty())
+        append(argv, {"-plugin", fmt::format("file={},out={}{}", escaped(config.plugin),
+                                             escaped(config.log_dir / profile_file),
+                                             config.plugin_model ? ",model=on" : "")});
     return argv;
 }
 

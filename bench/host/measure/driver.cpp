@@ -168,6 +168,8 @@ CellResult run_cell(const CellInput &input, GuestHost &host)
             run_frames(input, host, result);
         else if (input.cell.driver == Driver::hostile)
             run_hostile(input, host, result);
+        else if (input.cell.driver == Driver::traced)
+            run_traced(input, host, result);
         else
             run_single(input, host, result);
     } catch (const Interrupted &stop) {

@@ -9,6 +9,7 @@
 
 #include "measurement.hpp"
 #include "plan.hpp"
+#include "profile.hpp"
 #include "session.hpp"
 #include "spec.hpp"
 
@@ -64,7 +65,18 @@ std::vector<std::string> kernel_complaints(const nlohmann::json &lines);
 /// The first of them, or "".
 std::string kernel_complaint(const nlohmann::json &lines);
 
+struct Trace {
+    Routines routines;
+    std::vector<Section> sections;
+    nlohmann::json answers = nlohmann::json::array(); ///< of the workloads, in their order
+};
+
+/// Boots a guest with the plugin and runs the cell's workloads, each result's passes once more between marks.
+/// Throws what goes wrong.
+Trace trace_cell(const CellInput &input, GuestHost &host, CellResult &result);
+
 void run_single(const CellInput &input, GuestHost &host, CellResult &result);
+void run_traced(const CellInput &input, GuestHost &host, CellResult &result);
 void run_instances(const CellInput &input, GuestHost &host, CellResult &result);
 void run_frames(const CellInput &input, GuestHost &host, CellResult &result);
 void run_hostile(const CellInput &input, GuestHost &host, CellResult &result);

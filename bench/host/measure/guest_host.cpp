@@ -15,7 +15,8 @@ constexpr Seconds boot_limit{60};
 class QemuSession : public GuestSession {
 public:
     QemuSession(GuestConfig config, Display &display, bool keep)
-        : image_(config.image), guest_(std::move(config)), display_(display), keep_(keep)
+        : image_(config.image), profile_(config.log_dir / profile_file), guest_(std::move(config)),
+          display_(display), keep_(keep)
     {
         guest_.start();
         hello_ = guest_.wait_hello(boot_limit);
@@ -45,8 +46,11 @@ public:
 
     const Argv &command() const override { return guest_.command(); }
 
+    std::string profile() const override { return read_file(profile_); }
+
 private:
     std::filesystem::path image_;
+    std::filesystem::path profile_;
     Guest guest_;
     Display &display_;
     bool keep_;

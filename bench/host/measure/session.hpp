@@ -33,6 +33,8 @@ public:
     /// What the host holds for this guest now.
     virtual HostMemory host_memory() const = 0;
     virtual const Argv &command() const = 0;
+    /// What the plugin of a traced cell has written; whole once the guest has ended.
+    virtual std::string profile() const = 0;
 };
 
 /// Of guests that share a writable image.

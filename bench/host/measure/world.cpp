@@ -448,6 +448,9 @@ GuestConfig guest_config(const World &world, const Catalogue &catalogue, const C
         config.tools = world.images.at({cell.tools->image, cell.tools->dataset}).path;
     else if (needs_tools(cell) && world.tools)
         config.tools = world.tools->path;
+    if (cell.driver == Driver::traced)
+        config.plugin = world.paths.build / "bench/plugin/profile.so";
+    config.plugin_model = cell.model;
     config.log_dir = log_dir / fmt::format("guest{}", instance + 1);
     return config;
 }
