@@ -15,7 +15,8 @@ from results import Key, Results
 
 BAR = 0.13
 # Parts have greys of their own: colours belong to filesystems.
-_LOOKS = (("#333333", ""), ("#8c8c8c", "/////"), ("#c4c4c4", "....."), ("#e4e4e4", "xxxxx"))
+_LOOKS = (("#333333", ""), ("#8c8c8c", "/////"), ("#c4c4c4", "....."), ("#e4e4e4", "xxxxx"),
+          ("#5f5f5f", "\\\\\\"))  # fmt: skip
 
 
 def draw(

@@ -18,6 +18,9 @@ using json = nlohmann::json;
 
 inline constexpr int protocol_version = 1;
 inline constexpr char agent_port_name[] = "org.daxfs.agent";
+
+/// Of the image, where it is a disk.
+inline constexpr char disk_serial[] = "image";
 /// A longer line is taken for a peer out of step (a manifest of a million files needs 400 MB).
 inline constexpr std::size_t max_line_bytes = std::size_t{1} << 30;
 

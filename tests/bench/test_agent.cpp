@@ -8,11 +8,14 @@
 #include <thread>
 
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <gtest/gtest.h>
 
 #include "agent.hpp"
+#include "container.hpp"
+#include "container_output.hpp"
 #include "frames.hpp"
 #include "manifest.hpp"
 #include "mounts.hpp"
@@ -21,6 +24,7 @@
 #include "process.hpp"
 #include "seed.hpp"
 #include "selection.hpp"
+#include "system.hpp"
 #include "temp_dir.hpp"
 #include "workload.hpp"
 
@@ -154,6 +158,14 @@ TEST(Frames, FindsPersistentMemoryInIomem)
     EXPECT_EQ(ranges, (std::vector<PhysicalRange>{{0x100000000, 0x113000000}, {0x240000000, 0x280000000}}));
 }
 
+TEST(Memory, FreePagesOfSingleCpusAreCounted)
+{
+    EXPECT_EQ(per_cpu_free_pages("Node 0, zone DMA\n  pagesets\n    cpu: 0\n              count: 5\n"
+                                 "              high:  100\n    cpu: 1\n              count: 70\n"),
+              75U);
+    EXPECT_EQ(per_cpu_free_pages("Node 0, zone DMA\n        present  3\n"), 0U);
+}
+
 TEST(Permutation, IsOneAndAlwaysTheSame)
 {
     const auto order = permutation(1000, 1);
@@ -195,6 +207,44 @@ TEST(Process, GivesStatusOutputAndDeadline)
     EXPECT_EQ(killed.signal, 9);
     EXPECT_TRUE(run_process({{"/bin/sleep", "20"}, {}, "", "", 0.1}).timed_out);
     EXPECT_THROW(run_process({{"/no/such/program"}, {}, "", ""}), std::runtime_error);
+}
+
+TEST(ContainerOutput, IsReadToALine)
+{
+    ContainerOutput output;
+    write_all(output.writer(), "not ready\nready\nmore");
+    output.read_to_line("ready", 1);
+    EXPECT_EQ(output.text(), "not ready\nready\nmore");
+    EXPECT_THROW(output.read_to_line("never", 0), std::runtime_error);
+    output.close_writer();
+    EXPECT_THROW(output.read_to_line("never", 1), std::runtime_error);
+}
+
+TEST(Vfork, RunsOnThisMemoryAndTellsTheChildsId)
+{
+    int changed = 0;
+    pid_t told = 0;
+    const pid_t pid = vfork_into(
+        0,
+        [&] {
+            changed = told;
+            ::_exit(3);
+        },
+        &told);
+    int status = 0;
+    EXPECT_EQ(::waitpid(pid, &status, 0), pid);
+    EXPECT_EQ(WEXITSTATUS(status), 3);
+    EXPECT_EQ(told, pid);
+    EXPECT_EQ(changed, pid);
+}
+
+// Options beyond a page would be cut off by mount(2), and with them the writable layer.
+TEST(OverlayFolders, TooManyLayersAreRefused)
+{
+    std::string lower;
+    for (int i = 0; i < 500; ++i)
+        lower += "/mnt/x/" + std::to_string(100 + i) + ":";
+    EXPECT_THROW(OverlayFolders("o", lower), std::runtime_error);
 }
 
 TEST_F(TreeTest, ServesOverASocket)

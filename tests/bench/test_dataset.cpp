@@ -116,6 +116,25 @@ TEST_F(DatasetTest, DoesNotDependOnTheUmask)
     EXPECT_EQ(after.hash, before.hash);
 }
 
+TEST_F(DatasetTest, LayersHaveFilesOfTheirOwnAndSharedOnes)
+{
+    DatasetSpec spec;
+    spec.id = "layers";
+    spec.kind = "layers";
+    spec.layers = 3;
+    spec.own = 1;
+    spec.shared = 2;
+    spec.bytes = 5000;
+    const auto tree = make(spec).dir;
+    const auto bytes = [&](const char *name) { return read_file(tree / name); };
+    EXPECT_EQ(bytes("000/shared/000-1"), bytes("002/shared/002-1"));
+    EXPECT_NE(bytes("000/shared/000-0"), bytes("000/shared/000-1"));
+    EXPECT_NE(bytes("000/own/000-0"), bytes("001/own/001-0"));
+    EXPECT_EQ(bytes("000/own/000-0").size(), 5000U);
+    EXPECT_TRUE(fs::exists(tree / "002/common/in-002"));
+    EXPECT_EQ(fs::file_size(tree / probe_file_of(spec)), 4U << 20);
+}
+
 TEST_F(DatasetTest, OfAnotherHashThanDeclaredIsRefused)
 {
     auto spec = given(tree_);

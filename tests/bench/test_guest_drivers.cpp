@@ -58,6 +58,26 @@ TEST(FramesDriver, CountsOnTheHostAfterEachWorkload)
     EXPECT_EQ(std::ranges::count(result.measurements, "host_unaccounted_bytes", &Measurement::metric), 2);
 }
 
+TEST(Requests, ADiskIsFoundByItsSerialAndAnOverlayIsAskedFor)
+{
+    auto input = input_of(Driver::single, 1);
+    EXPECT_EQ(mount_requests(input)[0].args.at("source"), "pmem");
+    EXPECT_FALSE(mount_requests(input)[0].args.contains("overlay"));
+    input.filesystem.medium = "virtio-blk";
+    input.filesystem.overlay = true;
+    EXPECT_EQ(mount_requests(input)[0].args.at("source"), disk_serial);
+    EXPECT_EQ(mount_requests(input)[0].args.at("overlay"), true);
+    EXPECT_EQ(mount_requests(input)[1].args.at("overlay"), true);
+}
+
+TEST(SingleDriver, AMediumThatIsNotAsDeclaredIsInTheProof)
+{
+    FakeHost host;
+    auto input = input_of(Driver::single, 1);
+    input.medium_note = "no O_DIRECT";
+    EXPECT_EQ(run_cell(input, host).proof.at("medium_note"), "no O_DIRECT");
+}
+
 TEST(SingleDriver, UnderKvmNanosecondsAreNanoseconds)
 {
     FakeHost host;

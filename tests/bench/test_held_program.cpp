@@ -5,6 +5,7 @@
 #include <string>
 #include <thread>
 
+#include <sched.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -52,6 +53,29 @@ TEST(HeldProgram, ItsTimeIsItsOwn)
                                [&](pid_t) { std::this_thread::sleep_for(std::chrono::seconds(3)); });
     EXPECT_GE(held.run_ns, 0.1e9);
     EXPECT_LT(held.start_ns + held.run_ns + held.end_ns, 3e9);
+}
+
+TEST(HeldProgram, ItsFirstOutputIsAStop)
+{
+    const auto held =
+        run_held([] { shell("sleep 0.1; echo out >/dev/null; exec 1>/dev/null; echo out; sleep 0.2"); },
+                 [](pid_t) {}, {.first_output = true});
+    EXPECT_GT(held.link_ns, 0);
+    EXPECT_GE(held.output_ns, 0.1e9);
+    EXPECT_LT(held.output_ns, 0.2e9);
+    EXPECT_GE(held.rest_ns, 0.2e9);
+    EXPECT_GT(held.first_stop_ns, 0U);
+}
+
+TEST(HeldProgram, RunsInNamespacesOfItsOwn)
+{
+    if (::geteuid() != 0)
+        GTEST_SKIP() << "only root makes namespaces";
+    pid_t seen = 0;
+    const auto held = run_held([] { shell("test $$ = 1 && exit 5"); }, [&](pid_t pid) { seen = pid; },
+                               {.clone_flags = CLONE_NEWPID});
+    EXPECT_EQ(WEXITSTATUS(held.status), 5);
+    EXPECT_GT(seen, 1);
 }
 
 TEST(HeldProgram, ItsChildrenEndWithoutBeingLookedAt)

@@ -233,6 +233,21 @@ TEST_F(CacheTest, KvmGuestsUseTheHostsClockAndCpu)
     EXPECT_EQ(kernel_cmdline(config).find("tsc"), std::string::npos);
 }
 
+TEST_F(CacheTest, ADiskIsReadPastTheHostsPageCache)
+{
+    write_file(dir_.path() / "image", "x"); // of any size
+    GuestConfig config;
+    config.medium = "virtio-blk";
+    config.image = dir_.path() / "image";
+    EXPECT_TRUE(has_part(qemu_command(config, "/run"), "cache.direct=off"));
+    config.direct = true;
+    const auto argv = qemu_command(config, "/run");
+    EXPECT_TRUE(has_part(argv, "read-only=on,cache.direct=on"));
+    EXPECT_TRUE(has_part(argv, "file.cache.direct=on"));
+    EXPECT_TRUE(has(argv, "virtio-blk-pci,drive=image,serial=image"));
+    EXPECT_FALSE(has_part(argv, "memory-backend-file"));
+}
+
 TEST_F(CacheTest, AnImageThatIsNotWholeIsRefused)
 {
     write_file(dir_.path() / "image", "x");

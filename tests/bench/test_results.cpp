@@ -309,7 +309,8 @@ TEST(CommandLine, UsageIsStatusTwo)
     EXPECT_EQ(cli({}, out, err), 2);
     EXPECT_EQ(cli({"erofs-vs-daxfs", "--nonsense"}, out, err), 2);
     EXPECT_EQ(cli({"no-such-suite"}, out, err), 2);
-    EXPECT_NE(err.find("expected a suite, got \"no-such-suite\"; there are: all-claims, erofs-vs-daxfs"), string::npos)
+    EXPECT_NE(err.find("expected a suite, got \"no-such-suite\"; there are: all-claims, erofs-vs-daxfs"),
+              string::npos)
         << err;
 }
 

@@ -168,6 +168,39 @@ TEST_F(SpecTest, SameIdTwiceIsRefused)
     EXPECT_NE(error().find("an id that no other file"), std::string::npos) << error();
 }
 
+// --with names what is declared already: it joins the experiments that do not name it.
+TEST_F(SpecTest, WhatIsDeclaredJoinsByWith)
+{
+    const auto file = root_ / "filesystems/ext4-dax.toml";
+    const auto has = [](const Catalogue &all) {
+        const auto &ids = all.experiments.at("latency").filesystems;
+        return std::ranges::find(ids, "ext4-dax") != ids.end();
+    };
+    EXPECT_FALSE(has(load_catalogue(root_)));
+    const auto copy = root_ / "copy.toml";
+    fs::copy_file(file, copy);
+    EXPECT_TRUE(has(load_catalogue(root_, {copy})));
+    write_file(copy, read_file(file) + "\n# more\n");
+    EXPECT_TRUE(has(load_catalogue(root_, {copy})));
+    auto text = read_file(file);
+    text.replace(text.find("label = \"ext4"), 12, "label = \"ext5");
+    write_file(copy, text);
+    EXPECT_THROW(load_catalogue(root_, {copy}), std::runtime_error);
+}
+
+TEST_F(SpecTest, OverlaysAndFirstKernelsAreDeclared)
+{
+    const auto all = load_catalogue(root_);
+    EXPECT_TRUE(all.filesystems.at("daxfs-overlay").overlay);
+    EXPECT_FALSE(all.filesystems.at("daxfs").overlay);
+    const auto &shared = all.filesystems.at("erofs-share");
+    EXPECT_EQ(too_old("7.3.4-1", shared), "");
+    EXPECT_EQ(too_old("7.0.0", shared), "");
+    EXPECT_EQ(too_old("10.1", shared), "");
+    EXPECT_NE(too_old("6.12.117+deb12-amd64", shared).find("expected Linux 7.0 or later"), std::string::npos);
+    EXPECT_EQ(too_old("6.1", all.filesystems.at("erofs")), "");
+}
+
 TEST_F(SpecTest, IdThatIsNoPathPartIsRefused)
 {
     write("filesystems/rival.toml", "id = \"../x\"\n");

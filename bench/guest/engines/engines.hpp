@@ -44,6 +44,9 @@ json run_survive_engine(const RunRequest &request);
 json run_page_tables_engine(const RunRequest &request);
 json run_calibration_engine(const RunRequest &request);
 json run_allocations_engine(const RunRequest &request);
+json run_container_engine(const RunRequest &request);
+json run_containers_engine(const RunRequest &request);
+json run_layers_engine(const RunRequest &request);
 
 /// By WORKLOAD's "engine"; throws naming those there are.
 json run_workload(const RunRequest &request);

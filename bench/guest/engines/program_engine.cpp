@@ -39,22 +39,12 @@ struct Run {
     rusage usage{};
 };
 
-std::vector<std::string> environment(const json &workload)
-{
-    if (!workload.contains("env"))
-        return default_env();
-    std::vector<std::string> env;
-    for (const auto &[name, value] : workload.at("env").items())
-        env.push_back(name + "=" + value.get<std::string>());
-    return env;
-}
-
 Program make_program(const RunRequest &request)
 {
     Program program;
     program.root = request.target;
     program.argv_text = request.workload.at("argv").get<std::vector<std::string>>();
-    program.env_text = environment(request.workload);
+    program.env_text = program_environment(request.workload);
     program.argv = c_array(program.argv_text);
     program.env = c_array(program.env_text);
     program.null = open_file("/dev/null", O_RDWR);

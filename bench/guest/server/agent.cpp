@@ -32,7 +32,11 @@ json describe_mount(const std::string &target)
 json mount_op(const json &args)
 {
     const std::string target = args.at("target");
-    mount_filesystem(args.at("type"), args.value("source", "none"), args.value("options", ""), target);
+    const bool overlay = args.value("overlay", false);
+    mount_filesystem(args.at("type"), args.value("source", "none"), args.value("options", ""),
+                     overlay ? below(target) : target);
+    if (overlay)
+        mount_overlay(target);
     return describe_mount(target);
 }
 
@@ -116,7 +120,10 @@ json run_workload(const RunRequest &request)
         {"memory-return", run_memory_return_engine},
         {"concurrent", run_concurrent_engine},
         {"calibration", run_calibration_engine},
-        {"allocations", run_allocations_engine}};
+        {"allocations", run_allocations_engine},
+        {"container", run_container_engine},
+        {"containers", run_containers_engine},
+        {"layers", run_layers_engine}};
     const std::string name = request.workload.at("engine");
     const auto engine = engines.find(name);
     if (engine == engines.end())
@@ -201,9 +208,13 @@ json Agent::seed(const json &args)
     const std::string from = args.value("from", ""); // a folder of this machine; else the guest's disk
     if (from.empty())
         mount_filesystem("erofs", "seed", "ro", source);
-    mount_filesystem(args.at("type"), "none", args.value("options", ""), target);
+    const bool overlay = args.value("overlay", false);
+    const std::string filled = overlay ? below(target) : target;
+    mount_filesystem(args.at("type"), "none", args.value("options", ""), filled);
     hold_page_cache();
-    const SeedCount count = copy_tree(from.empty() ? source : from, target);
+    const SeedCount count = copy_tree(from.empty() ? source : from, filled);
+    if (overlay)
+        mount_overlay(target);
     if (from.empty())
         unmount(source); // and with it goes what was read from the disk
     drop_caches();

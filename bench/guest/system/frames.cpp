@@ -165,6 +165,15 @@ Frames count_frames(pid_t pid, const std::vector<PhysicalRange> &pmem, std::uint
     return count_frames(ranges, pmem);
 }
 
+Frames count_frames(const std::vector<pid_t> &pids, const std::vector<PhysicalRange> &pmem)
+{
+    std::vector<ProcessRange> ranges;
+    for (const pid_t pid : pids)
+        for (const Mapping &mapping : mappings_of(pid))
+            ranges.push_back({pid, mapping.start, mapping.end});
+    return count_frames(ranges, pmem);
+}
+
 std::vector<ProcessRange> mappings_of_file(pid_t pid, std::string_view maps, std::string_view name)
 {
     std::vector<ProcessRange> ranges;

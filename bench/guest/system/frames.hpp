@@ -39,8 +39,12 @@ std::vector<PhysicalRange> pmem_ranges(const json &workload);
 Frames count_frames(pid_t pid, const std::vector<PhysicalRange> &pmem, std::uint64_t start = 0,
                     std::uint64_t end = 0);
 
+/// The same of all of PIDS together: a frame that several of them have mapped counts once.
+Frames count_frames(const std::vector<pid_t> &pids, const std::vector<PhysicalRange> &pmem);
+
 /// What this process has of page tables for its memory (VmPTE).
 std::uint64_t own_page_table_bytes();
+
 /// What a process has mapped of the files below a path.
 struct MappedPages {
     std::uint64_t mapped = 0;  // bytes of the mappings
@@ -51,6 +55,7 @@ struct MappedPages {
 
 /// Sources: /proc/PID/smaps, /proc/PID/pagemap, /proc/kpageflags; needs root.
 MappedPages count_mapped(pid_t pid, const std::vector<PhysicalRange> &pmem, const std::string &below);
+
 /// Addresses of a process, [start, end).
 struct ProcessRange {
     pid_t pid = 0;

@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "pipe.hpp"
+#include "process.hpp"
 #include "system.hpp"
 
 namespace daxbench {
@@ -31,13 +32,18 @@ struct Started {
     int listener = -1; // in the child's table of descriptors; -1 - errno where there is none
 };
 
-// In the child: every exit_group(2) and brk(2) of it and its children waits for an answer.
-int hold_exits()
+// In the child: every exit_group(2) and brk(2) of it and its children waits for an answer, and, if asked for,
+// every write(2) to their descriptor 1.
+int hold_exits(bool output)
 {
+    constexpr std::uint32_t none = ~0U;
     sock_filter filter[] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_brk, 1, 0),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_exit_group, 0, 1),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_brk, 4, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_exit_group, 3, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, output ? SYS_write : none, 0, 3),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, args)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 1, 0, 1),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
     };
@@ -115,9 +121,14 @@ private:
         seccomp_notif call{};
         if (::ioctl(listener_.get(), SECCOMP_IOCTL_NOTIF_RECV, &call) < 0)
             return; // it was killed meanwhile
-        *part_ += since();
+        if (held_.first_stop_ns == 0)
+            held_.first_stop_ns = now_ns();
+        const double passed = since();
+        *part_ += passed;
+        *step_ += passed;
         if (part_ == &held_.start_ns)
             part_ = &held_.run_ns;
+        next_step(static_cast<pid_t>(call.pid), call.data.nr);
         if (static_cast<pid_t>(call.pid) == pid_ && call.data.nr == SYS_exit_group && !looked_)
             look();
         seccomp_notif_resp response{};
@@ -125,6 +136,21 @@ private:
         response.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
         last_ = now_ns(); // before: it may run, and end, before this side goes on
         (void)::ioctl(listener_.get(), SECCOMP_IOCTL_NOTIF_SEND, &response);
+    }
+
+    // What the program does after this call of it.
+    void next_step(pid_t caller, int call)
+    {
+        const bool linking = step_ == &held_.link_ns;
+        if (step_ == &ignored_ && calls_ == 0)
+            step_ = &held_.link_ns;
+        else if (linking && caller == pid_ && call == SYS_brk)
+            step_ = &held_.output_ns;
+        else if (call == SYS_write && step_ != &held_.rest_ns)
+            step_ = &held_.rest_ns;
+        else if (caller == pid_ && call == SYS_exit_group)
+            step_ = &ignored_;
+        ++calls_;
     }
 
     void look()
@@ -144,6 +170,9 @@ private:
     const std::function<void(pid_t)> &look_;
     HeldProgram &held_;
     double *part_ = &held_.start_ns;
+    double ignored_ = 0;
+    double *step_ = &ignored_;
+    int calls_ = 0;
     std::uint64_t last_ = now_ns();
     bool looked_ = false;
     std::exception_ptr failure_;
@@ -151,23 +180,32 @@ private:
 
 } // namespace
 
-HeldProgram run_held(const std::function<void()> &become, const std::function<void(pid_t)> &look)
+HeldProgram run_held(const std::function<void()> &become, const std::function<void(pid_t)> &look,
+                     const HoldOptions &options)
 {
     const Pipe started_pipe = make_pipe();
     Pipe go = make_pipe();
+    pid_t child_pid = 0; // as this side knows it
+    const auto child = [&] {
+        const Started started{child_pid == 0 ? ::getpid() : child_pid, hold_exits(options.first_output)};
+        char byte = 0;
+        (void)!::write(started_pipe.write_end.get(), &started, sizeof started);
+        ::close(go.write_end.get()); // the child's own: the other side's end is then the end of it
+        if (::read(go.read_end.get(), &byte, 1) != 1)
+            ::_exit(127);
+        become();
+        ::_exit(127);
+    };
     // vfork(2) suspends its thread until the child has become the program, and this one must answer
     // meanwhile.
     std::thread starter([&] {
-        const pid_t pid = ::vfork();
-        if (pid == 0) {
-            const Started started{::getpid(), hold_exits()};
-            char byte = 0;
-            (void)!::write(started_pipe.write_end.get(), &started, sizeof started);
-            ::close(go.write_end.get()); // the child's own: the other side's end is then the end of it
-            if (::read(go.read_end.get(), &byte, 1) != 1)
-                ::_exit(127);
-            become();
-            ::_exit(127);
+        pid_t pid = -1;
+        if (options.clone_flags != 0) {
+            pid = vfork_into(options.clone_flags, child, &child_pid);
+        } else {
+            pid = ::vfork();
+            if (pid == 0)
+                child();
         }
         if (pid < 0) {
             const Started failed{-1, -1 - errno};

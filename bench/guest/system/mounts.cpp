@@ -175,11 +175,30 @@ void mount_filesystem(const std::string &type, const std::string &source, const 
     mounted[target] = {target, type, device, options};
 }
 
+std::string below(const std::string &target)
+{
+    return target + ".below";
+}
+
+void mount_overlay(const std::string &target)
+{
+    const std::string own = target + ".own"; // stays when the overlay is mounted again
+    if (!mounted.contains(own)) {
+        mount_filesystem("tmpfs", "none", "mode=755,noatime", own);
+        fs::create_directories(own + "/upper");
+        fs::create_directories(own + "/work");
+    }
+    mount_filesystem("overlay", "none",
+                     fmt::format("lowerdir={},upperdir={}/upper,workdir={}/work", below(target), own, own),
+                     target);
+}
+
 void mount_again(const std::string &target)
 {
     if (!mounted.contains(target))
         return;
     const MountInfo mount = unmount(target);
+    mount_again(below(target));
     mount_filesystem(mount.type, mount.source, mount.options, target);
 }
 

@@ -27,11 +27,16 @@ MountInfo mounted_at(const std::string &target);
 void mount_filesystem(const std::string &type, const std::string &source, const std::string &options,
                       const std::string &target);
 
+/// Where lies what an overlay at TARGET is over.
+std::string below(const std::string &target);
+/// An OverlayFS at TARGET over what is mounted at below(TARGET), with an empty layer of its own on a tmpfs.
+void mount_overlay(const std::string &target);
+
 /// Returns what mount_filesystem() was asked for there.
 MountInfo unmount(const std::string &target);
 
-/// Unmounts what mount_filesystem() put at TARGET and mounts it the same way. Does nothing for a
-/// target that was mounted otherwise.
+/// Unmounts what mount_filesystem() put at TARGET, or mount_overlay() and below it, and mounts it the same
+/// way. Does nothing for a target that was mounted otherwise.
 void mount_again(const std::string &target);
 
 /// "a,b=c,d" → its parts; empty parts are left out.

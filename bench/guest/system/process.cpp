@@ -10,6 +10,7 @@
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -88,7 +89,31 @@ bool exchange(UniqueFd &in, UniqueFd &out, UniqueFd &err, const ProcessSpec &spe
     return true;
 }
 
+constexpr std::size_t stack_bytes = 64 << 10;
+
+int run_body(void *argument)
+{
+    (*static_cast<const std::function<void()> *>(argument))();
+    ::_exit(127);
+}
+
 } // namespace
+
+pid_t vfork_into(int flags, const std::function<void()> &body, pid_t *tid)
+{
+    void *const stack = ::mmap(nullptr, stack_bytes, PROT_READ | PROT_WRITE,
+                               MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK | MAP_POPULATE, -1, 0);
+    if (stack == MAP_FAILED)
+        return -1;
+    pid_t unused = 0;
+    const pid_t pid = ::clone(run_body, static_cast<char *>(stack) + stack_bytes,
+                              CLONE_VM | CLONE_VFORK | CLONE_PARENT_SETTID | SIGCHLD | flags,
+                              const_cast<std::function<void()> *>(&body), tid == nullptr ? &unused : tid);
+    const int error = errno;
+    ::munmap(stack, stack_bytes);
+    errno = error;
+    return pid;
+}
 
 std::vector<char *> c_array(const std::vector<std::string> &strings)
 {
@@ -154,6 +179,16 @@ std::vector<std::string> default_env()
             "TERM=dumb",
             "PYTHONHASHSEED=0",
             "PERL_HASH_SEED=0"};
+}
+
+std::vector<std::string> program_environment(const json &workload)
+{
+    if (!workload.contains("env"))
+        return default_env();
+    std::vector<std::string> env;
+    for (const auto &[name, value] : workload.at("env").items())
+        env.push_back(name + "=" + value.get<std::string>());
+    return env;
 }
 
 } // namespace daxbench

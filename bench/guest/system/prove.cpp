@@ -23,7 +23,8 @@ constexpr std::uint64_t probe_bytes = std::uint64_t{64} << 20;
 constexpr std::uint64_t least_probe_bytes = std::uint64_t{1} << 20;
 
 struct Seen {
-    MountInfo mount;
+    MountInfo mount; // below an overlay, where there is one
+    std::string top; // type of what is at the target itself
     std::string file;
     bool dax = false;
     std::uint64_t read_bytes = 0;
@@ -54,10 +55,11 @@ std::uint64_t read_some(const std::string &path)
     return total;
 }
 
-Seen look(const std::string &target, const std::string &file)
+Seen look(const std::string &target, const std::string &file, bool overlay)
 {
     Seen seen;
-    seen.mount = mounted_at(target);
+    seen.top = mounted_at(target).type;
+    seen.mount = mounted_at(overlay ? below(target) : target);
     seen.file = select_files(target, {{"file", file}})[0].path;
     drop_caches();
     const std::uint64_t before = page_cache_bytes();
@@ -85,6 +87,9 @@ std::string cause(KernelLog &log)
 void check_type(const Seen &seen, const json &args)
 {
     const std::string type = args.at("type");
+    if (args.value("overlay", false) && seen.top != "overlay")
+        throw std::runtime_error(fmt::format("expected an overlay at {}, found {}",
+                                             args.at("target").get<std::string>(), seen.top));
     if (seen.mount.type != type)
         throw std::runtime_error(fmt::format("expected {} at {}, found {}: mount it first", type,
                                              args.at("target").get<std::string>(), seen.mount.type));
@@ -145,7 +150,7 @@ void check_page_cache(const Seen &seen, const json &args)
 
 json prove_mount(const json &args, KernelLog &log)
 {
-    const Seen seen = look(args.at("target"), args.value("file", "large"));
+    const Seen seen = look(args.at("target"), args.value("file", "large"), args.value("overlay", false));
     check_type(seen, args);
     // Before the options: a file system that turned DAX off also drops its option, and the reason
     // is the more useful line of the two.

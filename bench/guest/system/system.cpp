@@ -131,6 +131,11 @@ void hold_page_cache()
     page_cache_is_held = true;
 }
 
+bool page_cache_held()
+{
+    return page_cache_is_held;
+}
+
 void settle()
 {
     constexpr std::uint64_t step = 50'000'000;
@@ -171,11 +176,28 @@ json memory_by_kind()
         const auto found = fields.find(name);
         return found == fields.end() ? std::uint64_t{0} : found->second;
     };
-    return {{"mem_total", get("MemTotal")},  {"mem_free", get("MemFree")},
-            {"page_cache", get("Cached")},   {"buffers", get("Buffers")},
-            {"slab", get("Slab")},           {"slab_reclaimable", get("SReclaimable")},
-            {"anonymous", get("AnonPages")}, {"page_tables", get("PageTables")},
-            {"shmem", get("Shmem")}};
+    return {{"mem_total", get("MemTotal")},
+            {"mem_free", get("MemFree")},
+            {"page_cache", get("Cached")},
+            {"buffers", get("Buffers")},
+            {"slab", get("Slab")},
+            {"slab_reclaimable", get("SReclaimable")},
+            {"anonymous", get("AnonPages")},
+            {"page_tables", get("PageTables")},
+            {"shmem", get("Shmem")},
+            {"mem_free_per_cpu", per_cpu_free_pages(read_file("/proc/zoneinfo")) * 4096}};
+}
+
+std::uint64_t per_cpu_free_pages(const std::string &zoneinfo)
+{
+    std::istringstream text(zoneinfo);
+    std::uint64_t pages = 0;
+    for (std::string word; text >> word;) {
+        std::uint64_t count = 0;
+        if (word == "count:" && text >> count)
+            pages += count;
+    }
+    return pages;
 }
 
 std::uint64_t page_cache_bytes()

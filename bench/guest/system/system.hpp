@@ -29,6 +29,8 @@ void make_cold(const std::string &target);
 /// read ahead": every page of a mapping on tmpfs costs a fault of its own afterwards (figures in
 /// docs/measuring.md).
 void hold_page_cache();
+/// Whether it was called.
+bool page_cache_held();
 
 /// Sleeps to a multiple of 50 ms at least 50 ms away: work that earlier steps left to the kernel
 /// (RCU callbacks, workers) is done, and the timer tick is at the same place for every sample.
@@ -47,9 +49,13 @@ public:
 /// Stops periodic work of the kernel that would land in some samples and not in others.
 void quiet_kernel();
 
-/// Bytes by kind after sync(2): mem_total, mem_free, page_cache (Cached), buffers, slab,
-/// slab_reclaimable, anonymous, page_tables, shmem. Source: /proc/meminfo.
+/// Bytes by kind after sync(2): mem_total, mem_free, mem_free_per_cpu (beside it), page_cache (Cached),
+/// buffers, slab, slab_reclaimable, anonymous, page_tables, shmem. Source: /proc/meminfo.
 json memory_by_kind();
+
+/// Free pages that lie in lists of single CPUs, where MemFree does not count them; of the text of
+/// /proc/zoneinfo.
+std::uint64_t per_cpu_free_pages(const std::string &zoneinfo);
 
 /// Cached + Buffers in bytes, without sync.
 std::uint64_t page_cache_bytes();

@@ -62,6 +62,7 @@ template <typename Spec, typename Read, typename Check>
 std::map<string, Spec> read_folder(const fs::path &folder, const With &with, Read read, Check check)
 {
     std::map<string, Spec> specs;
+    std::map<string, toml::table> tables;
     const auto &declared = declared_file(folder.filename().string());
     for (const auto &file : files_of(folder, with)) {
         const auto table = parse_toml(file);
@@ -70,8 +71,12 @@ std::map<string, Spec> read_folder(const fs::path &folder, const With &with, Rea
         reader.finish();
         check(spec, reader);
         const auto id = spec.id;
-        if (!specs.emplace(id, std::move(spec)).second)
+        const auto [same, is_new] = tables.emplace(id, table);
+        // What is declared already may be named by --with: it then joins experiments that do not name it.
+        const bool joins = file.parent_path() != folder && same->second == table;
+        if (!is_new && !joins)
             reader.fail("id", "an id that no other file of the folder has");
+        specs.emplace(id, std::move(spec));
     }
     return specs;
 }
@@ -199,7 +204,10 @@ Catalogue load_catalogue(const fs::path &root, const vector<fs::path> &with)
     for (const auto &file : with)
         by_folder[folder_of(file)].push_back(file);
     auto all = read_catalogue(root, by_folder);
-    join_experiments(all, read_catalogue(root, {}));
+    auto before = read_catalogue(root, {});
+    for (const auto &file : by_folder["filesystems"]) // joins, whether declared before or not
+        before.filesystems.erase(parse_toml(file)["id"].value_or(string()));
+    join_experiments(all, before);
     return all;
 }
 

@@ -42,6 +42,11 @@ DeclaredFile filesystems()
              {"image", "id of an image", false, "what the medium holds; required unless it is `ram`"},
              {"seed", "id of an image", false, "what is copied into the mount; required where it is `ram`"},
              {"options", "text", false, "mount options, with commas between"},
+             {"overlay", "flag", false,
+              "an OverlayFS with an empty layer above it is what is measured (default: false; name the "
+              "module `overlay`)"},
+             {"since_kernel", "version", false,
+              "the first kernel with it, such as 7.0: on older ones its cells are skipped"},
              {"kernel_warnings", "list of texts", false,
               "parts of kernel warnings that are known: counted and shown, not failures"},
              {"prove", "table", true, "what must be seen of the mount"},
@@ -69,11 +74,12 @@ DeclaredFile images()
               "the file is padded with zeros to a multiple (virtio-pmem: 2097152; default: 1)"},
              {"program", "table", false,
               "a tool that the machine's package may be too old for, or that may be missing: then it is "
-              "fetched; it must know `--version`"},
+              "fetched"},
              {"program.name", "text", true, "what `{program}` stands for; `{programs}` is its folder"},
              {"program.at_least", "version", true, "an older one is not used"},
              {"program.package", "text", true, "Debian's package that has it"},
              {"program.release", "text", true, "the Debian release to fetch it from, unpacked privately"},
+             {"program.version", "text", false, "what makes it print its version (default: --version)"},
              {"program.also", "list of texts", false, "more programs of that package"}}};
 }
 
@@ -85,14 +91,18 @@ DeclaredFile datasets()
         "A tree that images are made of. `--dataset-from DIR|TAR|OCI` declares one of kind `tree`.",
         {id,
          {"kind",
-          "`none`, `debian-rootfs`, `random-file`, `random-files`, `file-tree`, `fio-layout`, "
+          "`none`, `debian-rootfs`, `random-file`, `random-files`, `file-tree`, `layers`, `fio-layout`, "
           "`accelerator-data`, `sparse-files` or `tree`",
           true, "how the tree is made"},
          {"xxh3", "hash", false,
           "pins it: a tree whose manifest has another XXH3-128 is refused (results.json has the hash)"},
          {"packages", "list of texts", false, "debian-rootfs: Debian packages beside the essential ones"},
-         {"bytes", "bytes", false, "random-file: its size"},
-         {"seed", "number", false, "random-file, random-files, accelerator-data: of the random bytes"},
+         {"bytes", "bytes", false, "random-file: its size; layers: of each of their files"},
+         {"seed", "number", false,
+          "random-file, random-files, layers, accelerator-data: of the random bytes"},
+         {"layers", "number", false, "layers: how many, folders `000`, `001` and so on"},
+         {"own", "number", false, "layers: files in each that no other has"},
+         {"shared", "number", false, "layers: files in each whose bytes all of them have, under other names"},
          {"files", "table", false, "random-files, sparse-files: `NAME = BYTES`"},
          {"files.*", "bytes", false, "random-files, sparse-files: size of that file"},
          {"data_pages", "number", false,
@@ -119,7 +129,8 @@ DeclaredFile experiments()
          {"driver", "`single`, `instances`, `frames`, `hostile`, `traced` or `build`", true,
           "one guest; several at once over one image; one whose memory the host counts, too; one whose image "
           "is "
-          "overwritten; one whose instructions are counted by the kernel's functions; or no guest, and tools that make images on the host"},
+          "overwritten; one whose instructions are counted by the kernel's functions; or no guest, and tools "
+          "that make images on the host"},
          {"every_run", "flag", false,
           "its cells are part of every run with guests, on each of the run's kernels, unless `--only` leaves "
           "them "

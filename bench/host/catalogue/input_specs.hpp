@@ -21,11 +21,14 @@ struct DirectoriesSpec {
 struct DatasetSpec {
     std::string id;
     std::string kind; // "none" | "debian-rootfs" | "random-file" | "random-files" | "fio-layout" |
-                      // "file-tree" | "accelerator-data" | "sparse-files" | "tree"
+                      // "file-tree" | "layers" | "accelerator-data" | "sparse-files" | "tree"
     std::string xxh3; // its hash as Dataset::hash has it, where it must not be another; or ""
     std::vector<std::string> packages;          // debian-rootfs
-    std::uint64_t bytes = 0;                    // random-file
+    std::uint64_t bytes = 0;                    // random-file; layers: of each of their files
     std::uint64_t seed = 0;                     // random-file, random-files
+    std::uint64_t layers = 0;                   // layers: how many
+    std::uint64_t own = 0;                      // layers: files that no other layer has, in each
+    std::uint64_t shared = 0;                   // layers: files whose bytes every layer has, in each
     std::map<std::string, std::uint64_t> files; // random-files, sparse-files: bytes by name
     std::uint64_t data_pages = 0;               // sparse-files: of each, the rest are holes
     std::string path;                           // random-file: name in the tree
@@ -39,11 +42,12 @@ struct DatasetSpec {
 
 // A program that the machine's own package may be too old for; fetched privately then.
 struct ProgramSpec {
-    std::string name;              // e.g. "mkfs.erofs"; what it prints for --version is compared
-    std::string at_least;          // version, as dpkg orders them
-    std::string package;           // Debian package with it
-    std::string release;           // of Debian, where that package is new enough, e.g. "trixie"
-    std::vector<std::string> also; // programs of that package that are fetched with it
+    std::string name;                         // e.g. "mkfs.erofs"; the version it prints is compared
+    std::string at_least;                     // version, as dpkg orders them
+    std::string package;                      // Debian package with it
+    std::string release;                      // of Debian, where that package is new enough, e.g. "trixie"
+    std::vector<std::string> also;            // programs of that package that are fetched with it
+    std::string version_option = "--version"; // what makes it print its version
 };
 
 // One file of workloads/images/*.toml.

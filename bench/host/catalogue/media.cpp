@@ -7,6 +7,8 @@
 #include <fmt/core.h>
 #include <fmt/ranges.h>
 
+#include "protocol.hpp"
+
 namespace daxbench {
 
 const std::vector<Medium> &media()
@@ -16,6 +18,10 @@ const std::vector<Medium> &media()
          .backing = Backing::pmem,
          .source = "pmem",
          .meaning = "virtio-pmem (also for a rival in the page cache)"},
+        {.name = "virtio-blk",
+         .backing = Backing::disk,
+         .source = disk_serial,
+         .meaning = "a disk that the host reads with O_DIRECT where its cache's filesystem has it"},
         {.name = "ram", .meaning = "the guest's own memory, into which the image's tree is copied"},
         {.name = "nvdimm-nodax",
          .backing = Backing::nvdimm,

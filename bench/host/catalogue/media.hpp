@@ -16,6 +16,7 @@ enum class Backing {
     nvdimm, ///< an NVDIMM whose DAX is off
     range,  ///< memory of the machine's second NUMA node, from range_start on
     cxl,    ///< a CXL type 3 device behind a host bridge
+    disk,   ///< virtio-blk
     ivshmem ///< BAR 2 of a PCI device; for tests
 };
 

@@ -80,13 +80,11 @@ vector<string> read_kernels(TomlReader &reader, const string &key = "kernels")
 
 Driver read_driver(TomlReader &reader)
 {
-    static const std::map<string, Driver> drivers{{"single", Driver::single},
-                                                  {"instances", Driver::instances},
-                                                  {"frames", Driver::frames},
-                                                  {"hostile", Driver::hostile},
-                                                  {"traced", Driver::traced},
-                                                   {"build", Driver::build}};
-    return drivers.at(reader.choice("driver", {"single", "instances", "frames", "hostile", "traced", "build"}));
+    static const std::map<string, Driver> drivers{
+        {"single", Driver::single},   {"instances", Driver::instances}, {"frames", Driver::frames},
+        {"hostile", Driver::hostile}, {"traced", Driver::traced},       {"build", Driver::build}};
+    return drivers.at(
+        reader.choice("driver", {"single", "instances", "frames", "hostile", "traced", "build"}));
 }
 
 ProfileSpec read_profile(TomlReader reader)
@@ -187,6 +185,8 @@ FilesystemSpec read_filesystem(TomlReader &reader)
     else
         spec.image = reader.text("image");
     spec.options = reader.text_or("options", "");
+    spec.overlay = reader.has("overlay") && reader.flag("overlay");
+    spec.since_kernel = reader.text_or("since_kernel", "");
     spec.kernel_warnings = reader.texts_or_none("kernel_warnings");
     auto prove = reader.table("prove");
     spec.prove.options = prove.texts_or_none("options");
@@ -210,8 +210,9 @@ ImageSpec read_image(TomlReader &reader)
         reader.fail("check", "a command with the argument {out}");
     if (reader.has("program")) {
         auto program = reader.table("program");
-        spec.program = ProgramSpec{program.text("name"), program.text("at_least"), program.text("package"),
-                                   program.text("release"), program.texts_or_none("also")};
+        spec.program = ProgramSpec{program.text("name"),          program.text("at_least"),
+                                   program.text("package"),       program.text("release"),
+                                   program.texts_or_none("also"), program.text_or("version", "--version")};
         program.finish();
     }
     spec.align = static_cast<std::uint64_t>(reader.number_if("align", 1, huge).value_or(1));
@@ -223,7 +224,7 @@ DatasetSpec read_dataset(TomlReader &reader, const fs::path &root)
     DatasetSpec spec;
     spec.id = read_id(reader);
     spec.kind = reader.choice("kind", {"none", "debian-rootfs", "random-file", "random-files", "fio-layout",
-                                       "file-tree", "accelerator-data", "sparse-files", "tree"});
+                                       "file-tree", "layers", "accelerator-data", "sparse-files", "tree"});
     spec.xxh3 = reader.text_or("xxh3", "");
     if (spec.kind == "debian-rootfs")
         spec.packages = reader.texts("packages");
@@ -252,6 +253,13 @@ DatasetSpec read_dataset(TomlReader &reader, const fs::path &root)
         for (const auto &name : tensors.keys())
             spec.tensors[name] = tensors.text(name);
         tensors.finish();
+    }
+    if (spec.kind == "layers") {
+        spec.layers = static_cast<std::uint64_t>(reader.number("layers", 1, 500)); // what OverlayFS takes
+        spec.own = static_cast<std::uint64_t>(reader.number("own", 0, huge));
+        spec.shared = static_cast<std::uint64_t>(reader.number("shared", 0, huge));
+        spec.bytes = static_cast<std::uint64_t>(reader.number("bytes", 1, huge));
+        spec.seed = static_cast<std::uint64_t>(reader.number("seed", 0, huge));
     }
     if (spec.kind == "fio-layout")
         spec.job = fs::absolute(root) / reader.text("job");

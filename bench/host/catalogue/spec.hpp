@@ -32,6 +32,8 @@ struct FilesystemSpec {
     std::string image;                ///< image id behind the mount; "" when the medium is "ram"
     std::string seed;                 ///< image id copied into the mount; "" unless the medium is "ram"
     std::string options;              ///< mount options
+    bool overlay = false;             ///< an OverlayFS with an empty layer above it is what is measured
+    std::string since_kernel;         ///< the first version with it, such as "7.0"; "" for all
     std::vector<std::string> kernel_warnings; ///< texts of warnings that are known, and counted, not failures
     ProofSpec prove;
 

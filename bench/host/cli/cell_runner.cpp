@@ -119,6 +119,10 @@ void CellRunner::run_one(const Cell &cell, GuestHost &host)
     CellInput input;
     input.cell = cell;
     input.filesystem = catalogue_.filesystems.at(cell.filesystem);
+    if (const auto reason = too_old(kernel_release(world_, cell), input.filesystem); !reason.empty()) {
+        record(cell, "skipped", reason);
+        return;
+    }
     input.probe_file = probe_file_of(catalogue_.datasets.at(cell.dataset));
     if (input.filesystem.mounts())
         add_data(input);
@@ -138,6 +142,8 @@ void CellRunner::add_data(CellInput &input) const
     const auto image = world_.images.find({input.filesystem.needed_image(), cell.dataset});
     if (image != world_.images.end())
         input.image_bytes = fs::file_size(image->second.path);
+    if (image != world_.images.end() && input.filesystem.medium == "virtio-blk")
+        input.medium_note = why_not_direct(image->second.path);
 }
 
 void CellRunner::record(const Cell &cell, const string &status, const string &reason)

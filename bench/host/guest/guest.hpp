@@ -33,6 +33,7 @@ struct GuestConfig {
     std::uint64_t memory_mib = 512;
     std::string medium = "none"; // one of media() (media.hpp)
     std::filesystem::path image; // behind the medium; size a multiple of 2 MiB
+    bool direct = false;         // virtio-blk: read with O_DIRECT
     bool image_writable = false; // for tests that write it; a cached image is never the guest's
     std::filesystem::path seed;  // read-only disk with serial "seed", or empty
     std::filesystem::path tools; // erofs image of the measuring programs, or empty

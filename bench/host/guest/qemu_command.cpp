@@ -130,6 +130,16 @@ void add_medium(Argv &argv, const GuestConfig &config)
     const auto kind = backing_of(config);
     if (kind == Backing::none)
         return;
+    if (kind == Backing::disk) {
+        // With O_DIRECT what guests have read lies in their page caches and not once more in the host's.
+        const char *direct = config.direct ? "on" : "off";
+        append(argv, {"-blockdev",
+                      fmt::format("driver=raw,node-name=image,read-only=on,cache.direct={},file.driver=file,"
+                                  "file.filename={},file.read-only=on,file.cache.direct={}",
+                                  direct, escaped(config.image), direct),
+                      "-device", fmt::format("virtio-blk-pci,drive=image,serial={}", disk_serial)});
+        return;
+    }
     const auto size = memory_bytes(config.image);
     const bool writable = config.image_writable && kind != Backing::nvdimm;
     const auto backend = fmt::format("memory-backend-file,id=image,mem-path={},size={},share=on{}",

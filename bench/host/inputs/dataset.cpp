@@ -163,6 +163,37 @@ void make_accelerator_data(const DatasetSpec &spec, const fs::path &tree)
         set_mode_and_time(tree / name);
 }
 
+// The same bytes under two names are the same file content in two layers.
+void make_layer_file(const fs::path &file, std::uint64_t bytes, std::uint64_t seed, const fs::path &tree)
+{
+    DatasetSpec one;
+    one.path = file.string();
+    one.bytes = bytes;
+    one.seed = seed;
+    make_random_file(one, tree);
+}
+
+// Folders 000, 001 and so on, each a layer: `own` files of its own, `shared` files that every layer has under
+// another name, and a small one in a folder that all have.
+void make_layers(const DatasetSpec &spec, const fs::path &tree)
+{
+    constexpr std::uint64_t own_seeds = 1000; // apart from those of the shared files
+    for (std::uint64_t i = 0; i < spec.layers; ++i) {
+        const auto layer = fs::path(fmt::format("{:03}", i));
+        for (std::uint64_t file = 0; file < spec.own; ++file)
+            make_layer_file(layer / "own" / fmt::format("{:03}-{}", i, file), spec.bytes,
+                            spec.seed + own_seeds + i * spec.own + file, tree);
+        for (std::uint64_t file = 0; file < spec.shared; ++file)
+            make_layer_file(layer / "shared" / fmt::format("{:03}-{}", i, file), spec.bytes, spec.seed + file,
+                            tree);
+        make_layer_file(layer / "common" / fmt::format("in-{:03}", i), 64, spec.seed + i, tree);
+        for (const char *folder : {"own", "shared", "common", ""})
+            if (fs::is_directory(tree / layer / folder))
+                set_mode_and_time(tree / layer / folder);
+    }
+    make_layer_file(probe_name, probe_bytes, spec.seed, tree);
+}
+
 std::string spec_key(const DatasetSpec &spec)
 {
     std::string text = fmt::format("{} {}\n", content_version, spec.kind);
@@ -182,6 +213,8 @@ std::string spec_key(const DatasetSpec &spec)
     else if (spec.kind == "file-tree")
         for (const auto &directories : spec.directories)
             text += fmt::format("{}x{} {} ", directories.count, directories.entries, spec.tiny_every);
+    else if (spec.kind == "layers")
+        text += fmt::format("{} {} {} {} {}", spec.layers, spec.own, spec.shared, spec.bytes, spec.seed);
     return fmt::format("{}-{}", spec.id, xxh3_text(text).substr(0, 16));
 }
 
@@ -279,6 +312,8 @@ void make_dataset(const DatasetSpec &spec, const fs::path &dir, const fs::path &
         make_accelerator_data(spec, tree);
     else if (spec.kind == "file-tree")
         make_file_tree(spec, tree);
+    else if (spec.kind == "layers")
+        make_layers(spec, tree);
     else if (spec.kind == "fio-layout")
         make_fio_layout(spec, tree);
     else
@@ -321,7 +356,7 @@ std::vector<std::string> packages_in(const fs::path &tree)
 
 std::string probe_file_of(const DatasetSpec &spec)
 {
-    if (spec.kind == "file-tree" || spec.kind == "sparse-files")
+    if (spec.kind == "file-tree" || spec.kind == "sparse-files" || spec.kind == "layers")
         return probe_name;
     return spec.kind == "random-file" ? spec.path : "large";
 }

@@ -102,6 +102,8 @@ std::vector<Request> mount_requests(const CellInput &input)
     if (source == "reserved")
         mount.args["options"] =
             fmt::format("{},phys={:#x},size={}", filesystem.options, range_start, input.image_bytes);
+    if (filesystem.overlay)
+        mount.args["overlay"] = true;
     return {mount,
             {"prove",
              {{"target", mount_target},
@@ -109,7 +111,8 @@ std::vector<Request> mount_requests(const CellInput &input)
               {"type", filesystem.type},
               {"options", filesystem.prove.options},
               {"dax", filesystem.prove.dax},
-              {"page_cache", filesystem.prove.page_cache}}}};
+              {"page_cache", filesystem.prove.page_cache},
+              {"overlay", filesystem.overlay}}}};
 }
 
 Request run_request(const json &workload)
@@ -182,6 +185,8 @@ CellResult run_cell(const CellInput &input, GuestHost &host)
         result.error = error.what();
         result.measurements.clear();
     }
+    if (!input.medium_note.empty() && result.proof.is_object())
+        result.proof["medium_note"] = input.medium_note;
     result.seconds = Seconds(std::chrono::steady_clock::now() - start).count();
     return result;
 }

@@ -24,6 +24,7 @@ struct CellInput {
     std::string digest;                 ///< of all names and bytes (content_digest()); "" where not known
     std::uint64_t image_bytes = 0;      ///< of the image's file
     std::string clock = "instructions"; ///< what guest nanoseconds are: "instructions" or "ns"
+    std::string medium_note;            ///< what the medium is not, other than declared, and why; or ""
 };
 
 /// Everything a cell gave. `status`: "ok", "failed", "skipped" or "interrupted".

@@ -2,8 +2,13 @@
 #include "world.hpp"
 
 #include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
 #include <set>
 #include <stdexcept>
+
+#include <fcntl.h>
 
 #include <fmt/core.h>
 
@@ -27,7 +32,8 @@ using std::string;
 
 constexpr const char *debian_kernel = "6.12";
 constexpr const char *cxl_qemu_key = "QEMU with CXL";
-constexpr const char *tools_filesystem = "erofs"; // what the tools and seed disks are
+constexpr const char *tools_filesystem = "erofs";     // what the tools and seed disks are
+constexpr const char *overlay_filesystem = "overlay"; // of containers' roots
 
 string image_key(const string &image, const string &dataset)
 {
@@ -96,6 +102,7 @@ GuestKernel make_guest_kernel(const Kernel &kernel, const Paths &paths, const Ca
                                     module, kernel.release));
     };
     add(tools_filesystem);
+    add(overlay_filesystem);
     for (const auto &[id, filesystem] : catalogue.filesystems) {
         for (const auto &module : filesystem.modules)
             add(module);
@@ -367,6 +374,8 @@ string why_no_kernel(const World &world, const FilesystemSpec &filesystem, const
 {
     auto modules = filesystem.modules;
     modules.push_back(filesystem.external_module);
+    if (needs_overlay(cell))
+        modules.emplace_back(overlay_filesystem);
     for (const auto &name : kernel_names({cell})) {
         if (const auto found = world.missing.find(kernel_key(name)); found != world.missing.end())
             return found->second;
@@ -418,6 +427,38 @@ bool needs_tools(const Cell &cell)
                        [](const auto &workload) { return workload.at("engine") == "fio"; });
 }
 
+bool needs_overlay(const Cell &cell)
+{
+    static const std::set<string> engines{"container", "containers", "layers"};
+    return std::any_of(cell.workloads.begin(), cell.workloads.end(), [](const auto &workload) {
+        return engines.contains(workload.at("engine").template get<string>());
+    });
+}
+
+string why_not_direct(const fs::path &image)
+{
+    const Fd fd(open(image.c_str(), O_RDONLY | O_DIRECT | O_CLOEXEC));
+    if (fd)
+        return "";
+    return fmt::format(
+        "the host reads the disk through its own page cache: O_DIRECT is not to be had for {} ({})",
+        image.string(), std::strerror(errno));
+}
+
+string too_old(const string &release, const FilesystemSpec &filesystem)
+{
+    const auto version = [](const string &text) {
+        std::pair<int, int> parts;
+        std::sscanf(text.c_str(), "%d.%d", &parts.first, &parts.second);
+        return parts;
+    };
+    if (filesystem.since_kernel.empty() || version(release) >= version(filesystem.since_kernel))
+        return "";
+    return fmt::format(
+        "expected Linux {} or later, the first with {}, the guest's kernel is {}: use --kernel-series",
+        filesystem.since_kernel, filesystem.label, release);
+}
+
 GuestConfig guest_config(const World &world, const Catalogue &catalogue, const Cell &cell, int instance,
                          const fs::path &log_dir)
 {
@@ -441,6 +482,7 @@ GuestConfig guest_config(const World &world, const Catalogue &catalogue, const C
             // A disk's interrupts come when the host pleases; memory is read the same way each time.
             config.medium = "pmem";
         (config.medium == "ram" ? config.seed : config.image) = image.path;
+        config.direct = config.medium == "virtio-blk" && why_not_direct(image.path).empty();
     }
     if (on_cxl(catalogue, cell))
         config.qemu = world.cxl_qemu;

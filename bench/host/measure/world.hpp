@@ -113,6 +113,14 @@ std::string why_not(const World &world, const Catalogue &catalogue, const Cell &
 
 bool needs_guest(const Cell &cell);
 bool needs_tools(const Cell &cell);
+/// Whether it mounts OverlayFS itself.
+bool needs_overlay(const Cell &cell);
+
+/// Why the host cannot read the image with O_DIRECT, or "".
+std::string why_not_direct(const std::filesystem::path &image);
+
+/// Why a kernel of this release has no such filesystem, or "".
+std::string too_old(const std::string &release, const FilesystemSpec &filesystem);
 
 /// Configuration of one of a cell's guests. `log_dir` is the cell's own.
 GuestConfig guest_config(const World &world, const Catalogue &catalogue, const Cell &cell, int instance,
