@@ -116,18 +116,4 @@ std::vector<SelectedFile> select_files(const std::string &root, const json &work
     return spread(files, limit);
 }
 
-std::vector<SelectedFile> distinct_files(const std::vector<SelectedFile> &tree)
-{
-    std::set<ino_t> seen;
-    std::vector<SelectedFile> files;
-    for (const SelectedFile &entry : tree) {
-        struct stat st {};
-        if (::lstat(entry.path.c_str(), &st) < 0)
-            throw_errno("cannot stat " + entry.path);
-        if (entry.regular && seen.insert(st.st_ino).second)
-            files.push_back(entry);
-    }
-    return files;
-}
-
 } // namespace daxbench

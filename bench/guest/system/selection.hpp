@@ -27,7 +27,4 @@ std::vector<SelectedFile> distinct_files(const std::vector<SelectedFile> &tree);
 /// order. Throws when nothing fits.
 std::vector<SelectedFile> select_files(const std::string &root, const json &workload);
 
-/// The regular files among the entries of a tree, of each inode one name.
-std::vector<SelectedFile> distinct_files(const std::vector<SelectedFile> &tree);
-
 } // namespace daxbench

@@ -244,7 +244,7 @@ vector<Cell> make_plan(const Catalogue &catalogue, const PlanRequest &request)
 Cell find_cell(const Catalogue &catalogue, const string &id)
 {
     const auto &experiment = find(catalogue.experiments, id.substr(0, id.find('/')), "cell of an experiment");
-    auto cells = cells_of(catalogue, experiment, {}, {});
+    auto cells = cells_of(catalogue, SuiteSpec{}, experiment, {}, {});
     const auto found = std::ranges::find(cells, id, &Cell::id);
     if (found != cells.end())
         return *found;

@@ -149,7 +149,7 @@ int explain(const Catalogue &catalogue, const ExplainRequest &request, std::ostr
     Display display(err, columns);
     const Progress progress = [&](const string &line) { display.working(line); };
     const auto paths = own_paths();
-    auto world = make_base(paths, request.kernel, "tcg", catalogue, false, progress);
+    auto world = make_base(paths, request.kernel, "tcg", catalogue, cells, false, progress);
     add_needs(world, catalogue, cells, progress);
     for (const auto &cell : cells)
         if (const auto missing = why_not(world, catalogue, cell); !missing.empty())
@@ -163,7 +163,7 @@ int explain(const Catalogue &catalogue, const ExplainRequest &request, std::ostr
         remove_tree(dir);
         throw;
     }
-    explanation.kernel = world.kernel.release;
+    explanation.kernel = kernel_release(world, cells.front());
     write_file(dir / "explain.json", to_json(explanation).dump(1) + "\n");
     write_file(dir / "explain.md", render(explanation, "markdown", 0));
     display.clear();
