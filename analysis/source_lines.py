@@ -187,7 +187,7 @@ def main(args: list[str]) -> int:
     try:
         rows = rows_of(options.run, _sources(options.kernel_source))
         if not rows:
-            raise FileNotFoundError(f"expected a run of kernel-work in {options.run}, "
+            raise FileNotFoundError(f"expected a run with the experiment simplicity in {options.run}, "
                                     "it has no cell of simplicity")
         _print(rows, options.format)
     except (OSError, KeyError, ValueError) as error:

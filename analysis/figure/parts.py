@@ -14,6 +14,8 @@ from figure import bars, style
 from results import Key, Results
 
 BAR = 0.13
+# So many figures, and no more, fit beside a bar; of more parts their sum is told.
+_TOLD = 3
 # Parts have greys of their own: colours belong to filesystems.
 _LOOKS = (("#333333", ""), ("#8c8c8c", "/////"), ("#c4c4c4", "....."), ("#e4e4e4", "xxxxx"),
           ("#5f5f5f", "\\\\\\"))  # fmt: skip
@@ -35,7 +37,8 @@ def draw(
     left = style.label_room(names)
     clock = next(iter(run.guest_rows[first].values())).clock
     clock_words = metrics.clock_words(clock, first.unit)
-    notes = [f"{clock_words}; figures in the order of the legend. Lower is better.",
+    told = "figures in the order of the legend" if len(parts) <= _TOLD else "figures are sums"
+    notes = [f"{clock_words}; {told}. Lower is better.",
              *run.cold_notes(keys)]  # fmt: skip
     heights = [style.Panel(", ".join(p for p in place if p), BAR * len(names)) for place in panels]
     figure, axes = style.page(title, notes, [style.Panel("", 0.16), *heights], left)
@@ -61,4 +64,5 @@ def _bar(run: Results, by_metric: dict[str, Key], parts: Sequence[str], name: st
     if len(values) < len(parts):
         return bars.Bar((), run.missing_because(by_metric[parts[0]], name))
     drawn = tuple(bars.Part(value, *look) for value, look in zip(values, _LOOKS))
-    return bars.Bar(drawn, " + ".join(units.number(value) for value in values))
+    told = values if len(values) <= _TOLD else [sum(values)]
+    return bars.Bar(drawn, " + ".join(units.number(value) for value in told))

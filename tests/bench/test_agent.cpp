@@ -111,7 +111,7 @@ TEST(Calibration, MeasuresTheGroundWithoutAMount)
 {
     for (const auto &engine : declared_engines())
         if (engine.name == "calibration")
-            for (const std::string what : engine.keys.front().allowed) {
+            for (const std::string &what : engine.keys.front().allowed) {
                 RunRequest request;
                 request.workload = {{"engine", "calibration"}, {"what", what}, {"repetitions", 2}};
                 request.progress = [](const std::string &) {};

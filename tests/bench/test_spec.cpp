@@ -150,7 +150,7 @@ TEST_F(SpecTest, MissingKeyIsNamed)
 TEST_F(SpecTest, ChoiceListsWhatIsAllowed)
 {
     write("filesystems/rival.toml", "medium = \"floppy\"\nid = \"r\"\ntype = \"r\"\n");
-    EXPECT_NE(error().find("medium: expected one of \"pmem\", \"ram\", \"nvdimm-nodax\", \"reserved\""),
+    EXPECT_NE(error().find("medium: expected one of \"pmem\", \"virtio-blk\", \"ram\", \"nvdimm-nodax\""),
               std::string::npos)
         << error();
 }

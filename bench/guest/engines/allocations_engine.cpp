@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "allocations.hpp"
+#include "cold.hpp"
 #include "engines.hpp"
 #include "operations.hpp"
 #include "system.hpp"

@@ -10,6 +10,7 @@
 #include <benchmark/benchmark.h>
 #include <fmt/format.h>
 
+#include "cold.hpp"
 #include "engines.hpp"
 #include "mark.hpp"
 #include "operations.hpp"

@@ -14,6 +14,7 @@
 
 #include <fmt/format.h>
 
+#include "cold.hpp"
 #include "engines.hpp"
 #include "frames.hpp"
 #include "io.hpp"

@@ -12,6 +12,7 @@
 
 #include <fmt/format.h>
 
+#include "cold.hpp"
 #include "engines.hpp"
 #include "frames.hpp"
 #include "held_program.hpp"

@@ -15,7 +15,6 @@
 #include <unistd.h>
 
 #include "io.hpp"
-#include "mounts.hpp"
 
 namespace daxbench {
 
@@ -115,17 +114,6 @@ void drop_caches()
     }
 }
 
-void make_cold(const std::string &target)
-{
-    if (caches_are_kept)
-        throw std::runtime_error(
-            "expected leave to drop the caches of the whole machine, without which nothing "
-            "is cold: say --drop-caches");
-    drop_caches();
-    if (!page_cache_is_held)
-        mount_again(target);
-}
-
 void hold_page_cache()
 {
     page_cache_is_held = true;
@@ -134,6 +122,14 @@ void hold_page_cache()
 bool page_cache_held()
 {
     return page_cache_is_held;
+}
+
+void require_leave_to_drop()
+{
+    if (caches_are_kept)
+        throw std::runtime_error(
+            "expected leave to drop the caches of the whole machine, without which nothing "
+            "is cold: say --drop-caches");
 }
 
 void settle()

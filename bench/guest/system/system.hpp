@@ -19,11 +19,6 @@ void drop_caches();
 /// On a machine of others: from now on drop_caches() does nothing and make_cold() throws.
 void keep_caches();
 
-/// As cold as TARGET gets: drops caches and, unless page cache is its data, mounts it again. Nothing
-/// on it may be open. Dropping alone keeps the inodes that have DAX entries in their mapping; what that
-/// does to a walk of EROFS-DAX is in docs/measuring.md.
-void make_cold(const std::string &target);
-
 /// From now on page cache is somebody's only copy of data (tmpfs, ramfs). The kernel could not drop
 /// it, but would mark each dirty page as "reclaim", a bit that fault-around then reads as "being
 /// read ahead": every page of a mapping on tmpfs costs a fault of its own afterwards (figures in
@@ -31,6 +26,9 @@ void make_cold(const std::string &target);
 void hold_page_cache();
 /// Whether it was called.
 bool page_cache_held();
+
+/// Throws where this is somebody's machine that has not given leave to drop its caches.
+void require_leave_to_drop();
 
 /// Sleeps to a multiple of 50 ms at least 50 ms away: work that earlier steps left to the kernel
 /// (RCU callbacks, workers) is done, and the timer tick is at the same place for every sample.

@@ -74,12 +74,11 @@ DeclaredFile images()
               "the file is padded with zeros to a multiple (virtio-pmem: 2097152; default: 1)"},
              {"program", "table", false,
               "a tool that the machine's package may be too old for, or that may be missing: then it is "
-              "fetched"},
+              "fetched; it must know `--version`"},
              {"program.name", "text", true, "what `{program}` stands for; `{programs}` is its folder"},
              {"program.at_least", "version", true, "an older one is not used"},
              {"program.package", "text", true, "Debian's package that has it"},
              {"program.release", "text", true, "the Debian release to fetch it from, unpacked privately"},
-             {"program.version", "text", false, "what makes it print its version (default: --version)"},
              {"program.also", "list of texts", false, "more programs of that package"}}};
 }
 

@@ -42,12 +42,11 @@ struct DatasetSpec {
 
 // A program that the machine's own package may be too old for; fetched privately then.
 struct ProgramSpec {
-    std::string name;                         // e.g. "mkfs.erofs"; the version it prints is compared
-    std::string at_least;                     // version, as dpkg orders them
-    std::string package;                      // Debian package with it
-    std::string release;                      // of Debian, where that package is new enough, e.g. "trixie"
-    std::vector<std::string> also;            // programs of that package that are fetched with it
-    std::string version_option = "--version"; // what makes it print its version
+    std::string name;              // e.g. "mkfs.erofs"; what it prints for --version is compared
+    std::string at_least;          // version, as dpkg orders them
+    std::string package;           // Debian package with it
+    std::string release;           // of Debian, where that package is new enough, e.g. "trixie"
+    std::vector<std::string> also; // programs of that package that are fetched with it
 };
 
 // One file of workloads/images/*.toml.

@@ -210,9 +210,8 @@ ImageSpec read_image(TomlReader &reader)
         reader.fail("check", "a command with the argument {out}");
     if (reader.has("program")) {
         auto program = reader.table("program");
-        spec.program = ProgramSpec{program.text("name"),          program.text("at_least"),
-                                   program.text("package"),       program.text("release"),
-                                   program.texts_or_none("also"), program.text_or("version", "--version")};
+        spec.program = ProgramSpec{program.text("name"), program.text("at_least"), program.text("package"),
+                                   program.text("release"), program.texts_or_none("also")};
         program.finish();
     }
     spec.align = static_cast<std::uint64_t>(reader.number_if("align", 1, huge).value_or(1));

@@ -18,7 +18,7 @@ constexpr int launcher_version = 2; // of what write_launcher() writes
 
 bool new_enough(const fs::path &program, const ProgramSpec &spec)
 {
-    const auto result = run_command({program.string(), spec.version_option});
+    const auto result = run_command({program.string(), "--version"});
     const auto version = version_in(result.out + result.err);
     return result.ok() && !version.empty() &&
            run_command({"dpkg", "--compare-versions", version, "ge", spec.at_least}).ok();

@@ -14,6 +14,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "cold.hpp"
 #include "container.hpp"
 #include "engines.hpp"
 #include "frames.hpp"

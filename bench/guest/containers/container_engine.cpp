@@ -13,6 +13,7 @@
 
 #include <fmt/format.h>
 
+#include "cold.hpp"
 #include "container.hpp"
 #include "container_output.hpp"
 #include "engines.hpp"

@@ -12,6 +12,7 @@
 
 #include <fmt/format.h>
 
+#include "cold.hpp"
 #include "container.hpp"
 #include "container_output.hpp"
 #include "engines.hpp"
