@@ -207,7 +207,7 @@ private:
     {
         make_ready();
         ContainerOutput output;
-        Container container("held", lower_, program(output));
+        Container container("measured", lower_, program(output));
         const HeldProgram held =
             run_held([&] { container.become(); }, [](pid_t) {}, {container.clone_flags(), true});
         output.close_writer();
