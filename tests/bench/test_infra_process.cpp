@@ -186,7 +186,7 @@ TEST_F(CacheTest, QemuCommandOfACountingPmemGuest)
     EXPECT_TRUE(has(argv, "shift=0,sleep=off"));
     EXPECT_TRUE(has(argv, "virtio-pmem-pci,memdev=image,addr=10.0"));
     EXPECT_TRUE(has_part(argv, "a,,b,size=4194304,share=on,readonly=on"));
-    EXPECT_TRUE(has(argv, "virtio-pmem-pci,memdev=tools,addr=11.0"));
+    EXPECT_TRUE(has(argv, "virtio-pmem-pci,memdev=tools,bus=pcie.0,addr=11.0"));
     EXPECT_TRUE(has(argv, "name=opt/org.daxfs/script,file=/run/script"));
     EXPECT_TRUE(has(argv, "virtio-serial-pci,ioeventfd=off"));
     EXPECT_FALSE(has_part(argv, "serial=seed"));

@@ -5,7 +5,6 @@
 #include <stdexcept>
 
 #include <fcntl.h>
-#include <sys/mount.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -65,39 +64,6 @@ void bind_to(const std::string &device, const std::string &driver)
         write_attribute(dax_bus / "drivers" / driver / "bind", device);
 }
 
-constexpr const char *tools = "/tools";
-
-// In the tools' tree, which has the programs and their libraries.
-void run_tool(const std::vector<std::string> &argv)
-{
-    ProcessSpec spec;
-    spec.argv = argv;
-    spec.env = default_env();
-    spec.chroot = tools;
-    const auto result = run_process(spec);
-    if (result.status != 0)
-        throw std::runtime_error(fmt::format("expected {} to succeed, it ended with status {}: {}", argv[0],
-                                             result.status, trim(result.err)));
-}
-
-void mount_tools()
-{
-    if (fs::exists(std::string(tools) + "/usr/bin/cxl"))
-        return;
-    const auto attach = [](const std::string &device, const char *type, const std::string &where,
-                           unsigned long flags) {
-        fs::create_directories(where);
-        if (::mount(device.c_str(), where.c_str(), type, flags, nullptr) < 0)
-            throw_errno(fmt::format("cannot mount {} from {} at {}", type, device, where));
-    };
-    attach(resolve_source("tools"), "erofs", tools, MS_RDONLY);
-    for (const auto &[type, where] : {std::pair{"sysfs", "/sys"}, {"proc", "/proc"}, {"devtmpfs", "/dev"}})
-        attach("none", type, std::string(tools) + where, 0);
-    if (!fs::exists(std::string(tools) + "/usr/bin/cxl"))
-        throw std::runtime_error("expected cxl among the tools, it is not there: an experiment on CXL names "
-                                 "`tools` with Debian's package ndctl");
-}
-
 // The kernel finds the device some time after its drivers were loaded.
 template <typename There> void wait_for(const std::string &what, There there)
 {
@@ -119,14 +85,32 @@ bool has_entry(const char *folder, std::string_view start)
     return false;
 }
 
-void make_cxl_region(const std::string &kind)
+// By sysfs, as `cxl create-region -m -t ram -d decoder0.0 mem0` does (Debian 12's ndctl knows no such type).
+void make_cxl_region()
 {
-    constexpr const char *bus = "/sys/bus/cxl/devices";
-    mount_tools();
+    const fs::path bus = "/sys/bus/cxl/devices";
     wait_for("a CXL memory device and its endpoint",
-             [] { return has_entry(bus, "mem0") && has_entry(bus, "endpoint"); });
-    if (!has_entry(bus, "region0"))
-        run_tool({"/usr/bin/cxl", "create-region", "-m", "-d", "decoder0.0", "-w", "1", "-t", kind, "mem0"});
+             [&] { return has_entry(bus.c_str(), "mem0") && has_entry(bus.c_str(), "endpoint"); });
+    if (has_entry(bus.c_str(), "region"))
+        return;
+    const std::string size(trim(read_file(bus / "mem0/ram/size")));
+    fs::path endpoint;
+    for (const auto &entry : fs::directory_iterator(bus))
+        if (entry.path().filename().string().starts_with("endpoint"))
+            endpoint = entry.path();
+    // endpoint2 has decoder2.0
+    const auto decoder =
+        "decoder" + endpoint.filename().string().substr(std::string("endpoint").size()) + ".0";
+    write_attribute(bus / decoder / "mode", "ram");
+    write_attribute(bus / decoder / "dpa_size", size);
+    const std::string region(trim(read_file(bus / "decoder0.0/create_ram_region")));
+    write_attribute(bus / "decoder0.0/create_ram_region", region);
+    write_attribute(bus / region / "interleave_granularity", "256");
+    write_attribute(bus / region / "interleave_ways", "1");
+    write_attribute(bus / region / "size", size);
+    write_attribute(bus / region / "target0", decoder);
+    write_attribute(bus / region / "commit", "1");
+    write_attribute("/sys/bus/cxl/drivers/cxl_region/bind", region);
 }
 
 struct Prepared {
@@ -141,7 +125,7 @@ Prepared prepare(const std::string &source)
         return Prepared{"none", fmt::format(",{},image={}", exporter, resolve_source("pmem"))};
     };
     if (source == "cxl") {
-        make_cxl_region("ram");
+        make_cxl_region();
         wait_for("a device-dax of the region", [] { return has_entry("/sys/bus/dax/devices", "dax"); });
     }
     if (source == "device-dax" || source == "cxl") {

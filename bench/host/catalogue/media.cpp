@@ -67,8 +67,7 @@ const std::vector<Medium> &media()
          .backing = Backing::cxl,
          .source = "cxl",
          .meaning =
-             "volatile memory of a CXL type 3 device, of which the cxl tool makes a region: a device-dax "
-             "(an experiment with it names `tools` that have cxl)"},
+             "volatile memory of a CXL type 3 device, of which the guest makes a region: a device-dax"},
         {.name = "cxl-switch",
          .backing = Backing::cxl,
          .source = "cxl",

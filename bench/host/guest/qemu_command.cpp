@@ -190,7 +190,8 @@ void add_tools(Argv &argv, const GuestConfig &config)
     append(argv, {"-object",
                   fmt::format("memory-backend-file,id=tools,mem-path={},size={},share=on,readonly=on",
                               escaped(config.tools), memory_bytes(config.tools)),
-                  "-device", fmt::format("virtio-pmem-pci,memdev=tools,addr={}", pmem_address("tools"))});
+                  "-device",
+                  fmt::format("virtio-pmem-pci,memdev=tools,bus=pcie.0,addr={}", pmem_address("tools"))});
 }
 
 void add_channels(Argv &argv, const GuestConfig &config, const fs::path &run_dir)
