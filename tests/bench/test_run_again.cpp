@@ -43,7 +43,8 @@ json results_of(const fs::path &run)
 json measured(const fs::path &run)
 {
     auto rows = json::array();
-    for (const auto &row : results_of(run).at("measurements"))
+    const auto results = results_of(run);
+    for (const auto &row : results.at("measurements"))
         if (row.at("unit") == "bytes" && row.at("metric") == "image_bytes")
             rows.push_back(row);
     return rows;
