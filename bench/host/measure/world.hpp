@@ -112,6 +112,8 @@ void add_needs(World &world, const Catalogue &catalogue, const std::vector<Cell>
 std::string why_not(const World &world, const Catalogue &catalogue, const Cell &cell);
 
 bool needs_guest(const Cell &cell);
+/// Whether its guests have their image in CXL memory.
+bool on_cxl(const Catalogue &catalogue, const Cell &cell);
 bool needs_tools(const Cell &cell);
 /// Whether it mounts OverlayFS itself.
 bool needs_overlay(const Cell &cell);
