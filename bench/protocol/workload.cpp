@@ -34,6 +34,14 @@ const WorkloadKey limit = {"limit", KeyKind::number, "files at most"};
 const WorkloadKey per = {
     "per", KeyKind::choice, "what the cost is divided by (default: op)", {"op", "page", "MiB"}};
 const WorkloadKey repetitions = {"repetitions", KeyKind::number, "samples; a profile may change it"};
+const WorkloadKey pattern = {"pattern",
+                             KeyKind::choice,
+                             "order of blocks or pages (default: sequential)",
+                             {"random", "sequential", "sparse"}};
+const WorkloadKey block = {"block", KeyKind::number, "bytes of a read (default: 4096)"};
+const WorkloadKey iterations = {"iterations", KeyKind::number, "operations of a pass at most"};
+const WorkloadKey argv = {"argv", KeyKind::texts, "the program's path and its arguments"};
+const WorkloadKey env = {"env", KeyKind::table, "its environment"};
 const WorkloadKey passes = {"passes", KeyKind::number, "runs through all operations in one sample"};
 
 std::vector<EngineDeclaration> make_engines()
@@ -42,12 +50,9 @@ std::vector<EngineDeclaration> make_engines()
         {"benchmark",
          "one operation, timed in the agent's process",
          {required({"op", KeyKind::choice, "what is timed", operation_names()}),
-          {"pattern",
-           KeyKind::choice,
-           "order of blocks or pages (default: sequential)",
-           {"random", "sequential", "sparse"}},
-          {"block", KeyKind::number, "bytes of a read (default: 4096)"},
-          {"iterations", KeyKind::number, "operations of a pass at most"},
+          pattern,
+          block,
+          iterations,
           {"each", KeyKind::flag, "take the time of each operation, too, of those on files (default: false)"},
           {"count_events", KeyKind::flag, "count the events of the CPU's counters in a pass (default: true)"},
           file,
@@ -63,8 +68,8 @@ std::vector<EngineDeclaration> make_engines()
           per, cache, repetitions}},
         {"program",
          "a program of the filesystem, started with the filesystem as its root",
-         {required({"argv", KeyKind::texts, "the program's path and its arguments"}),
-          {"env", KeyKind::table, "its environment"},
+         {required(argv),
+          env,
           {"expect", KeyKind::text, "what it must print (default: the same every time)"},
           per,
           cache,
@@ -146,22 +151,12 @@ std::vector<EngineDeclaration> make_engines()
           repetitions}},
         {"allocations",
          "what the kernel allocates in a pass of one operation, by its own tracepoints",
-         {required({"op", KeyKind::choice, "what is looked at", operation_names()}),
-          {"pattern",
-           KeyKind::choice,
-           "order of blocks or pages (default: sequential)",
-           {"random", "sequential", "sparse"}},
-          {"block", KeyKind::number, "bytes of a read (default: 4096)"},
-          {"iterations", KeyKind::number, "operations of a pass at most"},
-          file,
-          limit,
-          per,
-          cache,
-          variants}},
+         {required({"op", KeyKind::choice, "what is looked at", operation_names()}), pattern, block,
+          iterations, file, limit, per, cache, variants}},
         {"container",
          "a program started in a new container: namespaces, an OverlayFS with its own layer, pivot_root(2)",
-         {required({"argv", KeyKind::texts, "the program's path and its arguments"}),
-          {"env", KeyKind::table, "its environment"},
+         {required(argv),
+          env,
           {"expect", KeyKind::text, "what it must print (default: anything)"},
           {"prepare", KeyKind::text,
            "a shell's commands, run once in a container whose layer lies below every other's then"},
@@ -172,8 +167,7 @@ std::vector<EngineDeclaration> make_engines()
          {required({"containers", KeyKind::number, "how many"}),
           required({"argv", KeyKind::texts,
                     "what each runs, and then waits for the end of its input, as a service would"}),
-          required({"ready", KeyKind::text, "the line that it prints before it waits"}),
-          {"env", KeyKind::table, "its environment"}}},
+          required({"ready", KeyKind::text, "the line that it prints before it waits"}), env}},
         {"layers",
          "an image of many layers under OverlayFS, of a dataset of the kind layers",
          {required({"op",

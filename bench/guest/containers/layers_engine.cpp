@@ -20,6 +20,7 @@
 #include "frames.hpp"
 #include "image_cache.hpp"
 #include "io.hpp"
+#include "mapped_file.hpp"
 #include "operations.hpp"
 #include "selection.hpp"
 #include "system.hpp"
@@ -127,33 +128,13 @@ json costs(const RunRequest &request, const std::string &op, int count)
     return results;
 }
 
-// A file, mapped and read whole.
-class MappedFile {
-public:
-    explicit MappedFile(const SelectedFile &file) : size_(file.size)
-    {
-        const UniqueFd fd = open_file(file.path, O_RDONLY);
-        map_ = ::mmap(nullptr, size_, PROT_READ, MAP_SHARED, fd.get(), 0);
-        if (map_ == MAP_FAILED)
-            throw_errno("cannot map " + file.path);
-        const auto *bytes = static_cast<const volatile char *>(map_);
-        for (std::size_t at = 0; at < size_; at += 4096)
-            (void)bytes[at];
-    }
-    MappedFile(const MappedFile &) = delete;
-    MappedFile &operator=(const MappedFile &) = delete;
-    ~MappedFile() { ::munmap(map_, size_); }
-
-private:
-    std::size_t size_;
-    void *map_;
-};
-
 void map_tree(const std::string &root, std::vector<std::unique_ptr<MappedFile>> &files)
 {
     for (const SelectedFile &entry : list_tree(root))
-        if (entry.regular && entry.size > 0)
-            files.push_back(std::make_unique<MappedFile>(entry));
+        if (entry.regular && entry.size > 0) {
+            files.push_back(std::make_unique<MappedFile>(entry.path, entry.size));
+            files.back()->touch();
+        }
 }
 
 // Overlays of one layer each over the bottom one, which all of them share; everything in them is mapped.

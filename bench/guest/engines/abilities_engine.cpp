@@ -17,6 +17,7 @@
 #include "engines.hpp"
 #include "frames.hpp"
 #include "io.hpp"
+#include "mapped_file.hpp"
 #include "selection.hpp"
 
 namespace daxbench {
@@ -25,33 +26,6 @@ namespace {
 
 constexpr std::size_t page_size = 4096;
 constexpr std::size_t huge_page = std::size_t{2} << 20;
-
-class Mapping {
-public:
-    Mapping(const std::string &path, std::size_t size)
-        : file_(open_file(path, O_RDONLY)), size_(size),
-          start_(::mmap(nullptr, size, PROT_READ, MAP_SHARED, file_.get(), 0))
-    {
-        if (start_ == MAP_FAILED)
-            throw_errno("cannot map " + path);
-    }
-    Mapping(const Mapping &) = delete;
-    Mapping &operator=(const Mapping &) = delete;
-    ~Mapping() { ::munmap(start_, size_); }
-
-    void *start() const { return start_; }
-    std::size_t size() const { return size_; }
-    void touch() const
-    {
-        for (std::size_t at = 0; at < size_; at += page_size)
-            (void)static_cast<const volatile char *>(start_)[at];
-    }
-
-private:
-    UniqueFd file_;
-    std::size_t size_;
-    void *start_;
-};
 
 struct Target {
     SelectedFile file; // its mapping is what is tried
@@ -70,7 +44,7 @@ int failed(bool failure)
 // A page of it goes into a pipe by reference.
 int get_user_pages(const Target &target)
 {
-    const Mapping map(target.file.path, target.file.size);
+    const MappedFile map(target.file.path, target.file.size);
     int pipe[2];
     if (::pipe(pipe) < 0)
         throw_errno("cannot make a pipe");
@@ -81,7 +55,7 @@ int get_user_pages(const Target &target)
 // Another process reads it, as a debugger does.
 int read_from_outside(const Target &target)
 {
-    const Mapping map(target.file.path, target.file.size);
+    const MappedFile map(target.file.path, target.file.size);
     const pid_t child = ::fork();
     if (child == 0) {
         std::array<char, page_size> bytes;
@@ -99,7 +73,7 @@ int read_from_outside(const Target &target)
 int map_by_2_mib(const Target &target)
 {
     const std::uint64_t before = own_page_table_bytes();
-    const Mapping map(target.file.path, target.file.size);
+    const MappedFile map(target.file.path, target.file.size);
     map.touch();
     const std::uint64_t small_pages = target.file.size / huge_page * page_size;
     return (own_page_table_bytes() - before) * 2 < small_pages ? 0 : EOPNOTSUPP;
@@ -125,7 +99,7 @@ int execute(const Target &target)
 
 int give_back(const Target &target)
 {
-    const Mapping map(target.file.path, target.file.size);
+    const MappedFile map(target.file.path, target.file.size);
     map.touch();
     return failed(::madvise(map.start(), map.size(), MADV_DONTNEED) < 0);
 }
@@ -133,7 +107,7 @@ int give_back(const Target &target)
 int map_ahead_by_madvise(const Target &target)
 {
     constexpr int populate_read = 22; // MADV_POPULATE_READ, Linux 5.14
-    const Mapping map(target.file.path, target.file.size);
+    const MappedFile map(target.file.path, target.file.size);
     return failed(::madvise(map.start(), map.size(), populate_read) < 0);
 }
 
@@ -154,7 +128,7 @@ int grow_by_mremap(const Target &target)
 
 int futex_in_it(const Target &target)
 {
-    const Mapping map(target.file.path, target.file.size);
+    const MappedFile map(target.file.path, target.file.size);
     return failed(::syscall(SYS_futex, map.start(), FUTEX_WAKE, 1, nullptr, nullptr, 0) < 0);
 }
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tools.hpp"
 
-#include "devices.hpp"
 #include "mounts.hpp"
 
 namespace daxbench {
@@ -25,7 +24,7 @@ void mount_tools(const RunRequest &request, const std::string &options)
     if (is_mounted(tools_target))
         return;
     request.load("erofs");
-    mount_filesystem("erofs", resolve_source("tools"), options, tools_target);
+    mount_filesystem("erofs", "tools", options, tools_target);
 }
 
 } // namespace daxbench

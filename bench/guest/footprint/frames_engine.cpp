@@ -107,14 +107,8 @@ Attribution attribute(const std::string &target)
 /// Of each inode with data one name.
 std::vector<SelectedFile> files_with_data(const std::string &target)
 {
-    std::set<ino_t> seen;
-    std::vector<SelectedFile> files;
-    for (const SelectedFile &entry : list_tree(target)) {
-        struct stat st {};
-        if (entry.regular && entry.size > 0 && ::lstat(entry.path.c_str(), &st) == 0 &&
-            seen.insert(st.st_ino).second)
-            files.push_back(entry);
-    }
+    auto files = distinct_files(list_tree(target));
+    std::erase_if(files, [](const SelectedFile &file) { return file.size == 0; });
     return files;
 }
 

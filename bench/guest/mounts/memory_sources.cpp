@@ -2,6 +2,7 @@
 #include "memory_sources.hpp"
 
 #include <filesystem>
+#include <map>
 #include <stdexcept>
 
 #include <fcntl.h>
@@ -29,15 +30,25 @@ void write_attribute(const fs::path &file, const std::string &text)
         throw_errno(fmt::format("cannot write '{}' to {}", text, file.string()));
 }
 
+// The first name in a folder that begins so; "" where there is none.
+std::string entry_of(const fs::path &folder, std::string_view start)
+{
+    std::error_code ignored;
+    for (const auto &entry : fs::directory_iterator(folder, ignored))
+        if (const std::string name = entry.path().filename(); name.starts_with(start))
+            return name;
+    return "";
+}
+
 // The guests have one at most.
 std::string dax_device()
 {
-    std::error_code ignored;
-    for (const auto &device : fs::directory_iterator(dax_bus / "devices", ignored))
-        return device.path().filename();
-    throw std::runtime_error(
-        "expected a device-dax, /sys/bus/dax/devices has none: was the guest started with one, and are "
-        "dax_hmem and device_dax loaded?");
+    const auto name = entry_of(dax_bus / "devices", "dax");
+    if (name.empty())
+        throw std::runtime_error(
+            "expected a device-dax, /sys/bus/dax/devices has none: was the guest started with one, and are "
+            "dax_hmem and device_dax loaded?");
+    return name;
 }
 
 void unbind(const std::string &device)
@@ -76,31 +87,18 @@ template <typename There> void wait_for(const std::string &what, There there)
     throw std::runtime_error("expected " + what + " within 20 s, there is none");
 }
 
-bool has_entry(const char *folder, std::string_view start)
-{
-    std::error_code ignored;
-    for (const auto &entry : fs::directory_iterator(folder, ignored))
-        if (entry.path().filename().string().starts_with(start))
-            return true;
-    return false;
-}
-
 // By sysfs, as `cxl create-region -m -t ram -d decoder0.0 mem0` does (Debian 12's ndctl knows no such type).
 void make_cxl_region()
 {
     const fs::path bus = "/sys/bus/cxl/devices";
     wait_for("a CXL memory device and its endpoint",
-             [&] { return has_entry(bus.c_str(), "mem0") && has_entry(bus.c_str(), "endpoint"); });
-    if (has_entry(bus.c_str(), "region"))
+             [&] { return !entry_of(bus, "mem0").empty() && !entry_of(bus, "endpoint").empty(); });
+    if (!entry_of(bus, "region").empty())
         return;
     const std::string size(trim(read_file(bus / "mem0/ram/size")));
-    fs::path endpoint;
-    for (const auto &entry : fs::directory_iterator(bus))
-        if (entry.path().filename().string().starts_with("endpoint"))
-            endpoint = entry.path();
     // endpoint2 has decoder2.0
     const auto decoder =
-        "decoder" + endpoint.filename().string().substr(std::string("endpoint").size()) + ".0";
+        "decoder" + entry_of(bus, "endpoint").substr(std::string_view("endpoint").size()) + ".0";
     write_attribute(bus / decoder / "mode", "ram");
     write_attribute(bus / decoder / "dpa_size", size);
     const std::string region(trim(read_file(bus / "decoder0.0/create_ram_region")));
@@ -118,44 +116,57 @@ struct Prepared {
     std::string options; // beside those of the declaration
 };
 
-Prepared prepare(const std::string &source)
+Prepared free_device_dax()
 {
-    // Of dma-bufs: what the module keeps of it is seen in /proc/mounts.
-    const auto filled = [](const std::string &exporter) {
-        return Prepared{"none", fmt::format(",{},image={}", exporter, resolve_source("pmem"))};
-    };
-    if (source == "cxl") {
-        make_cxl_region();
-        wait_for("a device-dax of the region", [] { return has_entry("/sys/bus/dax/devices", "dax"); });
-    }
-    if (source == "device-dax" || source == "cxl") {
-        const auto device = dax_device();
-        unbind(device);
-        return {"/dev/" + device, ""};
-    }
-    if (source == "fsdev-dax") {
-        const auto device = dax_device();
-        bind_to(device, "fsdev_dax");
-        return {"/dev/" + device, ""};
-    }
-    if (source == "udmabuf") {
-        write_attribute("/sys/module/udmabuf/parameters/size_limit_mb", "65536");
-        return filled("udmabuf");
-    }
-    return filled(source == "drm" ? "dmabuf-drm=/dev/dri/card0" : "dmabuf-heap=system");
+    const auto device = dax_device();
+    unbind(device);
+    return {"/dev/" + device, ""};
 }
+
+Prepared cxl_memory()
+{
+    make_cxl_region();
+    wait_for("a device-dax of the region", [] { return !entry_of(dax_bus / "devices", "dax").empty(); });
+    return free_device_dax();
+}
+
+Prepared shared_device_dax()
+{
+    const auto device = dax_device();
+    bind_to(device, "fsdev_dax");
+    return {"/dev/" + device, ""};
+}
+
+Prepared filled_buffer(const std::string &exporter)
+{
+    return {"none", fmt::format(",{},image={}", exporter, resolve_source("pmem"))};
+}
+
+Prepared memfd_buffer()
+{
+    write_attribute("/sys/module/udmabuf/parameters/size_limit_mb", "65536");
+    return filled_buffer("udmabuf");
+}
+
+const std::map<std::string, Prepared (*)()> sources = {
+    {"cxl", cxl_memory},
+    {"device-dax", free_device_dax},
+    {"fsdev-dax", shared_device_dax},
+    {"dma-heap", [] { return filled_buffer("dmabuf-heap=system"); }},
+    {"udmabuf", memfd_buffer},
+    {"drm", [] { return filled_buffer("dmabuf-drm=/dev/dri/card0"); }},
+};
 
 } // namespace
 
 bool is_memory_source(const std::string &source)
 {
-    return source == "cxl" || source == "device-dax" || source == "fsdev-dax" || source == "dma-heap" ||
-           source == "udmabuf" || source == "drm";
+    return sources.contains(source);
 }
 
 void mount_memory(const std::string &source, const std::string &options, const std::string &target)
 {
-    const auto prepared = prepare(source);
+    const auto prepared = sources.at(source)();
     ProcessSpec helper;
     helper.argv = {"/sbin/mount.daxfs", prepared.source, target, "-o", options + prepared.options};
     helper.env = default_env();

@@ -5,17 +5,14 @@
 #include <cstring>
 #include <filesystem>
 #include <map>
-#include <sstream>
 #include <stdexcept>
 
 #include <fcntl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include "devices.hpp"
 #include "io.hpp"
@@ -167,8 +164,9 @@ void mount_filesystem(const std::string &type, const std::string &source, const 
 {
     fs::create_directories(target);
     // Found once: a mount that is made again, and timed, does not look for its device.
-    const auto device = is_memory_source(source) ? source : resolve_source(source);
-    if (is_memory_source(source))
+    const bool memory = is_memory_source(source);
+    const auto device = memory ? source : resolve_source(source);
+    if (memory)
         mount_memory(source, options, target);
     else
         mount_device(type, device, options, target);

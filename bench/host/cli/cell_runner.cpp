@@ -5,6 +5,7 @@
 
 #include <fmt/core.h>
 
+#include "cell_input.hpp"
 #include "inputs.hpp"
 #include "native_host.hpp"
 #include "results.hpp"
@@ -12,7 +13,6 @@
 namespace daxbench {
 namespace {
 
-namespace fs = std::filesystem;
 using std::string;
 using std::vector;
 
@@ -116,34 +116,12 @@ void CellRunner::run_one(const Cell &cell, GuestHost &host)
         record_failure(cell, missing);
         return;
     }
-    CellInput input;
-    input.cell = cell;
-    input.filesystem = catalogue_.filesystems.at(cell.filesystem);
-    if (const auto reason = too_old(kernel_release(world_, cell), input.filesystem); !reason.empty()) {
+    const auto &filesystem = catalogue_.filesystems.at(cell.filesystem);
+    if (const auto reason = too_old(kernel_release(world_, cell), filesystem); !reason.empty()) {
         record(cell, "skipped", reason);
         return;
     }
-    input.probe_file = probe_file_of(catalogue_.datasets.at(cell.dataset));
-    if (input.filesystem.mounts())
-        add_data(input);
-    input.clock = counts_instructions(world_, cell) ? "instructions" : "ns";
-    record(cell, run_cell(input, host));
-}
-
-/// What the driver must know of the data and of the image, where there is one.
-void CellRunner::add_data(CellInput &input) const
-{
-    const auto &cell = input.cell;
-    const auto &dataset = world_.datasets.at(cell.dataset);
-    input.data_bytes = dataset.data_bytes;
-    input.distinct_bytes = dataset.distinct_bytes;
-    if (cell.driver == Driver::instances)
-        input.digest = digest_of(dataset);
-    const auto image = world_.images.find({input.filesystem.needed_image(), cell.dataset});
-    if (image != world_.images.end())
-        input.image_bytes = fs::file_size(image->second.path);
-    if (image != world_.images.end() && input.filesystem.medium == "virtio-blk")
-        input.medium_note = why_not_direct(image->second.path);
+    record(cell, run_cell(cell_input(world_, catalogue_, cell), host));
 }
 
 void CellRunner::record(const Cell &cell, const string &status, const string &reason)

@@ -43,7 +43,6 @@ private:
     JobLimits limits() const;
     Job job_of(const Portion &portion, GuestHost &host, unsigned slots);
     void run_one(const Cell &cell, GuestHost &host);
-    void add_data(CellInput &input) const;
     void run_builds(const std::vector<Cell> &cells);
     void record(const Cell &cell, const std::string &status, const std::string &reason);
     void record(const Cell &cell, const CellResult &result);

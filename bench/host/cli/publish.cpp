@@ -36,15 +36,10 @@ string report(const fs::path &run_dir, const Paths &paths, Display &display)
 
 fs::path make_run_dir(const fs::path &root, const string &suite, std::chrono::system_clock::time_point when)
 {
-    fs::create_directories(root);
-    for (;; when += std::chrono::seconds(1)) {
-        const auto dir = fs::absolute(root) / (stamp(when) + "-" + suite);
-        if (!fs::create_directory(dir))
-            continue;
-        fs::create_directory(dir / "cells");
-        fs::create_directory(dir / "logs");
-        return dir;
-    }
+    const auto dir = stamped_folder(root, suite, when);
+    fs::create_directory(dir / "cells");
+    fs::create_directory(dir / "logs");
+    return dir;
 }
 
 string publish(const fs::path &run_dir, const nlohmann::json &results, const Paths &paths, Display &display)

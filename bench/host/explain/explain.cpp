@@ -10,6 +10,7 @@
 #include <fmt/ranges.h>
 
 #include "cache.hpp"
+#include "cell_input.hpp"
 #include "display.hpp"
 #include "driver.hpp"
 #include "explanation.hpp"
@@ -65,16 +66,6 @@ void keep_one(json &workload, const char *key, const string &wanted)
     workload[key] = {wanted.empty() ? list.front() : wanted};
 }
 
-CellInput input_of(const World &world, const Catalogue &catalogue, const Cell &cell)
-{
-    CellInput input;
-    input.cell = cell;
-    input.filesystem = catalogue.filesystems.at(cell.filesystem);
-    input.probe_file = probe_file_of(catalogue.datasets.at(cell.dataset));
-    input.data_bytes = world.datasets.at(cell.dataset).data_bytes;
-    return input;
-}
-
 Explained explained_row(const Cell &cell, const Trace &trace)
 {
     const auto &result = trace.answers.at(0).at("results").at(0);
@@ -94,16 +85,6 @@ Explained explained_row(const Cell &cell, const Trace &trace)
     return row;
 }
 
-fs::path make_dir(const fs::path &results)
-{
-    fs::create_directories(results);
-    for (auto when = std::chrono::system_clock::now();; when += std::chrono::seconds(1)) {
-        const auto dir = fs::absolute(results) / (stamp(when) + "-explain");
-        if (fs::create_directory(dir))
-            return dir;
-    }
-}
-
 std::vector<Explained> trace_rows(const World &world, const Catalogue &catalogue,
                                   const std::vector<Cell> &cells, Display &display, const fs::path &logs)
 {
@@ -112,7 +93,7 @@ std::vector<Explained> trace_rows(const World &world, const Catalogue &catalogue
     for (const auto &cell : cells) {
         display.working(fmt::format("{}: counting every instruction", cell.id));
         CellResult result;
-        rows.push_back(explained_row(cell, trace_cell(input_of(world, catalogue, cell), *host, result)));
+        rows.push_back(explained_row(cell, trace_cell(cell_input(world, catalogue, cell), *host, result)));
     }
     return rows;
 }
@@ -155,7 +136,8 @@ int explain(const Catalogue &catalogue, const ExplainRequest &request, std::ostr
         if (const auto missing = why_not(world, catalogue, cell); !missing.empty())
             throw std::runtime_error(fmt::format("{}: {}", cell.id, missing));
 
-    const auto dir = make_dir(request.results.empty() ? paths.source / "results" : request.results);
+    const auto dir = stamped_folder(request.results.empty() ? paths.source / "results" : request.results,
+                                    "explain", std::chrono::system_clock::now());
     Explanation explanation;
     try {
         explanation = explain_rows(trace_rows(world, catalogue, cells, display, dir / "logs"));

@@ -160,6 +160,20 @@ void check_kernel_log(const CellInput &input, GuestSession &guest, json &proof)
     }
 }
 
+std::unique_ptr<GuestSession> boot_and_mount(const CellInput &input, GuestHost &host,
+                                             const std::vector<Request> &script, CellResult &result)
+{
+    host.step(input.cell, "booting");
+    auto guest = host.boot(input.cell, 0, script);
+    result.hello = guest->hello();
+    result.qemu = guest->command();
+    host.step(input.cell, "mounting");
+    call_all(input, *guest, load_requests(input));
+    result.proof = call_all(input, *guest, mount_requests(input));
+    check_kernel_log(input, *guest, result.proof);
+    return guest;
+}
+
 CellResult run_cell(const CellInput &input, GuestHost &host)
 {
     const auto start = std::chrono::steady_clock::now();

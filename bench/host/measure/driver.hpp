@@ -2,6 +2,7 @@
 // Running one cell: boot, mount, prove, measure, check, power off.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -54,6 +55,9 @@ std::vector<Request> load_requests(const CellInput &input);
 /// name says.
 std::vector<Request> mount_requests(const CellInput &input);
 Request run_request(const nlohmann::json &workload);
+/// The first steps of a cell with one guest: booted, modules loaded, mounted, proved, its log clean.
+std::unique_ptr<GuestSession> boot_and_mount(const CellInput &input, GuestHost &host,
+                                             const std::vector<Request> &script, CellResult &result);
 /// Makes the calls; returns the last one's answer.
 nlohmann::json call_all(const CellInput &input, GuestSession &guest, const std::vector<Request> &requests);
 /// What the guest's kernel printed since the last time.

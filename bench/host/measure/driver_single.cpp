@@ -58,15 +58,7 @@ std::vector<Request> script_of(const CellInput &input)
 
 void run_single(const CellInput &input, GuestHost &host, CellResult &result)
 {
-    host.step(input.cell, "booting");
-    const auto guest = host.boot(input.cell, 0, script_of(input));
-    result.hello = guest->hello();
-    result.qemu = guest->command();
-
-    host.step(input.cell, "mounting");
-    call_all(input, *guest, load_requests(input));
-    result.proof = call_all(input, *guest, mount_requests(input));
-    check_kernel_log(input, *guest, result.proof);
+    const auto guest = boot_and_mount(input, host, script_of(input), result);
 
     for (const auto &workload : input.cell.workloads) {
         const auto id = workload.at("id").get<string>();

@@ -119,15 +119,7 @@ Trace trace_cell(const CellInput &input, GuestHost &host, CellResult &result)
         throw std::runtime_error(
             "expected a guest whose instructions are counted, a plugin sees those of TCG "
             "alone: use --accel tcg");
-    host.step(input.cell, "booting");
-    const auto guest = host.boot(input.cell, 0, script_of(input));
-    result.hello = guest->hello();
-    result.qemu = guest->command();
-
-    host.step(input.cell, "mounting");
-    call_all(input, *guest, load_requests(input));
-    result.proof = call_all(input, *guest, mount_requests(input));
-    check_kernel_log(input, *guest, result.proof);
+    const auto guest = boot_and_mount(input, host, script_of(input), result);
     call_all(input, *guest, {announce_request(input.cell)});
     auto answers = json::array();
     for (const auto &workload : input.cell.workloads) {

@@ -284,6 +284,14 @@ string stamp(std::chrono::system_clock::time_point when)
     return utc(when, "{:%Y%m%d-%H%M%S}");
 }
 
+fs::path stamped_folder(const fs::path &root, const string &name, std::chrono::system_clock::time_point when)
+{
+    fs::create_directories(root);
+    for (;; when += std::chrono::seconds(1))
+        if (const auto dir = fs::absolute(root) / (stamp(when) + "-" + name); fs::create_directory(dir))
+            return dir;
+}
+
 json cell_document(const Cell &cell, const CellResult &result, const string &log)
 {
     json document = {{"schema_version", 1},

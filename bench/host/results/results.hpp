@@ -35,6 +35,9 @@ struct RunInfo {
 /// "2026-11-22T16:50:00Z" and "20261122-165000".
 std::string iso_time(std::chrono::system_clock::time_point when);
 std::string stamp(std::chrono::system_clock::time_point when);
+/// A new folder STAMP-NAME below `root`; one that is there already makes the stamp a second later.
+std::filesystem::path stamped_folder(const std::filesystem::path &root, const std::string &name,
+                                     std::chrono::system_clock::time_point when);
 
 /// Content of cells/ID.json. `log` is relative to the run's folder.
 nlohmann::json cell_document(const Cell &cell, const CellResult &result, const std::string &log);
