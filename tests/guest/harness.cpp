@@ -173,6 +173,7 @@ void GuestTest::boot(const std::string &medium, std::vector<std::string> modules
     options.modules = std::move(modules);
     options.cmdline = cmdline;
     options.tools = tools_;
+    options.icount = icount_;
     guest_.emplace(daxtest::boot(image_, dir_.path() / "logs", options));
 }
 

@@ -103,6 +103,7 @@ protected:
     daxbench::TempDir dir_;
     std::filesystem::path image_ = dir_.path() / "image";
     std::filesystem::path tools_;
+    bool icount_ = false; ///< the guest's nanoseconds are instructions
     std::optional<daxbench::Guest> guest_;
 };
 

@@ -198,6 +198,11 @@ private:
             part += run_once(&sampler).user_part;
         }
         cache_ = cache;
+        if (part == 0)
+            throw std::runtime_error(
+                fmt::format("expected perf's cpu-clock to find {} in user space once in {} runs, it never "
+                            "did: samples cost more than their period here",
+                            argv_[0], sampled_runs));
         user_ns_ = whole * part / sampled_runs;
         return user_ns_;
     }

@@ -14,6 +14,8 @@ struct ModeSamples {
     std::uint64_t user = 0;
     std::uint64_t kernel = 0;
 
+    /// Taking a sample costs the kernel the same wherever the CPU was, so the parts hold without samples,
+    /// too; a sample's period times their number does not.
     double user_part() const { return static_cast<double>(user) / static_cast<double>(user + kernel); }
 };
 
