@@ -173,4 +173,14 @@ static inline void daxfs_set_times(struct inode *inode, s64 sec, u32 nsec)
 #define DAXFS_DMA_BUF_NS	"DMA_BUF"
 #endif
 
+/* No kernel's yet: upstream/dax-map-ahead, which Kbuild looks for. */
+#ifdef DAXFS_HAVE_FAULT_AROUND
+#define daxfs_fault_around	dax_iomap_fault_around
+#else
+static inline vm_fault_t daxfs_fault_around(struct vm_fault *vmf, const struct iomap_ops *ops)
+{
+	return 0;
+}
+#endif
+
 #endif /* DAXFS_COMPAT_H */

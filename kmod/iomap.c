@@ -120,13 +120,16 @@ static ssize_t daxfs_iomap_read(struct kiocb *iocb, struct iov_iter *to)
 static vm_fault_t daxfs_iomap_huge_fault(struct vm_fault *vmf, daxfs_fault_order order)
 {
 	struct daxfs_sb_info *sbi = DAXFS_SB(file_inode(vmf->vma->vm_file)->i_sb);
-	vm_fault_t ret;
+	vm_fault_t ret = 0;
 	int id;
 
 	/* What it records is found when the region goes away. */
 	if (!daxfs_region_read_lock(sbi, &id))
 		return VM_FAULT_SIGBUS;
-	ret = dax_iomap_fault(vmf, order, NULL, NULL, &daxfs_iomap_ops);
+	if (order == DAXFS_FAULT_PTE)
+		ret = daxfs_fault_around(vmf, &daxfs_iomap_ops);
+	if (!ret)
+		ret = dax_iomap_fault(vmf, order, NULL, NULL, &daxfs_iomap_ops);
 	daxfs_region_read_unlock(sbi, id);
 	return ret;
 }

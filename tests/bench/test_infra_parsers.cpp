@@ -99,6 +99,28 @@ TEST(SourceKernels, AreNamedBySeriesAndWhatLooksOn)
     EXPECT_TRUE(source_kernel_name("6.12-debug").debug);
 }
 
+TEST(SourceKernels, MayHaveOurPatches)
+{
+    const auto name = source_kernel_name("7.3-debug+dax-map-ahead+remote-cow");
+    EXPECT_EQ(name.series, "7.3");
+    EXPECT_TRUE(name.debug);
+    EXPECT_EQ(name.patches, (std::vector<std::string>{"dax-map-ahead", "remote-cow"}));
+    EXPECT_TRUE(source_kernel_name("7.3").patches.empty());
+
+    const TempDir tree;
+    const auto configs = tree.path() / "setup/kernels";
+    std::filesystem::create_directories(configs);
+    for (const std::string file : {"base", "9.9"})
+        write_file(configs / (file + ".config"), "CONFIG_A=y\n");
+    EXPECT_FALSE(has_source_kernel(source_kernel_name("9.9"), configs));
+    try {
+        has_source_kernel(source_kernel_name("9.9+nothing"), configs);
+        FAIL() << "there are no such patches";
+    } catch (const std::exception &error) {
+        EXPECT_NE(std::string(error.what()).find("upstream/nothing"), std::string::npos) << error.what();
+    }
+}
+
 TEST(SourceKernels, ComeFromTheSuiteTheirConfigurationNames)
 {
     EXPECT_EQ(suite_of_config("# SPDX\n# suite: trixie-backports\nCONFIG_A=y\n"), "trixie-backports");

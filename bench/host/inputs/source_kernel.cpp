@@ -18,15 +18,50 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr std::string_view debug_suffix = "-debug";
+constexpr std::string_view release_option = "CONFIG_LOCALVERSION=";
 
 fs::path kernels_root()
 {
     return Cache::root() / "source-kernels";
 }
 
+// Of the tree whose setup/kernels this is.
+fs::path patches_folder(const fs::path &configs, const std::string &patches)
+{
+    return configs.parent_path().parent_path() / "upstream" / patches;
+}
+
 fs::path config_file(const fs::path &configs, const std::string &name)
 {
     return configs / (name + ".config");
+}
+
+std::vector<fs::path> patch_files(const fs::path &folder)
+{
+    std::vector<fs::path> files;
+    if (fs::is_directory(folder))
+        for (const auto &file : fs::directory_iterator(folder))
+            if (file.path().extension() == ".patch")
+                files.push_back(file.path());
+    if (files.empty())
+        throw std::runtime_error(fmt::format(
+            "expected a kernel's name to end in +FOLDER with a folder of patches, {} is none: see {}",
+            folder.string(), (folder.parent_path() / "README.md").string()));
+    std::sort(files.begin(), files.end());
+    return files;
+}
+
+// A release of its own, since modules are kept by it; and the patches' content, for who builds it anew.
+std::string patched_configuration(const SourceKernelName &name, const fs::path &configs)
+{
+    std::string version = name.debug ? std::string(debug_suffix) : "";
+    std::string lines;
+    for (const auto &patches : name.patches) {
+        version += "-" + patches;
+        for (const auto &file : patch_files(patches_folder(configs, patches)))
+            lines += fmt::format("# patch: {}/{} {}\n", patches, file.filename().string(), sha256_file(file));
+    }
+    return fmt::format("{}\"{}\"\n{}", release_option, version, lines);
 }
 
 std::string configuration(const SourceKernelName &name, const fs::path &configs)
@@ -38,7 +73,12 @@ std::string configuration(const SourceKernelName &name, const fs::path &configs)
     auto text = read_file(config_file(configs, "base")) + read_file(config_file(configs, name.series));
     if (name.debug)
         text += read_file(config_file(configs, "debug"));
-    return text;
+    if (name.patches.empty())
+        return text;
+    // debug.config names a release, too.
+    for (auto at = text.find(release_option); at != std::string::npos; at = text.find(release_option))
+        text.erase(at, text.find('\n', at) + 1 - at);
+    return text + patched_configuration(name, configs);
 }
 
 std::string package_of(const std::string &series)
@@ -142,15 +182,35 @@ std::string fetch_source(const std::string &series, const fs::path &configs, con
     return *version;
 }
 
-fs::path build_dir(const std::string &version, const fs::path &config)
-{
-    return kernels_root() / fmt::format("{}_{}", version, sha256_file(config).substr(0, 16));
-}
-
 fs::path write_config(const std::string &text, const TempDir &scratch)
 {
     write_file(scratch.path() / "kernel.config", text);
     return scratch.path() / "kernel.config";
+}
+
+// The source with the patches in it: another folder, since builds of it are there to be kept.
+fs::path patched_source(const fs::path &source, const std::string &version, const SourceKernelName &name,
+                        const fs::path &configs, const Progress &progress)
+{
+    if (name.patches.empty())
+        return source;
+    const TempDir scratch;
+    const auto hash = sha256_file(write_config(patched_configuration(name, configs), scratch)).substr(0, 16);
+    return Cache::entry("kernel-sources", fmt::format("{}_{}_{}", package_of(name.series), version, hash),
+                        [&](const fs::path &aside) {
+                            progress("patching " + package_of(name.series));
+                            run_checked({"cp", "-a", source.string(), aside.string()});
+                            for (const auto &patches : name.patches)
+                                run_checked({(patches_folder(configs, "apply")).string(),
+                                             patches_folder(configs, patches).string(),
+                                             (aside / source.filename()).string()});
+                        }) /
+           source.filename();
+}
+
+fs::path build_dir(const std::string &version, const fs::path &config)
+{
+    return kernels_root() / fmt::format("{}_{}", version, sha256_file(config).substr(0, 16));
 }
 
 void require_tools()
@@ -215,9 +275,19 @@ constexpr const char *done = "done";
 
 SourceKernelName source_kernel_name(std::string_view name)
 {
-    if (!name.ends_with(debug_suffix))
-        return {std::string(name), false};
-    return {std::string(name.substr(0, name.size() - debug_suffix.size())), true};
+    SourceKernelName parsed;
+    auto series = name.substr(0, name.find('+'));
+    for (auto rest = name.substr(series.size()); !rest.empty();) {
+        rest.remove_prefix(1);
+        const auto patches = rest.substr(0, rest.find('+'));
+        parsed.patches.emplace_back(patches);
+        rest.remove_prefix(patches.size());
+    }
+    parsed.debug = series.ends_with(debug_suffix);
+    if (parsed.debug)
+        series.remove_suffix(debug_suffix.size());
+    parsed.series = series;
+    return parsed;
 }
 
 std::vector<std::string> source_kernel_names(const fs::path &configs)
@@ -235,9 +305,9 @@ std::vector<std::string> source_kernel_names(const fs::path &configs)
 bool has_source_kernel(const SourceKernelName &name, const fs::path &configs)
 {
     const TempDir scratch;
+    const auto config = write_config(configuration(name, configs), scratch);
     const auto version = fetched_version(name.series);
-    return version &&
-           fs::exists(build_dir(*version, write_config(configuration(name, configs), scratch)) / done);
+    return version && fs::exists(build_dir(*version, config) / done);
 }
 
 Kernel source_kernel(const SourceKernelName &name, const fs::path &configs, const Progress &progress)
@@ -253,8 +323,8 @@ Kernel source_kernel(const SourceKernelName &name, const fs::path &configs, cons
     const auto dir = build_dir(version, write_config(wanted, scratch));
     if (!fs::exists(dir / done)) {
         const auto package = package_of(name.series);
-        make_kernel(dir, Cache::path("kernel-sources", package + "_" + version) / package, name, wanted,
-                    progress);
+        const auto stock = Cache::path("kernel-sources", package + "_" + version) / package;
+        make_kernel(dir, patched_source(stock, version, name, configs, progress), name, wanted, progress);
         write_file(dir / done, "");
     }
     return kernel_in(dir, name.series, version);
@@ -264,7 +334,7 @@ Kernel named_kernel(std::string_view name, const fs::path &configs, const Progre
 {
     const auto source = source_kernel_name(name);
     const auto config = config_file(configs, source.series);
-    if (source.debug || (fs::exists(config) && suite_of_config(read_file(config))))
+    if (source.debug || !source.patches.empty() || (fs::exists(config) && suite_of_config(read_file(config))))
         return source_kernel(source, configs, progress);
     return fetch_debian_kernel(name, progress);
 }

@@ -14,17 +14,19 @@
 
 namespace daxbench {
 
-/// "7.3" or "7.3-debug", which has KASAN, lockdep and what else `debug.config` turns on.
+/// "7.3", or "7.3-debug", which has KASAN, lockdep and what else `debug.config` turns on; either with
+/// "+FOLDER" for the patches of upstream/FOLDER, applied in the order named.
 struct SourceKernelName {
     std::string series;
     bool debug = false;
+    std::vector<std::string> patches = {};
 };
 SourceKernelName source_kernel_name(std::string_view name);
 
-/// The kernel of that name, from `linux-source-SERIES` with the configurations in `configs`
-/// (base.config, SERIES.config, debug.config), all else off. Fetched and built once into the
-/// cache: minutes, with the checkers half an hour; with a complete entry apt is not called.
-/// Throws one line when the source is not to be had or does not build.
+/// The kernel of that name, from `linux-source-SERIES` with the configurations in `configs`, the tree's
+/// setup/kernels (base.config, SERIES.config, debug.config), all else off, and the tree's patches. Fetched
+/// and built once into the cache: minutes, with the checkers half an hour; with a complete entry apt is not
+/// called. Throws one line when the source is not to be had or does not build.
 Kernel source_kernel(const SourceKernelName &name, const std::filesystem::path &configs,
                      const Progress &progress);
 
