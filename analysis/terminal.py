@@ -117,10 +117,15 @@ def _errors(run: Results) -> list[str]:
     return ["", "Could not be measured", *lines] if lines else []
 
 
+def _unsupported(run: Results) -> list[str]:
+    lines = [f"{cell.id}: {cell.why}" for cell in run.cells if cell.status == "unsupported"]
+    return ["", "Not on this kernel", *lines] if lines else []
+
+
 def lines(run: Results) -> list[str]:
     """All of it, without the final line feed."""
     clock = str(run.environment.get("clock", ""))
     text = ["", f"Clock: {metrics.clock_words(clock, clock)}. * marks the best figure of a row."]
     for experiment in run.experiment_rows:
         text += _experiment(run, experiment)
-    return text + _images(run) + _verdict(run) + _limits(run) + _errors(run)
+    return text + _images(run) + _verdict(run) + _limits(run) + _unsupported(run) + _errors(run)

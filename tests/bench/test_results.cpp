@@ -165,6 +165,19 @@ TEST(Results, AnUnknownUnitIsNotPublished)
     EXPECT_FALSE(fs::exists(dir.path() / "results.json"));
 }
 
+TEST(Results, WhatAnOlderKernelHasNotIsNoFailure)
+{
+    TempDir dir;
+    CellResult result;
+    result.status = "unsupported";
+    result.error = "expected Linux 7.0 or later";
+    const auto results = compose(composition({good_result(), result}));
+    EXPECT_EQ(results["run"]["status"], "complete");
+    EXPECT_EQ(results["errors"].dump().find("expected Linux"), string::npos) << results["errors"];
+    EXPECT_EQ(results["cells"][1]["reason"], "expected Linux 7.0 or later");
+    write_results(dir.path(), results, source_paths());
+}
+
 TEST(Results, StatusSaysWhatHappened)
 {
     auto parts = composition({good_result()});

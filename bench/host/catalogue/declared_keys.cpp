@@ -156,7 +156,8 @@ DeclaredFile experiments()
          {"kernels", "list of texts", false,
           "each cell once on each of these: `6.1` or `6.12` as Debian packages it, `7.3` or `6.12-debug` "
           "from "
-          "source (default: the suite's, or the run's one kernel); not for `build`"},
+          "source, `7.3+dax-map-ahead` with the patches of that folder of upstream/ (default: the suite's, "
+          "or the run's one kernel); not for `build`"},
          {"mixed_kernels", "list of texts", false,
           "instances: the guests of one cell boot these in turn, at once; instead of `kernels`"},
          {"timeout", "seconds", true, "for each step of a guest, or run of a tool"},

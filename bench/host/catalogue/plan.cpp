@@ -222,8 +222,8 @@ vector<Cell> make_plan(const Catalogue &catalogue, const PlanRequest &request)
 
     for (const auto &name : request.kernels)
         if (!is_kernel_name(name))
-            throw std::runtime_error(
-                fmt::format("expected --kernels with series such as 6.1 or 7.3-debug, got {}", name));
+            throw std::runtime_error(fmt::format(
+                "expected --kernels with series such as 6.1, 7.3-debug or 7.3+PATCHES, got {}", name));
 
     vector<Cell> cells;
     for (const auto &id : suite.experiments) {

@@ -68,13 +68,14 @@ void check_key(TomlReader &reader, const WorkloadKey &key)
     }
 }
 
-/// "6.1", "7.3" or "7.3-debug", each once.
+/// "6.1", "7.3", "7.3-debug" or "7.3+dax-map-ahead", each once.
 vector<string> read_kernels(TomlReader &reader, const string &key = "kernels")
 {
     auto names = reader.texts_or_none(key);
     for (auto at = names.begin(); at != names.end(); ++at)
         if (!is_kernel_name(*at) || std::find(names.begin(), at, *at) != at)
-            reader.fail(key, "series of kernels, such as \"6.12\" or \"7.3-debug\", each once");
+            reader.fail(key,
+                        "series of kernels, such as \"6.12\", \"7.3-debug\" or \"7.3+PATCHES\", each once");
     return names;
 }
 

@@ -7,7 +7,7 @@ namespace daxbench {
 
 bool is_kernel_name(const std::string &name)
 {
-    static const std::regex plain("[0-9]+\\.[0-9]+(-debug)?");
+    static const std::regex plain("[0-9]+\\.[0-9]+(-debug)?(\\+[a-z0-9-]+)*");
     return std::regex_match(name, plain);
 }
 

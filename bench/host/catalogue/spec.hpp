@@ -140,7 +140,7 @@ struct Catalogue {
 Catalogue load_catalogue(const std::filesystem::path &root,
                          const std::vector<std::filesystem::path> &with = {});
 
-/// Is it a name of a kernel: "6.1", "7.3-debug"?
+/// Is it a name of a kernel: "6.1", "7.3-debug", "7.3+dax-map-ahead"?
 bool is_kernel_name(const std::string &name);
 
 const char *name_of(Driver driver);

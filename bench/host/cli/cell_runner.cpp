@@ -112,13 +112,15 @@ void CellRunner::run_builds(const vector<Cell> &cells)
 
 void CellRunner::run_one(const Cell &cell, GuestHost &host)
 {
-    if (const auto missing = why_not(world_, catalogue_, cell); !missing.empty()) {
-        record_failure(cell, missing);
+    // First: a kernel that is too old also lacks the module.
+    const auto release = kernel_release(world_, cell);
+    if (const auto reason = too_old(release, catalogue_.filesystems.at(cell.filesystem));
+        !release.empty() && !reason.empty()) {
+        record(cell, "unsupported", reason);
         return;
     }
-    const auto &filesystem = catalogue_.filesystems.at(cell.filesystem);
-    if (const auto reason = too_old(kernel_release(world_, cell), filesystem); !reason.empty()) {
-        record(cell, "skipped", reason);
+    if (const auto missing = why_not(world_, catalogue_, cell); !missing.empty()) {
+        record_failure(cell, missing);
         return;
     }
     record(cell, run_cell(cell_input(world_, catalogue_, cell), host));

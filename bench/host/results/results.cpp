@@ -84,11 +84,17 @@ string reason_of(const json &document)
     return document.value("error", document.value("reason", string("not measured")));
 }
 
+/// Measured, or of a filesystem that its declaration says this kernel has not: nothing is left to be done.
+bool is_settled(const json &cell)
+{
+    return cell.at("status") == "ok" || cell.at("status") == "unsupported";
+}
+
 json errors_of(const vector<json> &cells)
 {
     auto errors = json::array();
     for (const auto &cell : cells)
-        if (cell.at("status") != "ok")
+        if (!is_settled(cell))
             errors.push_back({{"cell", cell.at("cell").at("id")}, {"error", reason_of(cell)}});
     return errors;
 }
@@ -192,8 +198,7 @@ string status_of(const Composition &parts)
 {
     if (parts.interrupted)
         return "interrupted";
-    const bool complete = std::all_of(parts.cells.begin(), parts.cells.end(),
-                                      [](const json &cell) { return cell.at("status") == "ok"; });
+    const bool complete = std::all_of(parts.cells.begin(), parts.cells.end(), is_settled);
     return complete ? "complete" : "partial";
 }
 
@@ -304,7 +309,8 @@ json cell_document(const Cell &cell, const CellResult &result, const string &log
                      {"measurements", json::array()},
                      {"raw", result.raw}};
     if (!result.error.empty())
-        document[result.status == "skipped" ? "reason" : "error"] = result.error;
+        document[result.status == "skipped" || result.status == "unsupported" ? "reason" : "error"] =
+            result.error;
     if (result.proof.is_object())
         document["proof"] = result.proof;
     for (const auto &row : result.measurements)
