@@ -22,6 +22,7 @@ import metrics
 import program
 import report
 import results
+import shares
 import tables
 import units
 from claims import Finding, Judgement, Outcome, Verdict
@@ -156,6 +157,8 @@ def page(runs: Sequence[Results], known: Sequence[claims.Claim], limits: Sequenc
     lines += [*tables.markdown(heads, rows), "", "## Where a rival wins", ""]
     for run in (part for whole in runs for part in whole.by_kernel()):
         lines += _page_rivals(run)
+    for run in runs:
+        lines += shares.section(run)
     lines += ["## What it cannot do", "", *(f"* {text}" for text in limits), ""]
     for source, title in (("announcement", "Claims"), ("question", "Questions asked back")):
         lines += [f"## {title}", ""]
@@ -251,7 +254,7 @@ def main(argv: list[str]) -> int:
                             ("evidence.txt", mail(runs, known, limits))):  # fmt: skip
             report.write_aside(folder / name, "\n".join(lines).rstrip() + "\n")
             print(folder / name)
-    except (results.ResultsError, claims.ClaimError, OSError) as error:
+    except (results.ResultsError, claims.ClaimError, shares.DeclarationError, OSError) as error:
         print(f"evidence: {error}", file=sys.stderr)
         return 1
     return 0

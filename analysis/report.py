@@ -19,6 +19,7 @@ import metrics
 import page
 import program
 import results
+import shares
 import stats
 import tables
 import terminal
@@ -314,7 +315,7 @@ def compose_page(run: results.Results) -> str:
 
 def _details(run: results.Results, drawn: list[figures.Drawn]) -> list[str]:
     """Limits, images, every figure, what is missing, how it was measured, where."""
-    lines: list[str] = []
+    lines: list[str] = shares.section(run)
     if run.limits:
         lines += ["## Limits", "", *_limits(run), ""]
     if run.images or run.environment.get("clock") != "host-wall":
