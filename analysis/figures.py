@@ -59,7 +59,7 @@ def _draw(run: Results, folder: Path, kinds: Sequence[str], kernel: str) -> Iter
     def keep(figure: Figure, name: str, title: str, experiment: str) -> Drawn:
         if kernel:
             name, title = _name(name, kernel), f"{title}, {kernel}"
-            figure.text(0.995, 0.005, kernel, ha="right", va="bottom", fontsize=6)
+            style.foot(figure, kernel)
         style.save(figure, folder / name, kinds)
         return Drawn(name, title, experiment, round(figure.get_figwidth() / style.COLUMN))
 

@@ -16,6 +16,8 @@ from results import Key, Results
 BAR = 0.13
 # So many figures, and no more, fit beside a bar; of more parts their sum is told.
 _TOLD = 3
+# So many parts stand beside each other in a legend.
+_BESIDE = 3
 # Parts have greys of their own: colours belong to filesystems.
 _LOOKS = (("#333333", ""), ("#8c8c8c", "/////"), ("#c4c4c4", "....."), ("#e4e4e4", "xxxxx"),
           ("#5f5f5f", "\\\\\\"))  # fmt: skip
@@ -41,12 +43,14 @@ def draw(
     notes = [f"{clock_words}; {told}. Lower is better.",
              *run.cold_notes(keys)]  # fmt: skip
     heights = [style.Panel(", ".join(p for p in place if p), BAR * len(names)) for place in panels]
-    figure, axes = style.page(title, notes, [style.Panel("", 0.16), *heights], left)
+    per_line = len(parts) if len(parts) <= _BESIDE else (len(parts) + 1) // 2
+    lines = -(-len(parts) // per_line)
+    figure, axes = style.page(title, notes, [style.Panel("", 0.16 * lines), *heights], left)
     axes[0].axis("off")
     axes[0].legend(
         handles=[Patch(facecolor=face, hatch=hatch, edgecolor="white", lw=0.3, label=run.metric(metric).label)
                  for metric, (face, hatch) in zip(parts, _LOOKS)],
-        loc="center left", ncol=len(parts), frameon=False, handlelength=1.0, handletextpad=0.4,
+        loc="center left", ncol=per_line, frameon=False, handlelength=1.0, handletextpad=0.4,
         columnspacing=0.8, borderpad=0.0,
     )  # fmt: skip
     for by_metric, panel in zip(panels.values(), axes[1:]):

@@ -117,10 +117,32 @@ def _wrapped(text: str, room: float, points: float, weight: str = "normal") -> l
     return lines
 
 
+# A panel that is less wide than this, in inches, shows nothing.
+NARROWEST = 1.2
+
+
+def foot(figure: Figure, text: str) -> None:
+    """Adds a line below everything."""
+    height = figure.get_figheight()
+    more = LINE
+    figure.set_figheight(height + more)
+
+    def moved(y: float) -> float:
+        return (y * height + more) / (height + more)
+
+    for axes in figure.axes:
+        box = axes.get_position()
+        axes.set_position((box.x0, moved(box.y0), box.width, box.height * height / (height + more)))
+    for label in figure.texts:
+        label.set_y(moved(label.get_position()[1]))
+    figure.text(0.995, 0.03 / (height + more), text, ha="right", va="bottom", color=QUIET)
+
+
 def page(
     title: str, notes: Sequence[str], panels: Sequence[Panel], left: float, bottom: float = 0.0
 ) -> tuple[Figure, list[Axes]]:
-    """A figure with a title, notes below it, and panels in one column, or two when too tall.
+    """A figure with a title, notes below it, and panels in one column, or two when too tall; in one as wide as
+    two where their labels leave the panels too little of a column.
 
     `left` is the room for labels left of each panel, `bottom` for those below it, in inches.
     """
@@ -128,6 +150,9 @@ def page(
     heights = [p.height + gap + (LINE + 0.03 if p.title else 0) for p in panels]
     columns = 1 if sum(heights) < TALLEST - 0.7 else 2
     across = COLUMN * columns
+    if columns == 2 and COLUMN - left - MARGIN < NARROWEST:
+        columns = 1
+    each = across / columns
     titles = _wrapped(title, across - 2 * MARGIN, TITLE, "bold")
     lines = [line for note in notes for line in _wrapped(note, across - 2 * MARGIN, TEXT)]
     top = MARGIN + len(titles) * TITLE_LINE + len(lines) * LINE + 0.12
@@ -149,13 +174,13 @@ def page(
 
     axes = []
     for column, shown in enumerate((panels[:split], panels[split:])):
-        start, y = column * COLUMN, down - top
+        start, y = column * each, down - top
         for panel in shown:
             if panel.title:
                 write(start + MARGIN, y, panel.title, weight="bold")
                 y -= LINE + 0.03
             y -= panel.height
-            box = (start + left, y, COLUMN - left - MARGIN, panel.height)
+            box = (start + left, y, each - left - MARGIN, panel.height)
             axes.append(figure.add_axes((
                 box[0] / across, box[1] / down, box[2] / across, box[3] / down
             )))  # fmt: skip
