@@ -42,17 +42,13 @@ static inline void daxfs_break_layout(struct inode *inode)
 
 #define daxfs_pmd_is_leaf(pmd)	(pmd_trans_huge(pmd) || pmd_devmap(pmd))
 
-typedef pfn_t daxfs_dax_pfn;
+#define daxfs_dax_pfn		pfn_t
 #define daxfs_dax_pfn_nr(pfn)	pfn_t_to_pfn(pfn)
 #define daxfs_inode_state(inode) READ_ONCE((inode)->i_state)
 #define daxfs_zero_pfn(addr)	my_zero_pfn(addr)
 #define daxfs_get_pagemap(pfn)	get_dev_pagemap(pfn, NULL)
 #define daxfs_pte_protect(pte)	pte_mkuffd_wp(pte)
-
-static inline bool daxfs_pte_wp_marker(pte_t pte)
-{
-	return pte_marker_uffd_wp(pte);
-}
+#define daxfs_pte_wp_marker(pte) pte_marker_uffd_wp(pte)
 #else
 #include <linux/hex.h>
 #include <linux/leafops.h>
@@ -63,17 +59,13 @@ static inline bool daxfs_pte_wp_marker(pte_t pte)
 /* A device-dax can be claimed as a whole. */
 #define DAXFS_CLAIMS_DEVICE_DAX
 
-typedef unsigned long daxfs_dax_pfn;
+#define daxfs_dax_pfn		unsigned long
 #define daxfs_dax_pfn_nr(pfn)	(pfn)
 #define daxfs_inode_state(inode) inode_state_read_once(inode)
 #define daxfs_zero_pfn(addr)	zero_pfn(addr)
 #define daxfs_get_pagemap(pfn)	get_dev_pagemap(pfn)
 #define daxfs_pte_protect(pte)	pte_mkuffd(pte)
-
-static inline bool daxfs_pte_wp_marker(pte_t pte)
-{
-	return pte_is_uffd_wp_marker(pte);
-}
+#define daxfs_pte_wp_marker(pte) pte_is_uffd_wp_marker(pte)
 
 /* As in mm/internal.h, which modules do not see. */
 #define DAXFS_ENTIRELY_MAPPED	0x800000
@@ -171,16 +163,6 @@ static inline void daxfs_set_times(struct inode *inode, s64 sec, u32 nsec)
 #define DAXFS_DMA_BUF_NS	DMA_BUF
 #else
 #define DAXFS_DMA_BUF_NS	"DMA_BUF"
-#endif
-
-/* No kernel's yet: upstream/dax-map-ahead, which Kbuild looks for. */
-#ifdef DAXFS_HAVE_FAULT_AROUND
-#define daxfs_fault_around	dax_iomap_fault_around
-#else
-static inline vm_fault_t daxfs_fault_around(struct vm_fault *vmf, const struct iomap_ops *ops)
-{
-	return 0;
-}
 #endif
 
 #endif /* DAXFS_COMPAT_H */

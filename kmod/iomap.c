@@ -126,8 +126,10 @@ static vm_fault_t daxfs_iomap_huge_fault(struct vm_fault *vmf, daxfs_fault_order
 	/* What it records is found when the region goes away. */
 	if (!daxfs_region_read_lock(sbi, &id))
 		return VM_FAULT_SIGBUS;
+#ifdef DAXFS_HAVE_FAULT_AROUND	/* upstream/dax-map-ahead: Kbuild looks for it */
 	if (order == DAXFS_FAULT_PTE)
-		ret = daxfs_fault_around(vmf, &daxfs_iomap_ops);
+		ret = dax_iomap_fault_around(vmf, &daxfs_iomap_ops);
+#endif
 	if (!ret)
 		ret = dax_iomap_fault(vmf, order, NULL, NULL, &daxfs_iomap_ops);
 	daxfs_region_read_unlock(sbi, id);

@@ -13,6 +13,7 @@
 
 #include "mounts.hpp"
 #include "selection.hpp"
+#include "settings.hpp"
 #include "system.hpp"
 
 namespace daxbench {
@@ -157,11 +158,16 @@ json prove_mount(const json &args, KernelLog &log)
     check_dax(seen, args, log);
     check_options(seen, args);
     check_page_cache(seen, args);
-    return {{"type", seen.mount.type},
-            {"options", seen.mount.options},
-            {"statx_dax", seen.dax},
-            {"read_bytes", seen.read_bytes},
-            {"page_cache_growth_bytes", seen.growth}};
+    json proof = {{"type", seen.mount.type},
+                  {"options", seen.mount.options},
+                  {"statx_dax", seen.dax},
+                  {"read_bytes", seen.read_bytes},
+                  {"page_cache_growth_bytes", seen.growth}};
+    for (const std::string setting : args.value("settings", json::array())) {
+        check_setting(setting);
+        proof["settings"].push_back(setting);
+    }
+    return proof;
 }
 
 } // namespace daxbench

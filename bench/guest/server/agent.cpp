@@ -16,6 +16,7 @@
 #include "process.hpp"
 #include "prove.hpp"
 #include "seed.hpp"
+#include "settings.hpp"
 #include "system.hpp"
 #include "workload.hpp"
 
@@ -150,6 +151,12 @@ Agent::Agent(GuestConfigFile config) : config_(std::move(config))
              mounted_ = args;
              filled_ = true;
              return seed(args);
+         }},
+        {"set",
+         [](const json &args, const Progress &) {
+             for (const std::string setting : args.at("settings"))
+                 apply_setting(setting);
+             return json::object();
          }},
         {"prove", [this](const json &args, const Progress &) { return prove_mount(args, log_); }},
         {"run",

@@ -29,31 +29,35 @@ string media_in_words()
 
 DeclaredFile filesystems()
 {
-    return {"filesystems",
-            "A filesystem",
-            "How a guest mounts it, and what the mount must show before a figure carries its name.",
-            {id,
-             {"label", "text", false, "for people, in tables and figures (default: the id)"},
-             {"variant_of", "id of a filesystem", false, "it is a variant of that one, and no rival to it"},
-             {"type", "text", true, "as mount(8) calls it; from here on not for the medium `none`"},
-             {"modules", "list of texts", false, "modules of the guest kernel's own package to load"},
-             {"external_module", "text", false, "a module of this tree to load, without .ko"},
-             {"medium", "name", true, "what it lies on: " + media_in_words()},
-             {"image", "id of an image", false, "what the medium holds; required unless it is `ram`"},
-             {"seed", "id of an image", false, "what is copied into the mount; required where it is `ram`"},
-             {"options", "text", false, "mount options, with commas between"},
-             {"overlay", "flag", false,
-              "an OverlayFS with an empty layer above it is what is measured (default: false; name the "
-              "module `overlay`)"},
-             {"since_kernel", "version", false,
-              "the first kernel with it, such as 7.0: on older ones its cells are skipped"},
-             {"kernel_warnings", "list of texts", false,
-              "parts of kernel warnings that are known: counted and shown, not failures"},
-             {"prove", "table", true, "what must be seen of the mount"},
-             {"prove.options", "list of texts", false, "each must be in the options read back"},
-             {"prove.dax", "flag", true, "whether STATX_ATTR_DAX must be set, or must be clear"},
-             {"prove.page_cache", "flag", true,
-              "whether a read of the probed file must fill the page cache, or must not add to it"}}};
+    return {
+        "filesystems",
+        "A filesystem",
+        "How a guest mounts it, and what the mount must show before a figure carries its name.",
+        {id,
+         {"label", "text", false, "for people, in tables and figures (default: the id)"},
+         {"variant_of", "id of a filesystem", false, "it is a variant of that one, and no rival to it"},
+         {"type", "text", true, "as mount(8) calls it; from here on not for the medium `none`"},
+         {"modules", "list of texts", false, "modules of the guest kernel's own package to load"},
+         {"external_module", "text", false, "a module of this tree to load, without .ko"},
+         {"medium", "name", true, "what it lies on: " + media_in_words()},
+         {"image", "id of an image", false, "what the medium holds; required unless it is `ram`"},
+         {"seed", "id of an image", false, "what is copied into the mount; required where it is `ram`"},
+         {"options", "text", false, "mount options, with commas between"},
+         {"settings", "list of texts", false,
+          "`/FILE=TEXT`: what the kernel is told before the mount, by its files in /proc, /sys or debugfs; "
+          "it must read back as written, and is part of the cell's proof"},
+         {"overlay", "flag", false,
+          "an OverlayFS with an empty layer above it is what is measured (default: false; name the "
+          "module `overlay`)"},
+         {"since_kernel", "version", false,
+          "the first kernel with it, such as 7.0: on older ones its cells are skipped"},
+         {"kernel_warnings", "list of texts", false,
+          "parts of kernel warnings that are known: counted and shown, not failures"},
+         {"prove", "table", true, "what must be seen of the mount"},
+         {"prove.options", "list of texts", false, "each must be in the options read back"},
+         {"prove.dax", "flag", true, "whether STATX_ATTR_DAX must be set, or must be clear"},
+         {"prove.page_cache", "flag", true,
+          "whether a read of the probed file must fill the page cache, or must not add to it"}}};
 }
 
 DeclaredFile images()

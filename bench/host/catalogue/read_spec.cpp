@@ -186,6 +186,10 @@ FilesystemSpec read_filesystem(TomlReader &reader)
     else
         spec.image = reader.text("image");
     spec.options = reader.text_or("options", "");
+    spec.settings = reader.texts_or_none("settings");
+    for (const auto &setting : spec.settings)
+        if (!setting.starts_with('/') || setting.find('=') == string::npos)
+            reader.fail("settings", "a list of \"/FILE=TEXT\"");
     spec.overlay = reader.has("overlay") && reader.flag("overlay");
     spec.since_kernel = reader.text_or("since_kernel", "");
     spec.kernel_warnings = reader.texts_or_none("kernel_warnings");

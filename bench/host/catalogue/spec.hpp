@@ -23,17 +23,18 @@ struct ProofSpec {
 
 struct FilesystemSpec {
     std::string id;
-    std::string label;                ///< for people: tables and figures
-    std::string variant_of;           ///< the filesystem it is a variant of, and no rival to; or ""
-    std::string type;                 ///< as mount(8) calls it
-    std::vector<std::string> modules; ///< of the guest kernel's own package
-    std::string external_module;      ///< build/kmod/RELEASE/NAME.ko, "" for none
-    std::string medium;               ///< one of media() (media.hpp); "none": nothing is mounted
-    std::string image;                ///< image id behind the mount; "" when the medium is "ram"
-    std::string seed;                 ///< image id copied into the mount; "" unless the medium is "ram"
-    std::string options;              ///< mount options
-    bool overlay = false;             ///< an OverlayFS with an empty layer above it is what is measured
-    std::string since_kernel;         ///< the first version with it, such as "7.0"; "" for all
+    std::string label;                 ///< for people: tables and figures
+    std::string variant_of;            ///< the filesystem it is a variant of, and no rival to; or ""
+    std::string type;                  ///< as mount(8) calls it
+    std::vector<std::string> modules;  ///< of the guest kernel's own package
+    std::string external_module;       ///< build/kmod/RELEASE/NAME.ko, "" for none
+    std::string medium;                ///< one of media() (media.hpp); "none": nothing is mounted
+    std::string image;                 ///< image id behind the mount; "" when the medium is "ram"
+    std::string seed;                  ///< image id copied into the mount; "" unless the medium is "ram"
+    std::string options;               ///< mount options
+    std::vector<std::string> settings; ///< of the kernel: "FILE=TEXT", written before the mount
+    bool overlay = false;              ///< an OverlayFS with an empty layer above it is what is measured
+    std::string since_kernel;          ///< the first version with it, such as "7.0"; "" for all
     std::vector<std::string> kernel_warnings; ///< texts of warnings that are known, and counted, not failures
     ProofSpec prove;
 

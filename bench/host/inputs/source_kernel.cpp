@@ -196,7 +196,7 @@ fs::path patched_source(const fs::path &source, const std::string &version, cons
         return source;
     const TempDir scratch;
     const auto hash = sha256_file(write_config(patched_configuration(name, configs), scratch)).substr(0, 16);
-    return Cache::entry("kernel-sources", fmt::format("{}_{}_{}", package_of(name.series), version, hash),
+    return Cache::entry("patched-sources", fmt::format("{}_{}_{}", package_of(name.series), version, hash),
                         [&](const fs::path &aside) {
                             progress("patching " + package_of(name.series));
                             run_checked({"cp", "-a", source.string(), aside.string()});

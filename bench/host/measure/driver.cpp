@@ -104,15 +104,20 @@ std::vector<Request> mount_requests(const CellInput &input)
             fmt::format("{},phys={:#x},size={}", filesystem.options, range_start, input.image_bytes);
     if (filesystem.overlay)
         mount.args["overlay"] = true;
-    return {mount,
-            {"prove",
-             {{"target", mount_target},
-              {"file", input.probe_file},
-              {"type", filesystem.type},
-              {"options", filesystem.prove.options},
-              {"dax", filesystem.prove.dax},
-              {"page_cache", filesystem.prove.page_cache},
-              {"overlay", filesystem.overlay}}}};
+    std::vector<Request> requests;
+    if (!filesystem.settings.empty())
+        requests.push_back({"set", {{"settings", filesystem.settings}}});
+    requests.insert(requests.end(), {mount,
+                                     {"prove",
+                                      {{"target", mount_target},
+                                       {"file", input.probe_file},
+                                       {"type", filesystem.type},
+                                       {"options", filesystem.prove.options},
+                                       {"dax", filesystem.prove.dax},
+                                       {"page_cache", filesystem.prove.page_cache},
+                                       {"settings", filesystem.settings},
+                                       {"overlay", filesystem.overlay}}}});
+    return requests;
 }
 
 Request run_request(const json &workload)
