@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# bash completion for mkdaxfs, fsck.daxfs, dump.daxfs and mount.daxfs
+# bash completion for mkdaxfs, fsck.daxfs, dump.daxfs, mount.daxfs and daxfs-fuse
 _daxfs_tools()
 {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} options
@@ -17,6 +17,8 @@ _daxfs_tools()
 			--version' ;;
 	mount.daxfs)
 		options='--help --version' ;;
+	daxfs-fuse)
+		options='--foreground --debug --help --version' ;;
 	esac
 	case $prev in
 	--digest)
@@ -39,4 +41,4 @@ _daxfs_tools()
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 	fi
 }
-complete -o filenames -F _daxfs_tools mkdaxfs mkfs.daxfs fsck.daxfs dump.daxfs mount.daxfs
+complete -o filenames -F _daxfs_tools mkdaxfs mkfs.daxfs fsck.daxfs dump.daxfs mount.daxfs daxfs-fuse

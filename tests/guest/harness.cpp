@@ -20,8 +20,6 @@ using daxbench::Seconds;
 
 namespace {
 
-constexpr std::uint64_t huge_page = 2U << 20;
-
 Bench make_bench()
 {
     Bench bench;
@@ -64,12 +62,6 @@ const Bench &bench()
 {
     static const Bench made = make_bench();
     return made;
-}
-
-void pad_image(const fs::path &image)
-{
-    const auto size = fs::file_size(image);
-    fs::resize_file(image, (size + huge_page - 1) / huge_page * huge_page);
 }
 
 void make_image(const fs::path &tree, const fs::path &image)

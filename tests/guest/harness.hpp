@@ -16,6 +16,7 @@
 #include "guest.hpp"
 #include "initramfs.hpp"
 #include "kernel.hpp"
+#include "memory_tree.hpp"
 #include "process.hpp"
 
 namespace daxtest {
@@ -36,8 +37,6 @@ const Bench &bench();
 
 /// mkdaxfs of the build over `tree`, padded to whole 2 MiB as virtio-pmem wants it.
 void make_image(const std::filesystem::path &tree, const std::filesystem::path &image);
-/// Grows the file with zeros to a multiple of 2 MiB.
-void pad_image(const std::filesystem::path &image);
 
 struct BootOptions {
     std::string medium = "pmem";

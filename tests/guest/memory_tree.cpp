@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 
 #include "build_image.hpp"
-#include "harness.hpp"
+#include "daxfs_format.h"
 
 namespace daxtest {
 
@@ -126,6 +126,12 @@ private:
 };
 
 } // namespace
+
+void pad_image(const std::filesystem::path &image)
+{
+    const auto size = std::filesystem::file_size(image);
+    std::filesystem::resize_file(image, (size + DAXFS_HUGE_SIZE - 1) / DAXFS_HUGE_SIZE * DAXFS_HUGE_SIZE);
+}
 
 void make_image(const MemoryTree &tree, const std::filesystem::path &image)
 {

@@ -30,6 +30,8 @@ struct MemoryFile {
 /// By path without a leading slash; "" is the root. Folders that are missing are made.
 using MemoryTree = std::map<std::string, MemoryFile>;
 
+/// Grows the file with zeros to a multiple of 2 MiB.
+void pad_image(const std::filesystem::path &image);
 /// mkdaxfs over the tree, padded to whole 2 MiB as virtio-pmem wants it.
 void make_image(const MemoryTree &tree, const std::filesystem::path &image);
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <functional>
 #include <string>
@@ -15,7 +16,8 @@
 
 namespace probe {
 
-inline const std::string root = "/mnt/x";
+/// Where the image is mounted.
+inline const std::string root = std::getenv("PROBE_ROOT") ? std::getenv("PROBE_ROOT") : "/mnt/x";
 
 /// Asserts that a system call did not fail, and says why it did.
 #define ASSERT_OK(call) ASSERT_GE((call), 0) << #call << ": " << strerror(errno)
