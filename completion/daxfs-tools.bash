@@ -13,8 +13,8 @@ _daxfs_tools()
 	fsck.daxfs)
 		options='--json --threads --help --version' ;;
 	dump.daxfs)
-		options='--json --ls --stat --cat --extract --diff --layout --tar --text --help
-			--version' ;;
+		options='--json --ls --recursive --stat --cat --extract --only --exclude --overwrite --skip-existing --keep-newer
+			--preserve-owner --no-preserve-owner --diff --layout --tar --text --help --version' ;;
 	mount.daxfs)
 		options='--help --version' ;;
 	daxfs-fuse)
@@ -29,6 +29,9 @@ _daxfs_tools()
 		return ;;
 	--label | -L | --uuid | -U | --threads | -j | --align | --exclude-regex | --xattr-exclude | --force-uid | \
 		--force-gid | --uid-offset | --gid-offset | --mtime | -T | --phys)
+		COMPREPLY=()
+		return ;;
+	--only | --ls | --stat | --cat) # of the image
 		COMPREPLY=()
 		return ;;
 	--extract | --mount)

@@ -5,17 +5,19 @@
 #include <ostream>
 
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <fmt/core.h>
 #include <nlohmann/json.hpp>
 
+#include "describe.hpp"
 #include "dump_text.hpp"
 #include "error.hpp"
 #include "extract.hpp"
 #include "file_type.hpp"
 #include "image_reader.hpp"
-#include "image_walk.hpp"
+#include "inode_paths.hpp"
 #include "layout.hpp"
 #include "options.hpp"
 #include "uuid.hpp"
@@ -37,6 +39,13 @@ struct Options {
     bool layout = false;
     bool tar = false;
     bool text = false;
+    bool recursive = false;
+    std::vector<std::string> only;
+    std::vector<std::string> exclude;
+    bool overwrite = false;
+    bool skip_existing = false;
+    bool keep_newer = false;
+    bool keeps_owners = geteuid() == 0;
 };
 
 Json range(const daxfs_span &span)
@@ -94,35 +103,6 @@ Json statistics(const ImageReader &reader)
     return json;
 }
 
-Json describe(const ImageReader &reader, const std::string &path, std::uint32_t ino)
-{
-    const daxfs_attr attr = reader.inode(ino);
-    Json json = {
-        {"path", printable(path)},
-        {"inode", ino},
-        {"type", file_type_name(attr.mode)},
-        {"mode", fmt::format("{:04o}", attr.mode & 07777)},
-        {"nlink", attr.nlink},
-        {"uid", attr.uid},
-        {"gid", attr.gid},
-        {"size", attr.node.size},
-        {"mtime", fmt::format("{}.{:09}", attr.mtime_sec, attr.mtime_nsec)},
-    };
-    if (S_ISLNK(attr.mode))
-        json["target"] = printable(reader.target(attr.node));
-    if (S_ISCHR(attr.mode) || S_ISBLK(attr.mode))
-        json["device"] = fmt::format("{}:{}", attr.rdev_major, attr.rdev_minor);
-    for (const Xattr &xattr : reader.xattrs(attr.node))
-        json["xattrs"][printable(join_xattr_name(xattr.index, xattr.name))] = printable(xattr.value);
-    for (std::uint64_t pos = 0; S_ISREG(attr.mode) && pos < attr.node.size;) {
-        const daxfs_map run = reader.map(attr.node, pos);
-        if (!run.hole)
-            json["runs"].push_back({{"file_offset", pos}, {"offset", run.off}, {"bytes", run.len}});
-        pos += run.len;
-    }
-    return json;
-}
-
 // Nested objects become indented lines.
 void print_text(const Json &json, std::ostream &out, const std::string &indent = "")
 {
@@ -150,23 +130,6 @@ std::uint32_t find(const ImageReader &reader, const std::string &path)
     if (const auto ino = reader.find(path))
         return *ino;
     throw std::runtime_error(printable(path) + " is not in the image");
-}
-
-void list(const ImageReader &reader, const Options &options, std::ostream &out)
-{
-    const daxfs_attr dir = reader.inode(find(reader, options.ls));
-    if (!S_ISDIR(dir.mode))
-        throw std::runtime_error(printable(options.ls) + " is no directory");
-    for (const auto &[name, ino] : sorted_entries(reader, dir.node)) {
-        const Json json = describe(reader, name, ino);
-        if (options.json)
-            print(options, json, out);
-        else
-            out << fmt::format("{:4} {} {:>5} {:>5} {:>12} {}\n", json["type"].get<std::string>(),
-                               json["mode"].get<std::string>(), json["uid"].get<std::uint32_t>(),
-                               json["gid"].get<std::uint32_t>(), json["size"].get<std::uint64_t>(),
-                               json["path"].get<std::string>());
-    }
 }
 
 void cat(const ImageReader &reader, const Options &options, std::ostream &out)
@@ -215,24 +178,59 @@ void summary(const ImageReader &reader, const Options &options, std::ostream &ou
     print(options, json, out);
 }
 
+// Runs an action on images; what it says of an inode of one of them is told with the path.
+template <typename Action>
+int with_paths(const std::vector<const ImageReader *> &readers, const Action &action)
+{
+    try {
+        return action();
+    } catch (const ImageError &error) {
+        for (const ImageReader *reader : readers) {
+            const std::string path =
+                error.ino != 0 && error.image == reader->name() ? InodePaths(*reader).shown(error.ino) : "";
+            if (!path.empty())
+                throw ImageError(path + ": " + error.what(), error.image);
+        }
+        throw;
+    }
+}
+
 // As diff(1): 1 is "differs".
 int failed(const Options &options)
 {
     return options.diff.empty() ? 1 : 2;
 }
 
-// Returns the exit status.
-int dump(const Options &options, std::ostream &out, std::ostream &err)
+Existing existing_by(const Options &options)
 {
-    const ImageReader reader(options.image);
-    if (!options.diff.empty())
-        return dump_diff(reader, ImageReader(options.diff), out, options.json) == 0 ? 0 : 1;
-    if (!options.extract.empty()) {
-        const auto warn = [&](const std::string &text) { err << "dump.daxfs: " << text << '\n'; };
-        return extract_image(reader, options.extract, warn) == 0 ? 0 : 1;
-    }
+    return options.overwrite       ? Existing::overwrite
+           : options.skip_existing ? Existing::skip
+           : options.keep_newer    ? Existing::keep_newer
+                                   : Existing::refuse;
+}
+
+int extract(const ImageReader &reader, const Options &options, Selection selection, std::ostream &err)
+{
+    const auto warn = [&](const std::string &text) { err << "dump.daxfs: " << text << '\n'; };
+    selection.find_in(reader);
+    const ExtractOptions how = {options.keeps_owners, existing_by(options), std::move(selection)};
+    return extract_image(reader, options.extract, warn, how) == 0 ? 0 : 1;
+}
+
+void tar(const ImageReader &reader, Selection selection, std::ostream &out, std::ostream &err)
+{
+    selection.find_in(reader);
+    dump_tar(reader, out, err, selection);
+}
+
+// Of actions on one image; returns the exit status.
+int act(const ImageReader &reader, const Options &options, const Selection &selection, std::ostream &out,
+        std::ostream &err)
+{
+    if (!options.extract.empty())
+        return extract(reader, options, selection, err);
     if (!options.ls.empty())
-        list(reader, options, out);
+        list_tree(reader, options.ls, {options.recursive, options.json}, out);
     else if (!options.cat.empty())
         cat(reader, options, out);
     else if (!options.stat.empty())
@@ -240,12 +238,93 @@ int dump(const Options &options, std::ostream &out, std::ostream &err)
     else if (options.layout)
         show_layout(reader, options, out);
     else if (options.tar)
-        dump_tar(reader, out, err);
+        tar(reader, selection, out, err);
     else if (options.text)
         dump_text(reader, out);
     else
         summary(reader, options, out);
     return 0;
+}
+
+int dump(const Options &options, const Selection &selection, std::ostream &out, std::ostream &err)
+{
+    const ImageReader reader(options.image);
+    if (options.diff.empty())
+        return with_paths({&reader}, [&] { return act(reader, options, selection, out, err); });
+    const ImageReader other(options.diff);
+    return with_paths({&reader, &other},
+                      [&] { return dump_diff(reader, other, out, options.json) == 0 ? 0 : 1; });
+}
+
+// One action at a time, or none.
+void add_actions(CLI::App &app, Options &options)
+{
+    const std::vector<CLI::Option *> actions = {
+        app.add_option("--ls", options.ls, "list the directory PATH, as ls -l does")->type_name("PATH"),
+        app.add_option("--stat", options.stat, "all about PATH")->type_name("PATH"),
+        app.add_option("--cat", options.cat, "the content of the file PATH")->type_name("PATH"),
+        app.add_option("--extract", options.extract, "write the tree into the empty or new directory DIR")
+            ->type_name("DIR"),
+        app.add_option("--diff", options.diff,
+                       "what differs from the tree of the image OTHER; status 1 if anything")
+            ->type_name("OTHER"),
+        app.add_flag("--layout", options.layout, "how the image's bytes are used"),
+        app.add_flag("--tar", options.tar, "the tree as a tar archive"),
+        app.add_flag("--text", options.text, "the image as text for mkdaxfs --text")};
+    for (std::size_t i = 0; i < actions.size(); ++i) {
+        for (std::size_t j = i + 1; j < actions.size(); ++j)
+            actions[i]->excludes(actions[j]);
+    }
+}
+
+// What an action is to do, besides.
+void add_details(CLI::App &app, Options &options)
+{
+    auto *extract = app.get_option("--extract");
+    app.add_flag("-R,--recursive", options.recursive,
+                 "--ls: the directory and all below it, with whole paths")
+        ->needs(app.get_option("--ls"));
+    app.add_option("--only", options.only,
+                   "--extract, --tar: only what GLOB names and all below it (repeatable)")
+        ->type_name("GLOB")
+        ->allow_extra_args(false);
+    app.add_option("-x,--exclude", options.exclude, "--extract, --tar: not what GLOB names (repeatable)")
+        ->type_name("GLOB")
+        ->allow_extra_args(false);
+    const std::vector<CLI::Option *> existing = {
+        app.add_flag("--overwrite", options.overwrite,
+                     "--extract: DIR may hold something, which is replaced"),
+        app.add_flag("--skip-existing", options.skip_existing,
+                     "--extract: DIR may hold something, which stays"),
+        app.add_flag("--keep-newer", options.keep_newer,
+                     "--extract: as --overwrite, but files with a later time stay")};
+    for (CLI::Option *one : existing) {
+        one->needs(extract);
+        for (CLI::Option *other : existing) {
+            if (other != one)
+                one->excludes(other);
+        }
+    }
+    app.add_flag("--preserve-owner,!--no-preserve-owner", options.keeps_owners,
+                 "--extract: owners are the image's (as root the default), or the caller's")
+        ->needs(extract);
+}
+
+// Wrong globs are wrong usage.
+Selection selection_of(const Options &options)
+{
+    if ((!options.only.empty() || !options.exclude.empty()) && options.extract.empty() && !options.tar)
+        throw CLI::ValidationError("expected --extract or --tar with --only and --exclude, got none of them");
+    Selection selection;
+    try {
+        for (const std::string &glob : options.only)
+            selection.only(glob);
+        for (const std::string &glob : options.exclude)
+            selection.exclude(glob);
+    } catch (const std::exception &wrong) {
+        throw CLI::ValidationError(wrong.what());
+    }
+    return selection;
 }
 
 } // namespace
@@ -257,28 +336,14 @@ int dump_main(const std::vector<std::string> &args, std::ostream &out, std::ostr
                  "dump.daxfs");
     app.add_option("IMAGE", options.image, "image file or device")->required();
     app.add_flag("--json", options.json, "print JSON");
-    auto *ls = app.add_option("--ls", options.ls, "list the directory PATH")->type_name("PATH");
-    auto *stat = app.add_option("--stat", options.stat, "all about PATH")->type_name("PATH");
-    auto *cat = app.add_option("--cat", options.cat, "the content of the file PATH")->type_name("PATH");
-    auto *extract =
-        app.add_option("--extract", options.extract, "write the tree into the empty or new directory DIR")
-            ->type_name("DIR");
-    auto *diff = app.add_option("--diff", options.diff,
-                                "what differs from the tree of the image OTHER; status 1 if anything")
-                     ->type_name("OTHER");
-    auto *layout = app.add_flag("--layout", options.layout, "how the image's bytes are used");
-    auto *tar = app.add_flag("--tar", options.tar, "the tree as a tar archive");
-    auto *text = app.add_flag("--text", options.text, "the image as text for mkdaxfs --text");
-    const std::vector<CLI::Option *> actions = {ls, stat, cat, extract, diff, layout, tar, text};
-    for (std::size_t i = 0; i < actions.size(); ++i) {
-        for (std::size_t j = i + 1; j < actions.size(); ++j)
-            actions[i]->excludes(actions[j]);
-    }
+    add_actions(app, options);
+    add_details(app, options);
     app.set_version_flag("-V,--version", fmt::format("dump.daxfs {}", DAXFS_TOOLS_VERSION));
     try {
         parse_arguments(app, args);
+        const Selection selection = selection_of(options);
         const EndOnUnreadableImage end("dump.daxfs", failed(options));
-        const int status = dump(options, out, err);
+        const int status = dump(options, selection, out, err);
         if (!out.flush())
             throw std::runtime_error("cannot write the output");
         return status;

@@ -38,9 +38,10 @@ public:
     void add(const Problem &problem)
     {
         if (options_.json)
-            problems_.push_back({{"inode", problem.ino}, {"problem", problem.text}});
+            problems_.push_back(as_json(problem));
         else
-            out_ << printable(options_.image) << ": " << problem.text << std::endl; // while we are alive
+            out_ << printable(options_.image) << ": " << problem.path << (problem.path.empty() ? "" : ": ")
+                 << problem.text << std::endl; // while we are alive
     }
 
     void end(std::uint64_t problems, std::uint64_t inodes)
@@ -59,6 +60,14 @@ public:
     }
 
 private:
+    static nlohmann::ordered_json as_json(const Problem &problem)
+    {
+        nlohmann::ordered_json json = {{"inode", problem.ino}, {"problem", problem.text}};
+        if (!problem.path.empty())
+            json["path"] = problem.path;
+        return json;
+    }
+
     const Options &options_;
     std::ostream &out_;
     nlohmann::ordered_json problems_ = nlohmann::ordered_json::array();
@@ -76,7 +85,7 @@ int check(const Options &options, std::ostream &out)
     } catch (const ImageTooNew &error) {
         throw std::runtime_error(error.image + ": " + error.what());
     } catch (const ImageError &error) {
-        report.add({0, error.what()});
+        report.add({0, "", error.what()});
         report.end(1, 0);
         return errors_left;
     }

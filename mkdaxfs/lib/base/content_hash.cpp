@@ -3,7 +3,7 @@
 
 #include <array>
 
-#include <xxhash.h>
+#include "xxh3.hpp"
 
 namespace daxfs {
 

@@ -6,9 +6,9 @@
 #include <stdexcept>
 
 #include <openssl/evp.h>
-#include <xxhash.h>
 
 #include "workers.hpp"
+#include "xxh3.hpp"
 
 namespace daxfs {
 

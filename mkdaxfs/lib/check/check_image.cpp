@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstring>
 #include <mutex>
+#include <set>
 #include <tuple>
 #include <unordered_map>
 
@@ -13,6 +14,9 @@
 
 #include "check_rules.hpp"
 #include "error.hpp"
+#include "file_type.hpp"
+#include "inode_paths.hpp"
+#include "linux_limits.hpp"
 
 namespace daxfs {
 
@@ -36,7 +40,8 @@ class Check {
 public:
     Check(const ImageReader &reader, const std::function<void(const Problem &)> &report,
           const Workers &workers)
-        : reader_(reader), report_(report), workers_(workers), seen_(reader.image().inode_count + 1)
+        : reader_(reader), report_(report), workers_(workers), paths_(reader),
+          seen_(reader.image().inode_count + 1)
     {
     }
 
@@ -71,7 +76,7 @@ private:
     void problem(std::uint64_t ino, const std::string &text)
     {
         ++problems_;
-        report_({ino, text});
+        report_({ino, ino == 0 ? "" : paths_.shown(ino), text});
     }
 
     // The reader's own errors name the inode already.
@@ -116,6 +121,9 @@ private:
     {
         daxfs_attr attr = reader_.inode(ino);
         check_unused_fields(reader_, attr, [&](const std::string &what) { bad(ino, what); });
+        check_linux_inode({attr.mode, attr.uid, attr.gid, attr.node.size, attr.rdev_major, attr.rdev_minor,
+                           attr.mtime_nsec},
+                          [&](const std::string &what) { bad(ino, what); });
         if (!xattrs_are_read(attr))
             attr.node.xattr = 0; // nobody knows where it ends
         used_.add(reader_, attr);
@@ -137,7 +145,20 @@ private:
             known->second = guarded(attr.node.ino, [&] {
                 check_xattrs(reader_, attr, [&](const std::string &what) { bad(attr.node.ino, what); });
             });
+        if (known->second && !S_ISREG(attr.mode) && !S_ISDIR(attr.mode) &&
+            shown_sets_.emplace(attr.node.xattr, attr.mode & S_IFMT).second)
+            xattrs_are_shown(attr);
         return known->second;
+    }
+
+    void xattrs_are_shown(const daxfs_attr &attr)
+    {
+        for (const Xattr &xattr : reader_.xattrs(attr.node)) {
+            if (!linux_shows_xattr(attr.mode, xattr))
+                bad(attr.node.ino, fmt::format("Linux has no {} on an inode of type {}",
+                                               printable(join_xattr_name(xattr.index, xattr.name)),
+                                               file_type_name(attr.mode)));
+        }
     }
 
     void directory(const daxfs_attr &dir)
@@ -319,8 +340,10 @@ private:
     const ImageReader &reader_;
     const std::function<void(const Problem &)> &report_;
     const Workers &workers_;
-    std::vector<Seen> seen_;                             // by inode number
-    std::unordered_map<std::uint32_t, bool> xattr_sets_; // by daxfs_node::xattr: can it be read?
+    InodePaths paths_;
+    std::vector<Seen> seen_;                                       // by inode number
+    std::unordered_map<std::uint32_t, bool> xattr_sets_;           // by daxfs_node::xattr: can it be read?
+    std::set<std::pair<std::uint32_t, std::uint32_t>> shown_sets_; // the same, and a type: looked at
     DataRuns runs_;
     UsedMetadata used_;
     std::uint64_t unread_ = 0;   // entries, directories and inodes

@@ -13,6 +13,7 @@ namespace daxfs {
 
 struct Problem {
     std::uint64_t ino = 0; // 0: the superblock or the whole image
+    std::string path;      // of the inode, as messages show it; "" for none
     std::string text;      // one line
 };
 

@@ -15,6 +15,7 @@
 #include "blocks.hpp"
 #include "daxfs_format.h"
 #include "error.hpp"
+#include "linux_limits.hpp"
 
 namespace daxfs {
 
@@ -195,6 +196,7 @@ void check_xattrs(const ImageReader &reader, const daxfs_attr &attr, const Compl
     };
     if (std::adjacent_find(xattrs.begin(), xattrs.end(), unordered) != xattrs.end())
         complain("extended attributes are not in order or occur twice");
+    check_linux_xattrs(xattrs, complain);
     for (const Xattr &xattr : xattrs) {
         const bool is_acl_name = is_acl_index(xattr.index);
         if (is_acl_name != xattr.name.empty())

@@ -175,9 +175,13 @@ public:
         check(archive_write_open(to_.get(), &out, nullptr, put_bytes, nullptr));
     }
 
-    void run()
+    void run(const Selection &selection)
     {
-        walk_image(reader_, [this](const WalkEntry &entry) { add(entry); });
+        walk_image(
+            reader_, [this](const WalkEntry &entry) { add(entry); },
+            [&](const std::string &path, std::uint32_t ino, bool is_dir) {
+                return selection.has(path, ino, is_dir);
+            });
         check(archive_write_close(to_.get()));
         if (too_large_ > 0)
             throw std::runtime_error(
@@ -306,10 +310,10 @@ private:
 
 } // namespace
 
-void dump_tar(const ImageReader &reader, std::ostream &out, std::ostream &err)
+void dump_tar(const ImageReader &reader, std::ostream &out, std::ostream &err, const Selection &selection)
 {
     const ThreadLocale locale("C.UTF-8");
-    TarWriter(reader, out, err).run();
+    TarWriter(reader, out, err).run(selection);
 }
 
 } // namespace daxfs

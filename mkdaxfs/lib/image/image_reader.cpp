@@ -27,6 +27,8 @@ std::string describe(int result, const daxfs_err &err)
                               : fmt::format("no DAXFS image, it has only {} bytes", err.value);
     if (result == -EUCLEAN && err.ino == 0)
         return fmt::format("superblock: bad {}: {:#x}", field, err.value);
+    if (result == -EUCLEAN && field == "symlink")
+        return fmt::format("inode {}: bad symlink: its target, at {:#x}, has a NUL byte", err.ino, err.value);
     if (result == -EUCLEAN)
         return fmt::format("inode {}: bad {}: {:#x}", err.ino, field, err.value);
     return fmt::format("cannot read it: error {}", -result);
@@ -65,7 +67,7 @@ void ImageReader::open(std::span<const std::uint8_t> memory)
 void ImageReader::check(int result, const daxfs_err &err) const
 {
     if (result < 0)
-        throw error(describe(result, err));
+        throw error(describe(result, err), err.ino);
 }
 
 Uuid ImageReader::uuid() const

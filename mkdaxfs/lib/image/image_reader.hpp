@@ -21,11 +21,12 @@ namespace daxfs {
 
 // The image breaks the format, or is none, or is too new; says where and what.
 struct ImageError : std::runtime_error {
-    explicit ImageError(const std::string &text, std::string of = "")
-        : std::runtime_error(text), image(std::move(of))
+    explicit ImageError(const std::string &text, std::string of = "", std::uint64_t about = 0)
+        : std::runtime_error(text), image(std::move(of)), ino(about)
     {
     }
     std::string image; // which one, as it is printed; "" where who throws it does not know
+    std::uint64_t ino; // the inode that it is about; 0: none, or the text says where
 };
 
 // Made by later tools: nothing says that it is damaged.
@@ -41,10 +42,15 @@ public:
     explicit ImageReader(std::span<const std::uint8_t> memory);
 
     const daxfs_image &image() const { return image_; }
+    // The path as it is printed; "" in memory.
+    const std::string &name() const { return mapped_.name(); }
     Uuid uuid() const;
 
     // To be thrown: about this image.
-    ImageError error(const std::string &text) const { return ImageError(text, mapped_.name()); }
+    ImageError error(const std::string &text, std::uint64_t ino = 0) const
+    {
+        return ImageError(text, mapped_.name(), ino);
+    }
 
     // All of these throw ImageError.
     daxfs_attr inode(std::uint64_t ino) const;

@@ -89,7 +89,9 @@ protected:
         const ImageReader reader(
             std::span(reinterpret_cast<const std::uint8_t *>(image.data()), image.size()));
         std::string text;
-        check_image(reader, [&](const Problem &problem) { text += problem.text + "\n"; });
+        check_image(reader, [&](const Problem &problem) {
+            text += (problem.path.empty() ? "" : problem.path + ": ") + problem.text + "\n";
+        });
         return text;
     }
 };
@@ -304,6 +306,75 @@ TEST_F(CheckRules, OverlappingExtentsReadTheSameFromEverywhere)
         EXPECT_EQ(content[pos], run.hole ? '\0' : static_cast<char>(reader.bytes(run.off, 1)[0])) << pos;
     }
     EXPECT_NE(problems_of(bytes.bytes()), "");
+}
+
+// The format has room for more than any mount could show.
+TEST_F(CheckRules, WhatLinuxCannotHold)
+{
+    const std::string longest(250, 'n');
+    std::string many = "reg /many";
+    for (int i = 0; i < 255; ++i)
+        many += " xattr.user." + std::string(247, 'n') + std::to_string(100 + i) + "=";
+    many += " xattr.user." + std::string(122, 'o') + "= xattr.user." + std::string(122, 'p') + "=\n";
+    ASSERT_EQ(make_from("reg /file\ndir /dir\nfifo /fifo\nsock /sock\nlnk /link target=x\n"
+                        "reg /acl xattr.system.posix_acl_access=" +
+                        percent_encode(acl) + "\nreg /user xattr.user." + longest + "=value\n" + many)
+                  .status,
+              0);
+    const std::string good = read_file(image());
+    ASSERT_EQ(problems_of(good), "");
+    const auto expect = [&](const std::string &wanted, const std::function<void(Bytes &)> &change) {
+        Bytes bytes(good);
+        change(bytes);
+        const std::string found = problems_of(bytes.bytes());
+        if (wanted.empty())
+            EXPECT_EQ(found, "");
+        else
+            EXPECT_EQ(lines_of(found, wanted), 1) << "expected " << wanted << "\ngot " << found;
+    };
+    for (const std::string path : {"file", "dir", "link"}) {
+        expect("uid is 4294967295, Linux has 4294967294 at most",
+               [&](Bytes &bytes) { bytes.set<std::uint32_t>(INODE(path, uid), 0xffffffff); });
+        expect("gid is 4294967295, Linux has 4294967294 at most",
+               [&](Bytes &bytes) { bytes.set<std::uint32_t>(INODE(path, gid), 0xffffffff); });
+        expect("", [&](Bytes &bytes) { bytes.set<std::uint32_t>(INODE(path, uid), 0xfffffffe); });
+    }
+    // Of the value's first byte the name's last.
+    expect("has 256 bytes, Linux has 255 at most: user.nnn", [&](Bytes &bytes) {
+        const std::uint64_t entry = bytes.xattrs("user") + sizeof(daxfs_xattr_set);
+        bytes.set<std::uint8_t>(entry + offsetof(daxfs_xattr, name_len), 251);
+        bytes.set<std::uint32_t>(entry + offsetof(daxfs_xattr, value_len), 4);
+    });
+    expect("names of its 257 extended attributes have 65540 bytes, Linux lists 65536 at most",
+           [&](Bytes &bytes) {
+               bytes.set<std::uint8_t>(bytes.bytes().find("ppp", bytes.xattrs("many")) - sizeof(daxfs_xattr),
+                                       DAXFS_XATTR_SECURITY);
+           });
+    const auto with_set_of = [&](const std::string &path, const std::string &other) {
+        return [=](Bytes &bytes) {
+            bytes.set(bytes.inode(path, offsetof(daxfs_inode, xattr)), bytes.attr(other).node.xattr);
+            bytes.set<std::uint32_t>(bytes.inode(other, offsetof(daxfs_inode, xattr)), 0);
+        };
+    };
+    expect("Linux has no user." + longest + " on an inode of type fifo", with_set_of("fifo", "user"));
+    expect("Linux has no user." + longest + " on an inode of type lnk", with_set_of("link", "user"));
+    expect("Linux has no system.posix_acl_access on an inode of type lnk", with_set_of("link", "acl"));
+    expect("", with_set_of("fifo", "acl"));
+    expect("", with_set_of("sock", "user")); // since 7.3
+    expect("", with_set_of("dir", "user"));
+    expect("bad xattr.value_len: 0x10001", [&](Bytes &bytes) {
+        bytes.set<std::uint32_t>(
+            bytes.xattrs("user") + sizeof(daxfs_xattr_set) + offsetof(daxfs_xattr, value_len), 65537);
+    });
+    for (const char wrong : {'/', '\0'})
+        expect("/: inode 1: bad dirent.name", [&](Bytes &bytes) {
+            bytes.set(bytes.bytes().find("fifo", bytes.attr("").node.data) + 1, wrong);
+        });
+    for (const std::uint64_t size : {0, 4096})
+        expect("bad size", [&](Bytes &bytes) { bytes.set(INODE("link", size), size); });
+    expect("bad size", [&](Bytes &bytes) { bytes.set(INODE("file", size), std::uint64_t{1} << 63); });
+    expect("bad mtime_nsec",
+           [&](Bytes &bytes) { bytes.set<std::uint32_t>(INODE("file", mtime_nsec), 1000000000); });
 }
 
 // Lists and sets that many inodes have are looked at once; what each file makes of its list is not.

@@ -137,6 +137,55 @@ TEST_F(FsckDump, ChecksumAndForeign)
     EXPECT_EQ(fsck({"--nonsense"}).status, 16);
 }
 
+// Whoever reads a message knows names, not numbers.
+TEST_F(FsckDump, DamageIsToldWithItsPath)
+{
+    const std::string of = image().string() + ": ";
+    expect_part(after("dir/7", [](daxfs_inode &inode) { inode.data += 1; }), of + "/dir/7: inode ");
+    expect_part(after("", [](daxfs_inode &inode) { inode.parent = 2; }), of + "/: inode 1: ");
+    const auto problems = nlohmann::json::parse(fsck({"--json"}).out)["problems"];
+    EXPECT_EQ(problems.at(0).value("path", ""), "/");
+
+    add_file("odd\n", "");
+    fs::create_symlink("a-target", source() / "dir/sub/broken");
+    fs::create_hard_link(source() / "dir/sub/broken", source() / "dir/sub/a-hard-link");
+    make({"--digest", "xxh3"});
+    good_ = read_file(image());
+    std::string bytes = good_;
+    bytes[bytes.find("a-target") + 3] = '\0';
+    mend_checksums(bytes);
+    std::ofstream(image(), std::ios::binary) << bytes;
+    const std::string wanted = ": its target, at ";
+    expect_part(fsck().out, of + "/dir/sub/");
+    expect_part(fsck().out, wanted);
+    for (const std::vector<std::string> &action : {std::vector<std::string>{"--tar"},
+                                                   {"--text"},
+                                                   {"--stat", "dir/sub/broken"},
+                                                   {"--ls", "dir/sub"},
+                                                   {"--extract", root() / "out"},
+                                                   {"--diff", image()}}) {
+        const ToolResult result = dump(action);
+        EXPECT_NE(result.status, 0) << action[0];
+        expect_part(result.err, "dump.daxfs: " + of + "/dir/sub/");
+        expect_part(result.err, wanted);
+    }
+    expect_part(after("odd\n", [](daxfs_inode &inode) { inode.mtime_nsec = 1000000000; }),
+                of + "/odd\\x0a: inode ");
+    expect_part(dump().err, "dump.daxfs: " + of + "/odd\\x0a: inode ");
+    expect_part(after("dir", [](daxfs_inode &inode) { inode.data += 1; }), of + "/dir: inode ");
+
+    std::string deep = "top";
+    for (int i = 0; i < 80; ++i)
+        deep += "/d";
+    add_file(deep + "/bottom", "b");
+    make();
+    good_ = read_file(image());
+    std::string end = "/bottom: inode ";
+    for (int i = 0; i < 63; ++i)
+        end.insert(0, "/d");
+    expect_part(after(deep + "/bottom", [](daxfs_inode &inode) { inode.nlink = 2; }), of + "…" + end);
+}
+
 // Nothing says that it is damaged.
 TEST_F(FsckDump, ALaterFormatCannotBeChecked)
 {
@@ -180,7 +229,7 @@ TEST_F(FsckDump, DiffNamesTheDamagedImage)
          {std::pair(image("damaged"), image("fine")), std::pair(image("fine"), image("damaged"))}) {
         std::ostringstream err;
         EXPECT_EQ(dump_main({left, "--diff", right}, out, err), 2);
-        expect_part(err.str(), "dump.daxfs: " + image("damaged").string() + ": inode ");
+        expect_part(err.str(), "dump.daxfs: " + image("damaged").string() + ": /dir/7: inode ");
     }
 }
 
@@ -322,6 +371,15 @@ TEST_F(FsckDump, Digests)
     EXPECT_EQ(to_hex(ImageReader(image()).digest(*ImageReader(image()).find("dir/sub/file"))),
               "ed7002b439e9ac845f22357d822bac1444730fbdb6016d3ec9432297b9ec9f73");
     EXPECT_EQ(mkdaxfs({"--digest", "md5"}).status, 2);
+    // As XXH3_128bits() computes it with the instructions that every CPU has.
+    add_file("noise", noise(300000, 1));
+    fs::resize_file(add_file("hole", ""), 300000);
+    add_file("zeros", std::string(300000, '\0'));
+    make({"--digest", "xxh3"});
+    const ImageReader reader(image());
+    const auto digest = [&](const char *path) { return to_hex(reader.digest(*reader.find(path))); };
+    EXPECT_EQ(digest("noise"), "fc31b343bb47d79a479eba52682b48b1");
+    EXPECT_EQ(digest("hole"), digest("zeros"));
 }
 
 TEST_F(FsckDump, Dump)
