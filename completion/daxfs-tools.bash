@@ -6,8 +6,8 @@ _daxfs_tools()
 
 	case ${COMP_WORDS[0]##*/} in
 	mkdaxfs | mkfs.daxfs)
-		options='--tar --oci --platform --layers --text --pseudo --device --phys --heap --mount --label --uuid --threads --align --no-dedupe
-			--order --digest --exclude --exclude-regex --xattr-exclude --file-contexts --all-root
+		options='--tar --oci --platform --layers --text --pseudo --list --files-from --device --phys --heap --mount --label --uuid --threads --align --no-dedupe
+			--order --digest --exclude --exclude-from --exclude-regex --one-file-system --hard-dereference --xattr-exclude --file-contexts --rules --all-root
 			--force-uid --force-gid --uid-offset --gid-offset --mtime --force --keep-going --no-sync --quiet
 			--json --help --version' ;;
 	fsck.daxfs)

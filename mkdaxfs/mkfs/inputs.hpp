@@ -10,6 +10,8 @@
 #include <utility>
 #include <vector>
 
+#include <CLI/CLI.hpp>
+
 #include "input.hpp"
 
 namespace daxfs {
@@ -46,7 +48,7 @@ private:
     void take_standard_input()
     {
         if (std::exchange(taken_, true))
-            throw std::runtime_error("expected standard input (-) once, got it twice");
+            throw CLI::ValidationError("expected standard input (-) once, got it twice");
     }
 
     std::istream &in_;

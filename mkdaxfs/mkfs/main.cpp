@@ -36,5 +36,5 @@ int main(int argc, char **argv)
         std::signal(signal, SIG_IGN);
     daxfs::InputStream in(daxfs::bytes_of(STDIN_FILENO, "standard input", &stop));
     return daxfs::mkdaxfs_main({argv + 1, argv + argc}, in, std::cout, std::cerr, &stop,
-                               isatty(STDERR_FILENO) == 1);
+                               isatty(STDERR_FILENO) == 1, isatty(STDOUT_FILENO) == 1);
 }

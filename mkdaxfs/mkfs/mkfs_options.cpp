@@ -5,6 +5,7 @@
 #include <charconv>
 #include <cstdlib>
 #include <limits>
+#include <map>
 #include <optional>
 #include <string_view>
 
@@ -55,7 +56,7 @@ CLI::Validator number(std::int64_t least, std::int64_t most)
 void declare_sources(CLI::App &app, MkfsOptions &o)
 {
     app.add_option("IMAGE", o.image,
-                   "file, block device or /dev/daxX.Y to write; a source where an "
+                   "file, block device or /dev/daxX.Y to write, - for standard output; a source where an "
                    "option names the target");
     app.add_option("SOURCE", o.sources, "directory that becomes the root");
     add_list(app, "--tar", o.tar, "FILE",
@@ -69,6 +70,18 @@ void declare_sources(CLI::App &app, MkfsOptions &o)
         ->type_name("PLATFORM");
     add_list(app, "--text,--pseudo", o.text, "FILE",
              "source: a tree as text, whole or a few entries to add; - is standard input");
+    add_list(
+        app, "--list", o.list, "FILE",
+        "source: files of this machine, a line each: path in the image, file, attributes to change; - is "
+        "standard input");
+    add_list(
+        app, "--files-from", o.files_from, "FILE",
+        "source: the files of this machine that this list names, as find -print or -print0 gives it; - is "
+        "standard input");
+    app.add_flag("--one-file-system", o.one_file_system,
+                 "of directories, what is mounted below them is left empty");
+    app.add_flag("--hard-dereference", o.hard_dereference,
+                 "of directories and lists, every name is a file of its own, whatever hard links there are");
     app.add_flag("--layers", o.layers,
                  "make one image for each layer of the one --oci: IMAGE.1 (the lowest), IMAGE.2, ...; "
                  "whiteouts as overlayfs has them");
@@ -113,12 +126,19 @@ void declare_changes(CLI::App &app, MkfsOptions &o)
     const CLI::Validator any =
         number(std::numeric_limits<std::int64_t>::min(), std::numeric_limits<std::int64_t>::max());
     add_list(app, "-x,--exclude", o.exclude, "GLOB",
-             "leave out what matches: names, or paths when it has a slash");
+             "leave out what matches: names, or paths when it has a slash; ** is any depth, ! in front keeps "
+             "what matches");
+    add_list(app, "--exclude-from", o.exclude_from, "FILE",
+             "leave out what the globs in this file match, one a line; - is standard input");
     add_list(app, "--exclude-regex", o.exclude_regex, "REGEX",
              "leave out paths that match the extended regular expression");
     add_list(app, "--xattr-exclude", o.build.xattr_exclude, "GLOB",
              "leave out extended attributes whose full name matches");
     app.add_option("--file-contexts", o.file_contexts, "SELinux labels as this file says")->type_name("FILE");
+    add_list(
+        app, "--rules", o.rules, "FILE",
+        "change modes, owners, times and extended attributes of what this file's globs match; - is standard "
+        "input");
     app.add_flag("--all-root", o.all_root, "make root the owner and group of everything");
     app.add_option("--force-uid", o.build.uid, "owner of everything")->transform(owner);
     app.add_option("--force-gid", o.build.gid, "group of everything")->transform(owner);
@@ -143,6 +163,28 @@ void declare_run(CLI::App &app, MkfsOptions &o)
                "otherwise the newest time in the tree is the build time.");
 }
 
+// In the order of the command line: of all that match, the last one decides.
+PathFilter make_filter(const CLI::App &app, const MkfsOptions &o, Inputs &inputs)
+{
+    PathFilter filter;
+    std::map<std::string, std::size_t> used;
+    for (const CLI::Option *option : app.parse_order()) {
+        const std::string name = option->get_name();
+        const std::size_t i = used[name]++;
+        try {
+            if (name == "--exclude")
+                filter.add_glob(o.exclude[i]);
+            else if (name == "--exclude-from")
+                filter.add_globs(inputs.text(o.exclude_from[i]), o.exclude_from[i]);
+            else if (name == "--exclude-regex")
+                filter.add_regex(o.exclude_regex[i]);
+        } catch (const std::invalid_argument &wrong) {
+            throw CLI::ValidationError(name, wrong.what());
+        }
+    }
+    return filter;
+}
+
 PhysicalRange physical_range(const std::string &text)
 {
     try {
@@ -150,6 +192,21 @@ PhysicalRange physical_range(const std::string &text)
     } catch (const std::invalid_argument &wrong) {
         throw CLI::ValidationError("--phys", wrong.what());
     }
+}
+
+// What goes together, and what does not.
+void refuse_combinations(const MkfsOptions &o)
+{
+    if (o.layers && (o.oci.size() != 1 || o.directories() + o.other_sources() != 1))
+        throw CLI::ValidationError("--layers", "expected one --oci and no other source");
+    if (o.layers && !o.uuid.empty())
+        throw CLI::ValidationError("--layers", "expected no --uuid, since each image has its own");
+    if (!o.platform.empty() && o.oci.empty())
+        throw CLI::ValidationError("--platform", "expected --oci with it");
+    if (o.layers && o.has_target())
+        throw CLI::ValidationError("--layers", "expected IMAGE for the names of the images");
+    if (o.layers && o.to_standard_output())
+        throw CLI::ValidationError("--layers", "expected a file's name for the images, got standard output");
 }
 
 } // namespace
@@ -164,7 +221,7 @@ void declare(CLI::App &app, MkfsOptions &options)
     declare_run(app, options);
 }
 
-void complete(MkfsOptions &o, Inputs &inputs)
+void complete(const CLI::App &app, MkfsOptions &o, Inputs &inputs)
 {
     if (o.label.size() > DAXFS_LABEL_MAX)
         throw CLI::ValidationError(
@@ -180,8 +237,7 @@ void complete(MkfsOptions &o, Inputs &inputs)
         throw CLI::ValidationError("--uuid", "expected 32 hexadecimal digits, got " + printable(o.uuid));
     if (o.image.empty() && !o.has_target())
         throw CLI::RequiredError("IMAGE");
-    const std::size_t directories = o.sources.size() + (o.has_target() && !o.image.empty() ? 1 : 0);
-    if (directories + o.tar.size() + o.oci.size() + o.text.size() == 0)
+    if (o.directories() + o.other_sources() == 0)
         throw CLI::RequiredError("SOURCE");
     if (!o.phys.empty())
         o.range = physical_range(o.phys);
@@ -191,19 +247,15 @@ void complete(MkfsOptions &o, Inputs &inputs)
             throw CLI::ValidationError("--digest",
                                        "expected xxh3, sha256 or none, got " + printable(o.digest));
     }
-    if (o.layers && (o.oci.size() != 1 || directories + o.tar.size() + o.text.size() != 0))
-        throw CLI::ValidationError("--layers", "expected one --oci and no other source");
-    if (o.layers && !o.uuid.empty())
-        throw CLI::ValidationError("--layers", "expected no --uuid, since each image has its own");
-    if (!o.platform.empty() && o.oci.empty())
-        throw CLI::ValidationError("--platform", "expected --oci with it");
-    if (o.layers && o.has_target())
-        throw CLI::ValidationError("--layers", "expected IMAGE for the names of the images");
+    refuse_combinations(o);
+    o.filter = make_filter(app, o, inputs);
     o.build.dedupe = !o.no_dedupe;
     o.build.sync = !o.no_sync;
     o.build.keep_opaque = o.layers;
     if (!o.file_contexts.empty())
         o.build.label_of = read_file_contexts(o.file_contexts);
+    for (const std::string &file : o.rules)
+        o.build.rules.add(inputs.text(file), file);
     if (!o.order.empty())
         o.build.order = read_order(inputs.text(o.order), o.order);
     if (o.all_root) {

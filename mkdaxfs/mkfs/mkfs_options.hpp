@@ -11,12 +11,13 @@
 
 #include "build_image.hpp"
 #include "inputs.hpp"
+#include "path_filter.hpp"
 #include "physical_range.hpp"
 
 namespace daxfs {
 
 struct MkfsOptions {
-    std::string image; // a file, a block device or a device-dax device
+    std::string image; // a file, a block device or a device-dax device, or - for standard output
     std::string device;
     std::string phys;
     PhysicalRange range; // what phys says
@@ -27,11 +28,16 @@ struct MkfsOptions {
     std::vector<std::string> oci;
     std::string platform;
     std::vector<std::string> text;
+    std::vector<std::string> list;
+    std::vector<std::string> files_from;
     std::string label;
     std::string uuid;
     std::vector<std::string> exclude;
+    std::vector<std::string> exclude_from;
     std::vector<std::string> exclude_regex;
+    PathFilter filter; // what these three say
     std::string file_contexts;
+    std::vector<std::string> rules;
     std::string order;
     std::string digest;
     BuildOptions build;
@@ -41,6 +47,8 @@ struct MkfsOptions {
     bool no_dedupe = false;
     bool no_sync = false;
     bool keep_going = false;
+    bool one_file_system = false;
+    bool hard_dereference = false;
     bool layers = false;
     bool quiet = false;
     bool json = false;
@@ -48,10 +56,16 @@ struct MkfsOptions {
 
     // Is the target named by an option? The first argument is a source then.
     bool has_target() const { return !device.empty() || !phys.empty() || !heap.empty(); }
+    std::size_t directories() const { return sources.size() + (has_target() && !image.empty() ? 1 : 0); }
+    std::size_t other_sources() const
+    {
+        return tar.size() + oci.size() + text.size() + list.size() + files_from.size();
+    }
+    bool to_standard_output() const { return image == "-" && !has_target(); }
 };
 
 void declare(CLI::App &app, MkfsOptions &options);
 // What CLI11 does not check by itself, and the files that options name. Throws CLI::ValidationError.
-void complete(MkfsOptions &options, Inputs &inputs);
+void complete(const CLI::App &app, MkfsOptions &options, Inputs &inputs);
 
 } // namespace daxfs

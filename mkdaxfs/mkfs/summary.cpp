@@ -32,6 +32,7 @@ std::string to_json(const std::string &image, const BuildSummary &s, double seco
         {"padding_bytes", s.padding_bytes},
         {"ordered_files", s.ordered_files},
         {"unknown_files", s.unknown_files},
+        {"left_out", s.left_out},
         {"digest", digest_name(s.digest)},
         {"root_digest", to_hex(s.root_digest)},
         {"seconds", seconds},
@@ -43,13 +44,13 @@ std::string to_text(const std::string &image, const MkfsOptions &o, const BuildS
 {
     constexpr double mb = 1e6;
     return fmt::format(
-        "{}: {:.1f} MB, {} inodes, {:.1f} MB of data, {:.1f} MB shared, UUID {}{}{}, {:.2f} s",
+        "{}: {:.1f} MB, {} inodes, {:.1f} MB of data, {:.1f} MB shared, UUID {}{}{}{}, {:.2f} s",
         printable(image), static_cast<double>(s.image_bytes) / mb, s.inodes,
         static_cast<double>(s.data_bytes) / mb, static_cast<double>(s.shared_bytes) / mb, show_uuid(s.uuid),
         s.root_digest.empty() ? "" : fmt::format(", {} {}", digest_name(s.digest), to_hex(s.root_digest)),
         o.order.empty() ? ""
                         : fmt::format(", {} files ordered, {} unknown", s.ordered_files, s.unknown_files),
-        seconds);
+        s.left_out == 0 ? "" : fmt::format(", {} left out", s.left_out), seconds);
 }
 
 } // namespace

@@ -14,32 +14,28 @@
 #include "oci_source.hpp"
 #include "output_file.hpp"
 #include "output_memory.hpp"
+#include "output_stream.hpp"
 
 namespace daxfs {
 
-void refuse_image_inside_source(const MkfsOptions &o, const std::string &directory, const PathFilter &filter)
+std::optional<OwnImage> own_image(const MkfsOptions &o)
 {
     namespace fs = std::filesystem;
+    struct stat st = {};
+    if (o.has_target())
+        return std::nullopt;
+    if (o.to_standard_output())
+        return fstat(STDOUT_FILENO, &st) == 0 && S_ISREG(st.st_mode)
+                   ? std::optional(OwnImage{st.st_dev, st.st_ino, ""})
+                   : std::nullopt;
     std::error_code unknown;
     if (fs::is_block_file(o.image, unknown) || is_device_dax(o.image))
-        return; // a tree has its name only
-    const fs::path beside = fs::path(resolved(o.image)).parent_path();
-    const fs::path source = fs::canonical(directory, unknown);
-    // A bind mount gives a directory another name, but does not have what is mounted below it. What cannot be
-    // looked at is refused when it is opened.
-    struct stat of_source = {};
-    struct stat of_beside = {};
-    const bool may_be_bound = stat(directory.c_str(), &of_source) == 0 &&
-                              stat(beside.c_str(), &of_beside) == 0 && of_source.st_dev == of_beside.st_dev;
-    for (fs::path above = beside;; above = above.parent_path()) {
-        const bool is_source = above == source || (may_be_bound && fs::equivalent(above, directory, unknown));
-        if (is_source && !filter.excludes_or_above(beside.lexically_relative(above).string()))
-            throw std::runtime_error(
-                fmt::format("the image {} would lie inside its source {}: write it somewhere else",
-                            printable(o.image), printable(directory)));
-        if (above == above.parent_path())
-            return;
-    }
+        return std::nullopt; // a tree has its name only
+    // By its directory, since that has other names where it is bound to other places.
+    const fs::path image = resolved(o.image);
+    if (image.filename().empty() || stat(image.parent_path().c_str(), &st) != 0)
+        return std::nullopt;
+    return OwnImage{st.st_dev, st.st_ino, image.filename()};
 }
 
 std::string target_name(const MkfsOptions &o)
@@ -48,13 +44,16 @@ std::string target_name(const MkfsOptions &o)
         return o.directory;
     if (!o.phys.empty())
         return o.phys;
+    if (o.to_standard_output())
+        return "standard output";
     return o.device.empty() ? o.image : o.device;
 }
 
 void refuse_image_instead_of_source(const MkfsOptions &o, const std::string &image)
 {
     struct stat target = {};
-    if (stat(image.c_str(), &target) != 0)
+    if (o.to_standard_output() ? fstat(STDOUT_FILENO, &target) != 0 || !S_ISREG(target.st_mode)
+                               : stat(image.c_str(), &target) != 0)
         return;
     const auto refuse = [&](const std::string &path) {
         struct stat st = {};
@@ -65,7 +64,7 @@ void refuse_image_instead_of_source(const MkfsOptions &o, const std::string &ima
                             "somewhere else",
                             printable(image), path == "-" ? "standard input" : printable(path)));
     };
-    for (const auto *list : {&o.tar, &o.oci, &o.text})
+    for (const auto *list : {&o.tar, &o.oci, &o.text, &o.list, &o.files_from, &o.exclude_from, &o.rules})
         std::for_each(list->begin(), list->end(), refuse);
     for (const std::string &path : o.oci)
         refuse(split_oci_name(path).first);
@@ -73,8 +72,10 @@ void refuse_image_instead_of_source(const MkfsOptions &o, const std::string &ima
     refuse(o.file_contexts);
 }
 
-std::unique_ptr<Output> open_target(const MkfsOptions &o)
+std::unique_ptr<Output> open_target(const MkfsOptions &o, std::ostream &standard_output)
 {
+    if (o.to_standard_output())
+        return open_stream(standard_output);
     if (!o.heap.empty())
         return open_heap(o.heap, o.directory);
     if (!o.phys.empty())
@@ -87,7 +88,7 @@ std::unique_ptr<Output> open_target(const MkfsOptions &o)
         return std::make_unique<OutputDevice>(path, o.force);
     if (!o.device.empty())
         throw std::runtime_error("expected a block device or /dev/daxX.Y, got " + printable(path));
-    return std::make_unique<OutputFile>(path);
+    return std::make_unique<OutputFile>(path, OutputFile::Publish::on_commit, !o.no_sync);
 }
 
 } // namespace daxfs

@@ -33,6 +33,8 @@ done
 for action in --text --tar "--cat file" --help --version; do
 	expect 1 "cannot write" "$dump" $action "$image" >/dev/full
 done
+expect 1 "cannot write the image to standard output: No space left" "$mkdaxfs" -q - "$dir/tree" >/dev/full
+"$mkdaxfs" -q - "$dir/tree" | cmp - "$image" || fail "mkdaxfs - makes another image"
 expect 1 "cannot write the output" "$mkdaxfs" --help >/dev/full
 expect 8 "cannot write the output" "$fsck" --help >/dev/full
 
@@ -66,6 +68,15 @@ done
 [ "$(cat "$dir/status")" != 0 ] || fail "dump.daxfs --text to a closed pipe ends with 0"
 { sleep 0.2; "$mkdaxfs" --json "$image" "$dir/tree"; echo $? >"$dir/status"; } 2>/dev/null | :
 [ "$(cat "$dir/status")" = 1 ] || fail "mkdaxfs to a closed pipe ends with $(cat "$dir/status")"
+
+{ sleep 0.2; "$mkdaxfs" -q - "$dir/tree"; echo $? >"$dir/status"; } 2>"$dir/err" | :
+[ "$(cat "$dir/status")" = 1 ] && grep -q "^mkdaxfs: cannot write the image to standard output: Broken pipe$" "$dir/err" ||
+	fail "mkdaxfs - to a closed pipe ends with $(cat "$dir/status"): $(cat "$dir/err")"
+# The file that the shell opened is no part of the image.
+touch "$dir/tree/out" && "$mkdaxfs" - "$dir/tree" 2>"$dir/err" >"$dir/tree/out"
+grep -q "left out: /out, which is the image itself" "$dir/err" && "$dump" "$dir/tree/out" >/dev/null ||
+	fail "mkdaxfs - into its source: $(cat "$dir/err")"
+rm "$dir/tree/out"
 
 # 512 or 1024 bytes a block, as the shell counts: less than the image in any case.
 expect 1 "File too large" sh -c 'ulimit -f 1000 && exec "$@"' sh "$mkdaxfs" -q "$dir/out/large" "$dir/tree"

@@ -5,6 +5,8 @@
 #include <array>
 #include <cstring>
 #include <limits>
+#include <set>
+#include <utility>
 
 #include <fnmatch.h>
 #include <sys/stat.h>
@@ -17,7 +19,9 @@
 #include "daxfs_format.h"
 #include "error.hpp"
 #include "file_digests.hpp"
+#include "file_type.hpp"
 #include "image.h"
+#include "linux_limits.hpp"
 #include "metadata.hpp"
 #include "order.hpp"
 #include "output_file.hpp"
@@ -56,29 +60,39 @@ void map_owners_and_times(Tree &tree, const BuildOptions &options)
     }
 }
 
-// What the kernel could not show as it is.
-void refuse_what_no_image_holds(const Tree &tree)
+void refuse_xattrs(const Node &node, const std::vector<Xattr> &xattrs, const LinuxComplaint &refuse)
 {
-    const auto refuse = [&](NodeId id, const std::string &wanted, const std::string &got) {
-        throw std::runtime_error(fmt::format("{}: expected {}, got {}", tree.shown_path(id), wanted, got));
-    };
-    std::vector<bool> good_sets(tree.xattrs.count() + 1);
+    constexpr const char *advice = " (--xattr-exclude leaves it out)";
+    check_linux_xattrs(xattrs, [&](const std::string &what) { refuse(what + advice); });
+    for (const Xattr &xattr : xattrs) {
+        const std::string name = join_xattr_name(xattr.index, xattr.name);
+        if (is_acl_index(xattr.index) && !is_acl(xattr.value))
+            refuse(fmt::format("expected an ACL as {}, got something else{}", name, advice));
+        if (!linux_shows_xattr(node.mode, xattr))
+            refuse(
+                fmt::format("Linux has no {} on a {}{}", printable(name), file_type_name(node.mode), advice));
+    }
+}
+
+// What the kernel could not show as it is.
+void refuse_what_no_mount_shows(const Tree &tree)
+{
+    // By the type, too: not every one has all attributes.
+    std::set<std::pair<std::uint32_t, unsigned>> good_sets;
     for (const NodeId id : tree.by_ino) {
         const Node &node = tree.nodes[id];
-        const std::uint64_t major = node.data >> 32;
-        const std::uint64_t minor = node.data & 0xffffffff;
-        if ((S_ISCHR(node.mode) || S_ISBLK(node.mode)) &&
-            (major > DAXFS_MAJOR_MAX || minor > DAXFS_MINOR_MAX))
-            refuse(id, fmt::format("a device of at most {}:{}", DAXFS_MAJOR_MAX, DAXFS_MINOR_MAX),
-                   fmt::format("{}:{}", major, minor));
-        if (node.xattrs == 0 || good_sets[node.xattrs])
+        const LinuxComplaint refuse = [&](const std::string &what) {
+            throw std::runtime_error(tree.shown_path(id) + ": " + what);
+        };
+        const bool is_device = S_ISCHR(node.mode) || S_ISBLK(node.mode);
+        check_linux_inode({node.mode, node.uid, node.gid, node.size, is_device ? node.data >> 32 : 0,
+                           is_device ? node.data & 0xffffffff : 0, node.mtime_nsec},
+                          refuse);
+        const std::pair set(node.xattrs, node.mode & S_IFMT);
+        if (node.xattrs == 0 || good_sets.contains(set))
             continue;
-        for (const Xattr &xattr : tree.xattrs.decode(node.xattrs)) {
-            if (is_acl_index(xattr.index) && !is_acl(xattr.value))
-                refuse(id, "an ACL as " + join_xattr_name(xattr.index, ""),
-                       "something else (--xattr-exclude leaves it out)");
-        }
-        good_sets[node.xattrs] = true;
+        refuse_xattrs(node, tree.xattrs.decode(node.xattrs), refuse);
+        good_sets.insert(set);
     }
 }
 
@@ -235,7 +249,8 @@ BuildSummary build(TreeSource &source, const OpenOutput &open, const BuildOption
     map_owners_and_times(*tree, options);
     exclude_xattrs(*tree, options);
     label(*tree, options);
-    refuse_what_no_image_holds(*tree);
+    options.rules.apply(*tree, options.keep_opaque);
+    refuse_what_no_mount_shows(*tree);
 
     FileOrder order = find_files(*tree, options.order);
     const std::uint64_t ordered_files = order.files.size();

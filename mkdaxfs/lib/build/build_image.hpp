@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "output.hpp"
+#include "rules.hpp"
 #include "source.hpp"
 #include "uuid.hpp"
 
@@ -24,6 +25,7 @@ struct BuildOptions {
     std::optional<std::uint32_t> gid;
     std::int64_t uid_offset = 0; // added to the source's; one outside 0 ... 2^32 - 2 fails
     std::int64_t gid_offset = 0;
+    Rules rules;                            // applied when all else is
     std::vector<std::string> xattr_exclude; // globs for full names
     bool keep_opaque = false;               // but not for what marks a directory of a layer as opaque
     // SELinux label of a path ("/" in front) with this mode; "" for none.
@@ -50,6 +52,7 @@ struct BuildSummary {
     std::uint64_t padding_bytes = 0; // lost to alignment
     std::uint64_t ordered_files = 0; // that BuildOptions::order names
     std::uint64_t unknown_files = 0; // its paths that name none
+    std::uint64_t left_out = 0;      // that could not be read, where that is no failure
     Uuid uuid = {};
     std::string label;
     DigestKind digest = DigestKind::none;

@@ -38,6 +38,8 @@ struct Found {
     std::size_t name_len = 0;
     dev_t dev = 0; // 0 unless it may have other names
     ino_t ino = 0;
+    bool is_elsewhere = false; // on another filesystem, which is not wanted
+    bool is_own_image = false;
 };
 
 struct Listing {
@@ -59,27 +61,10 @@ std::string join(const std::string &dir, std::string_view name)
     return path += name;
 }
 
-Node to_node(const struct stat &st)
-{
-    Node node;
-    node.mode = static_cast<std::uint16_t>(st.st_mode);
-    node.uid = st.st_uid;
-    node.gid = st.st_gid;
-    node.mtime_sec = st.st_mtim.tv_sec;
-    node.mtime_nsec = static_cast<std::uint32_t>(st.st_mtim.tv_nsec);
-    if (S_ISREG(st.st_mode)) {
-        node.size = static_cast<std::uint64_t>(st.st_size);
-        node.content = change_stamp(st);
-    }
-    if (S_ISCHR(st.st_mode) || S_ISBLK(st.st_mode))
-        node.data = static_cast<std::uint64_t>(major(st.st_rdev)) << 32 | minor(st.st_rdev);
-    return node;
-}
-
 class Scanner {
 public:
-    Scanner(int root, const PathFilter &filter, const OnUnreadable &unreadable, const Workers &workers)
-        : root_(root), filter_(filter), unreadable_(unreadable), workers_(workers)
+    Scanner(int root, const PathFilter &filter, const DirectoryOptions &options, const Workers &workers)
+        : root_(root), filter_(filter), options_(options), workers_(workers)
     {
     }
 
@@ -118,8 +103,8 @@ private:
         struct stat st = {};
         if (fstat(root_, &st) != 0)
             throw system_failure(errno, "cannot stat the source directory");
-        Node node = to_node(st);
-        pending_.push_back({tree_->add_node(node), ""});
+        dev_ = st.st_dev;
+        pending_.push_back({tree_->add_node(to_node(st)), ""});
     }
 
     // The next directory to read; none once all are. One being read may add others.
@@ -160,14 +145,14 @@ private:
     // With someone to tell, a directory that cannot be read is an empty one.
     Listing list_or_skip(const Directory &dir, DiskXattrs &xattrs) const
     {
-        if (!unreadable_)
+        if (!options_.unreadable)
             return list(dir, xattrs);
         try {
             return list(dir, xattrs);
         } catch (const Interrupted &) {
             throw;
         } catch (const std::runtime_error &error) {
-            unreadable_(error.what());
+            options_.unreadable(error.what());
             return {};
         }
     }
@@ -180,6 +165,7 @@ private:
             throw system_failure(errno, "cannot read the directory /" + printable(dir.path));
         xattrs.enter(fd);
         Listing listing;
+        const bool has_own_image = may_have_own_image(fd);
         if (dir.path.empty())
             listing.root_xattrs = xattrs.read(fd, ".", "");
         for (;;) {
@@ -192,8 +178,19 @@ private:
             const std::string_view name = entry->d_name;
             if (name == "." || name == ".." || (!filter_.empty() && filter_.excludes(join(dir.path, name))))
                 continue;
+            if (has_own_image && name == options_.own_image->name) {
+                options_.own_image_left(join(dir.path, name));
+                continue;
+            }
             look_or_skip(fd, dir.path, entry->d_name, listing, xattrs);
         }
+    }
+
+    bool may_have_own_image(int dir) const
+    {
+        struct stat st = {};
+        return options_.own_image && fstat(dir, &st) == 0 && st.st_dev == options_.own_image->dev &&
+               st.st_ino == options_.own_image->ino;
     }
 
     void look_or_skip(int dir, const std::string &dir_path, const char *name, Listing &listing,
@@ -201,15 +198,17 @@ private:
     {
         try {
             Found found = look(dir, dir_path, name, listing.text, xattrs);
+            if (found.is_own_image)
+                return options_.own_image_left(join(dir_path, name));
             // access(2) does not ask everyone whom open(2) asks.
-            if (unreadable_ && S_ISREG(found.node.mode) &&
+            if (options_.unreadable && S_ISREG(found.node.mode) &&
                 !UniqueFd(openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)))
                 throw system_failure(errno, "cannot open /" + printable(join(dir_path, name)));
             listing.found.push_back(found);
         } catch (const std::runtime_error &error) {
-            if (!unreadable_)
+            if (!options_.unreadable)
                 throw;
-            unreadable_(error.what());
+            options_.unreadable(error.what());
         }
     }
 
@@ -226,7 +225,10 @@ private:
         found.name_len = text.size() - found.name;
         if (S_ISLNK(st.st_mode))
             read_target(dir, dir_path, name, found.node, text);
-        if (!S_ISDIR(st.st_mode) && st.st_nlink > 1) {
+        found.is_elsewhere = options_.one_file_system && st.st_dev != dev_;
+        found.is_own_image = options_.own_image && options_.own_image->name.empty() &&
+                             st.st_dev == options_.own_image->dev && st.st_ino == options_.own_image->ino;
+        if (!S_ISDIR(st.st_mode) && st.st_nlink > 1 && !options_.hard_dereference) {
             found.dev = st.st_dev;
             found.ino = st.st_ino;
         }
@@ -267,13 +269,14 @@ private:
         tree_->add_entry(dir.node, name, id);
         if (found.ino != 0)
             links_.emplace(std::pair{found.dev, found.ino}, id);
-        if (S_ISDIR(node.mode))
+        if (S_ISDIR(node.mode) && !found.is_elsewhere)
             pending_.push_back({id, join(dir.path, name)});
     }
 
     int root_;
+    dev_t dev_ = 0; // the root's
     const PathFilter &filter_;
-    const OnUnreadable &unreadable_;
+    const DirectoryOptions &options_;
     const Workers &workers_;
 
     std::mutex mutex_; // guards all below
@@ -293,10 +296,27 @@ std::uint64_t change_stamp(const struct stat &st)
            static_cast<std::uint64_t>(st.st_ctim.tv_nsec);
 }
 
-std::unique_ptr<Tree> scan_directory(int root, const PathFilter &filter, const OnUnreadable &unreadable,
+Node to_node(const struct stat &st)
+{
+    Node node;
+    node.mode = static_cast<std::uint16_t>(st.st_mode);
+    node.uid = st.st_uid;
+    node.gid = st.st_gid;
+    node.mtime_sec = st.st_mtim.tv_sec;
+    node.mtime_nsec = static_cast<std::uint32_t>(st.st_mtim.tv_nsec);
+    if (S_ISREG(st.st_mode)) {
+        node.size = static_cast<std::uint64_t>(st.st_size);
+        node.content = change_stamp(st);
+    }
+    if (S_ISCHR(st.st_mode) || S_ISBLK(st.st_mode))
+        node.data = static_cast<std::uint64_t>(major(st.st_rdev)) << 32 | minor(st.st_rdev);
+    return node;
+}
+
+std::unique_ptr<Tree> scan_directory(int root, const PathFilter &filter, const DirectoryOptions &options,
                                      const Workers &workers)
 {
-    return Scanner(root, filter, unreadable, workers).run();
+    return Scanner(root, filter, options, workers).run();
 }
 
 } // namespace daxfs

@@ -16,8 +16,8 @@ namespace daxfs {
 class DirectorySource : public TreeSource {
 public:
     // An excluded directory is left out with all that is in it. Throws when path is not a directory that can
-    // be read. With `unreadable`, what cannot be read is left out and told to it.
-    DirectorySource(std::string path, PathFilter filter, OnUnreadable unreadable = {});
+    // be read.
+    DirectorySource(std::string path, PathFilter filter, DirectoryOptions options = {});
 
     std::unique_ptr<Tree> scan(const Workers &workers) override;
     void add_to(TreeBuilder &builder, const Workers &workers) override;
@@ -26,7 +26,7 @@ public:
 private:
     std::string path_;
     PathFilter filter_;
-    OnUnreadable unreadable_;
+    DirectoryOptions options_;
     UniqueFd root_;
     // As it was scanned, when it was merged with others: there a file may have other names.
     std::unique_ptr<Tree> merged_;

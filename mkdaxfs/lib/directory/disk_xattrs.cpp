@@ -33,12 +33,20 @@ std::uint32_t DiskXattrs::read(int dir, const char *name, const std::string &dir
     else
         fmt::format_to(std::back_inserter(path), "/proc/self/fd/{}/{}", dir, name);
     path.push_back('\0');
+    return read_at(path.data(), [&] { return fmt::format("/{}/{}", printable(dir_path), printable(name)); });
+}
 
+std::uint32_t DiskXattrs::read(const std::string &path)
+{
+    return read_at(path.c_str(), [&] { return printable(path); });
+}
+
+std::uint32_t DiskXattrs::read_at(const char *path, const std::function<std::string()> &shown)
+{
     const auto failure = [&](const char *what) {
-        return system_failure(errno,
-                              fmt::format("cannot {} of /{}/{}", what, printable(dir_path), printable(name)));
+        return system_failure(errno, fmt::format("cannot {} of {}", what, shown()));
     };
-    const ssize_t listed = llistxattr(path.data(), buffer_.data(), buffer_.size());
+    const ssize_t listed = llistxattr(path, buffer_.data(), buffer_.size());
     if (listed == 0 || (listed < 0 && errno == ENOTSUP))
         return 0;
     if (listed < 0)
@@ -52,7 +60,7 @@ std::uint32_t DiskXattrs::read(int dir, const char *name, const std::string &dir
         Xattr xattr;
         if (!split_xattr_name(full, xattr))
             continue;
-        const ssize_t got = lgetxattr(path.data(), full, buffer_.data(), buffer_.size());
+        const ssize_t got = lgetxattr(path, full, buffer_.data(), buffer_.size());
         if (got < 0)
             throw failure("read an extended attribute");
         xattr.value.assign(buffer_.data(), static_cast<std::size_t>(got));

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -24,8 +25,12 @@ public:
     // The set of the entry `name` of the open directory (the one entered, if one was); a symlink is not
     // followed. Namespaces an image has no index for are left out. 0 when there are none.
     std::uint32_t read(int dir, const char *name, const std::string &dir_path);
+    // The same of what a path of the machine names.
+    std::uint32_t read(const std::string &path);
 
 private:
+    std::uint32_t read_at(const char *path, const std::function<std::string()> &shown);
+
     bool owns_directory_ = false;
     bool is_inside_ = false;
     XattrSets &sets_;

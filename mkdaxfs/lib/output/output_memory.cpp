@@ -20,7 +20,7 @@
 
 #include "buffer.hpp"
 #include "error.hpp"
-#include "nameless_file.hpp"
+#include "nameless_output.hpp"
 #include "new_mount.hpp"
 
 namespace daxfs {
@@ -105,7 +105,7 @@ private:
     void *start_;
 };
 
-class HeapOutput : public FdOutput {
+class HeapOutput : public NamelessOutput {
 public:
     HeapOutput(std::string heap, std::string directory)
         : heap_(std::move(heap)), directory_(std::move(directory))
@@ -114,17 +114,11 @@ public:
         if (!fs::is_directory(directory_))
             throw std::runtime_error(
                 fmt::format("cannot mount at {}: it is no directory", printable(directory_)));
-        fd_ = open_nameless_file();
-        target_ = "in " + temporary_directory();
     }
-
-    void zero(std::uint64_t, std::uint64_t) override {}
 
     void commit(std::span<const std::byte> super, std::uint64_t size, bool) override
     {
-        write(0, super);
-        if (ftruncate(fd_.get(), static_cast<off_t>(size)) != 0)
-            throw system_failure(errno, "cannot write the image " + target_);
+        complete(super, size);
         const UniqueFd buffer = make_heap_buffer(heap_, std::move(fd_), "mkdaxfs");
         MountRequest request;
         request.source = "none";

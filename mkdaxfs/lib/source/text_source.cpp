@@ -10,6 +10,7 @@
 
 #include <fmt/core.h>
 
+#include "attribute_change.hpp"
 #include "daxfs_format.h"
 #include "error.hpp"
 #include "text_form.hpp"
@@ -72,21 +73,13 @@ private:
         return have;
     }
 
-    std::string_view word()
-    {
-        const std::size_t begin = std::min(rest_.find_first_not_of(" \t"), rest_.size());
-        rest_.remove_prefix(begin);
-        const std::string_view word = rest_.substr(0, rest_.find_first_of(" \t"));
-        rest_.remove_prefix(word.size());
-        return word;
-    }
+    std::string_view word() { return next_word(rest_); }
 
     std::string decoded(std::string_view text)
     {
-        const auto bytes = percent_decode(text);
-        if (!bytes || bytes->find('\0') != bytes->npos)
-            throw wrong("expected bytes with %XX, got " + printable(text));
-        return *bytes;
+        std::string bytes;
+        located([&] { bytes = decoded_word(text); });
+        return bytes;
     }
 
     // One line and what belongs to it; false at the end of the text.
@@ -117,12 +110,16 @@ private:
                 located([&] { builder_.link(path, to); });
             return next_line();
         }
+        if (what == "set") {
+            set();
+            return next_line();
+        }
         for (const Type &type : types) {
             if (what == type.name)
                 return inode(type);
         }
-        throw wrong("expected reg, dir, lnk, chr, blk, fifo, sock, link, remove, label, uuid, "
-                    "build-time or digest, got " +
+        throw wrong("expected reg, dir, lnk, chr, blk, fifo, sock, set, link, remove, label, "
+                    "uuid, build-time or digest, got " +
                     printable(what));
     }
 
@@ -131,6 +128,31 @@ private:
         if (!builder_.remove(path))
             throw std::runtime_error("expected a path that an earlier source put there, got " +
                                      (path.empty() ? "none" : printable(path)));
+    }
+
+    // Attributes of what is there, and nothing else of it.
+    void set()
+    {
+        const std::string path = decoded(word());
+        if (path.empty())
+            throw wrong("expected a path after set");
+        AttributeChange change;
+        for (std::string_view next = word(); !next.empty(); next = word())
+            located([&] {
+                const auto [key, value] = split_word(next);
+                if (!change.take(key, value))
+                    throw std::runtime_error("unknown here: " + printable(key));
+            });
+        if (change.empty())
+            throw wrong("expected something to change of " + printable(path) + ", got nothing");
+        if (filter_.excludes_or_above(path))
+            return;
+        located([&] {
+            const auto id = builder_.find(path);
+            if (!id)
+                throw std::runtime_error("expected a path that is there, got " + printable(path));
+            change.apply(builder_.attributes(*id), builder_.xattrs());
+        });
     }
 
     void end_of_line()
@@ -145,6 +167,8 @@ private:
         try {
             step();
         } catch (const std::runtime_error &error) {
+            throw wrong(error.what());
+        } catch (const std::invalid_argument &error) {
             throw wrong(error.what());
         }
     }
@@ -166,15 +190,15 @@ private:
             if (!identity_.digest)
                 throw wrong("expected xxh3, sha256 or none, got " + printable(value));
         } else {
-            identity_.build_time = number<std::int64_t>("build-time", value);
+            located([&] { identity_.build_time = number<std::int64_t>("build-time", value); });
         }
     }
 
-    template <typename T> T number(std::string_view key, std::string_view text, int base = 10)
+    template <typename T> static T number(std::string_view key, std::string_view text)
     {
-        const auto value = parse_number<T>(text, base);
+        const auto value = parse_number<T>(text);
         if (!value)
-            throw wrong(fmt::format("expected a number as {}, got {}", key, printable(text)));
+            throw std::invalid_argument(fmt::format("expected a number as {}, got {}", key, printable(text)));
         return *value;
     }
 
@@ -188,16 +212,16 @@ private:
         const unsigned permissions = S_ISDIR(type.mode) ? 0755 : S_ISLNK(type.mode) ? 0777 : 0644;
         node.mode = static_cast<std::uint16_t>(type.mode | permissions);
         std::string target;
-        std::vector<Xattr> xattrs;
+        AttributeChange change;
         for (std::string_view next = word(); !next.empty(); next = word())
-            attribute(next, node, target, xattrs);
+            located([&] { attribute(next, node, target, change); });
+        change.apply(node, builder_.xattrs());
         if (S_ISREG(node.mode))
             node.content = spool_.next();
         const std::uint64_t size = node.size;
         const bool more = S_ISREG(node.mode) ? content(node.content, size) : next_line();
         if (!S_ISREG(node.mode))
             node.size = 0;
-        node.xattrs = builder_.xattrs().intern(std::move(xattrs));
         const std::uint64_t behind = std::exchange(number_, named); // for messages: the line that names it
         located([&] {
             if (filter_.excludes_or_above(path))
@@ -209,50 +233,20 @@ private:
         return more;
     }
 
-    void attribute(std::string_view text, Node &node, std::string &target, std::vector<Xattr> &xattrs)
+    void attribute(std::string_view text, Node &node, std::string &target, AttributeChange &change)
     {
-        const std::size_t equals = text.find('=');
-        if (equals == text.npos)
-            throw wrong("expected KEY=VALUE, got " + printable(text));
-        const std::string_view key = text.substr(0, equals);
-        const std::string_view value = text.substr(equals + 1);
-        if (key == "mode") {
-            const auto mode = number<std::uint32_t>(key, value, 8);
-            if (mode > 07777)
-                throw wrong("expected a mode to 7777, got " + printable(value));
-            node.mode = static_cast<std::uint16_t>((node.mode & S_IFMT) | mode);
-        } else if (key == "uid") {
-            node.uid = number<std::uint32_t>(key, value);
-        } else if (key == "gid") {
-            node.gid = number<std::uint32_t>(key, value);
-        } else if (key == "mtime") {
-            if (!parse_time(value, node.mtime_sec, node.mtime_nsec))
-                throw wrong("expected mtime=SECONDS.NANOSECONDS, got " + printable(value));
-        } else if (key == "size" && S_ISREG(node.mode)) {
+        const auto [key, value] = split_word(text);
+        if (key == "size" && S_ISREG(node.mode)) {
             node.size = number<std::uint64_t>(key, value);
         } else if (key == "target" && S_ISLNK(node.mode)) {
-            target = decoded(value);
+            target = decoded_word(value);
         } else if (key == "dev" && (S_ISCHR(node.mode) || S_ISBLK(node.mode))) {
             const std::size_t colon = std::min(value.find(':'), value.size());
             node.data = std::uint64_t{number<std::uint32_t>(key, value.substr(0, colon))} << 32 |
                         number<std::uint32_t>(key, value.substr(std::min(colon + 1, value.size())));
-        } else if (key.starts_with("xattr.")) {
-            xattrs.push_back(xattr(key.substr(6), value));
-        } else {
-            throw wrong("unknown here: " + printable(key));
+        } else if (!change.take(key, value)) {
+            throw std::invalid_argument("unknown here: " + printable(key));
         }
-    }
-
-    Xattr xattr(std::string_view key, std::string_view value)
-    {
-        Xattr xattr;
-        const std::string name = decoded(key);
-        const auto bytes = percent_decode(value);
-        if (!bytes || !split_xattr_name(name, xattr))
-            throw wrong("expected xattr.NAMESPACE.NAME=VALUE, got " + printable(key));
-        located([&] { check_xattr(xattr.name.size(), bytes->size(), printable(name)); });
-        xattr.value = *bytes;
-        return xattr;
     }
 
     // Lines "+ BASE64" (bytes) and "0 COUNT" (a hole) after a regular file.
@@ -263,7 +257,8 @@ private:
         for (; more && (line_.starts_with("+ ") || line_.starts_with("0 ")); more = next_line()) {
             const std::string_view value = std::string_view(line_).substr(2);
             if (line_.starts_with('0')) {
-                const auto hole = number<std::uint64_t>("hole", value);
+                std::uint64_t hole = 0;
+                located([&] { hole = number<std::uint64_t>("hole", value); });
                 if (hole > size - done)
                     throw wrong(fmt::format("more than the {} bytes of the file", size));
                 done += hole;

@@ -2,72 +2,127 @@
 #include "path_filter.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <stdexcept>
+#include <variant>
 
-#include <fnmatch.h>
 #include <regex.h>
 
+#include <fmt/core.h>
+
 #include "error.hpp"
-#include "path_component.hpp"
+#include "glob.hpp"
 #include "thread_locale.hpp"
 
 namespace daxfs {
 
-struct PathFilter::Regex {
-    explicit Regex(const std::string &expression)
+namespace {
+
+class Regex {
+public:
+    explicit Regex(const std::string &expression) : compiled_(new regex_t, free)
     {
-        const int result = regcomp(&compiled, expression.c_str(), REG_EXTENDED | REG_NOSUB);
+        const int result = regcomp(compiled_.get(), expression.c_str(), REG_EXTENDED | REG_NOSUB);
         if (result == 0)
             return;
         char why[200];
-        regerror(result, &compiled, why, sizeof(why));
-        throw std::runtime_error("expected a regular expression, got " + printable(expression) + ": " + why);
+        regerror(result, compiled_.get(), why, sizeof(why));
+        compiled_.get_deleter() = [](regex_t *failed) { delete failed; };
+        throw std::invalid_argument("expected a regular expression, got " + printable(expression) + ": " +
+                                    why);
     }
-    Regex(const Regex &) = delete;
-    Regex &operator=(const Regex &) = delete;
-    ~Regex() { regfree(&compiled); }
 
-    regex_t compiled;
+    bool matches(const std::string &path) const
+    {
+        return regexec(compiled_.get(), path.c_str(), 0, nullptr, 0) == 0;
+    }
+
+private:
+    static void free(regex_t *compiled)
+    {
+        regfree(compiled);
+        delete compiled;
+    }
+
+    std::unique_ptr<regex_t, void (*)(regex_t *)> compiled_;
 };
+
+} // namespace
+
+struct PathFilter::Pattern {
+    std::variant<Glob, Regex> what;
+    bool keeps;
+    std::string shown;
+    mutable std::atomic<bool> has_matched = false;
+
+    Pattern(std::variant<Glob, Regex> pattern, bool keeps_it, std::string text)
+        : what(std::move(pattern)), keeps(keeps_it), shown(std::move(text))
+    {
+    }
+
+    bool matches(const std::string &path) const
+    {
+        return std::visit([&](const auto &pattern) { return pattern.matches(path); }, what);
+    }
+};
+
+void PathFilter::add(const std::string &glob, std::string shown)
+{
+    const bool keeps = glob.starts_with('!');
+    patterns_.push_back(
+        std::make_shared<const Pattern>(Glob(std::string_view(glob).substr(keeps)), keeps, std::move(shown)));
+}
 
 void PathFilter::add_glob(const std::string &glob)
 {
-    // As find(1) prints paths, shells complete and scripts join them.
-    const bool from_root = glob.starts_with('/') || glob.starts_with("./");
-    std::string_view rest = glob;
-    std::string pattern;
-    for (std::string_view part = next_component(rest); !part.empty(); part = next_component(rest)) {
-        if (part == "..")
-            throw std::runtime_error("expected a glob without \"..\", got " + printable(glob));
-        pattern += (from_root || !pattern.empty() ? "/" : "") + std::string(part);
+    add(glob, printable(glob));
+}
+
+void PathFilter::add_globs(std::istream &lines, const std::string &name)
+{
+    std::size_t number = 0;
+    for (std::string line; std::getline(lines, line);) {
+        ++number;
+        const auto is_blank = [&](std::size_t at) { return line[at] == ' ' || line[at] == '\t'; };
+        while (!line.empty() && is_blank(line.size() - 1) &&
+               !(line.size() > 1 && line[line.size() - 2] == '\\'))
+            line.pop_back();
+        if (line.empty() || line.starts_with('#'))
+            continue;
+        const auto wrong = [&](const std::string &why) {
+            return std::runtime_error(fmt::format("{} line {}: {}", printable(name), number, why));
+        };
+        if (line.find('\0') != line.npos)
+            throw wrong("expected a glob a line, got a NUL");
+        try {
+            add(line, fmt::format("{} ({} line {})", printable(line), printable(name), number));
+        } catch (const std::invalid_argument &failure) {
+            throw wrong(failure.what());
+        }
     }
-    if (pattern.empty())
-        throw std::runtime_error("expected a glob for what is below the root, got " + printable(glob));
-    globs_.push_back(pattern);
+    if (lines.bad())
+        throw std::runtime_error("cannot read " + printable(name));
 }
 
 void PathFilter::add_regex(const std::string &expression)
 {
-    regexes_.push_back(std::make_shared<Regex>(expression));
+    patterns_.push_back(std::make_shared<const Pattern>(Regex(expression), false, printable(expression)));
 }
 
 bool PathFilter::excludes(const std::string &path) const
 {
     // A tree from a directory and one from an archive lose the same.
     const ThreadLocale bytes("C");
-    const std::size_t slash = path.rfind('/');
-    const char *last = path.c_str() + (slash == path.npos ? 0 : slash + 1);
-    for (const std::string &glob : globs_) {
-        const bool whole = glob.find('/') != std::string::npos;
-        const char *pattern = glob.c_str() + (glob.starts_with('/') ? 1 : 0);
-        if (fnmatch(pattern, whole ? path.c_str() : last, whole ? FNM_PATHNAME : 0) == 0)
-            return true;
+    const Pattern *last = nullptr;
+    for (auto pattern = patterns_.rbegin(); pattern != patterns_.rend(); ++pattern) {
+        const bool is_known = (*pattern)->has_matched.load(std::memory_order_relaxed);
+        if ((last && is_known) || !(*pattern)->matches(path))
+            continue;
+        if (!is_known)
+            (*pattern)->has_matched.store(true, std::memory_order_relaxed);
+        last = last ? last : pattern->get();
     }
-    for (const auto &regex : regexes_) {
-        if (regexec(&regex->compiled, path.c_str(), 0, nullptr, 0) == 0)
-            return true;
-    }
-    return false;
+    return last && !last->keeps;
 }
 
 bool PathFilter::excludes_or_above(std::string_view path) const
@@ -87,6 +142,15 @@ bool PathFilter::excludes_or_above(std::string_view path) const
             return true;
     }
     return false;
+}
+
+std::vector<std::string> PathFilter::unmatched() const
+{
+    std::vector<std::string> patterns;
+    for (const auto &pattern : patterns_)
+        if (!pattern->has_matched)
+            patterns.push_back(pattern->shown);
+    return patterns;
 }
 
 } // namespace daxfs

@@ -65,6 +65,8 @@ public:
     std::optional<NodeId> find(std::string_view path);
     // A regular file that gets its content from this source.
     Node &file(NodeId id);
+    // Attributes of what is there, to be changed; its type and content are not.
+    Node &attributes(NodeId id) { return tree_->nodes[id]; }
     const Tree &tree() const { return *tree_; }
     // Everything of another tree that finish() has been called on. Node::content of what comes from it
     // is the node's id there.

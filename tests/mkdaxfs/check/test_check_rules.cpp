@@ -418,8 +418,8 @@ TEST_F(CheckRules, MkdaxfsMakesNoSuchImage)
         EXPECT_NE(result.err.find(wanted), std::string::npos) << result.err;
         EXPECT_FALSE(fs::exists(image()));
     };
-    refused("chr /c dev=4096:1\n", "/c: expected a device of at most 4095:1048575, got 4096:1");
-    refused("blk /c dev=1:1048576\n", "got 1:1048576");
+    refused("chr /c dev=4096:1\n", "/c: the device's major number is 4096, Linux has 4095 at most");
+    refused("blk /c dev=1:1048576\n", "/c: the device's minor number is 1048576, Linux has 1048575 at most");
     refused("dir /d xattr.system.posix_acl_default=junk\n",
             "/d: expected an ACL as system.posix_acl_default, got something else");
     EXPECT_EQ(

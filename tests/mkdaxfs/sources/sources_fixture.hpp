@@ -40,9 +40,9 @@ protected:
         EXPECT_TRUE(read_file(image("other")) == read_file(image())) << args[0];
     }
 
-    void expect_error(const ToolResult &result, const std::string &part) const
+    void expect_error(const ToolResult &result, const std::string &part, int status = 1) const
     {
-        EXPECT_EQ(result.status, 1);
+        EXPECT_EQ(result.status, status) << result.err;
         EXPECT_NE(result.err.find(part), std::string::npos) << result.err;
         EXPECT_FALSE(fs::exists(image("other")));
     }

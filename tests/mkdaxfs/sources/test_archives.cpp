@@ -235,7 +235,7 @@ TEST_F(Sources, DamagedArchives)
     std::string plain = read_file(root() / "plain.tar");
     ++plain[plain.find("./b") + 10];
     expect_error(run({"--tar", "-"}, plain), "cannot read the archive -: Damaged tar archive");
-    expect_error(run({"--tar", "-", "--text", "-"}), "standard input (-) once, got it twice");
+    expect_error(run({"--tar", "-", "--text", "-"}), "standard input (-) once, got it twice", 2);
 }
 
 TEST_F(Sources, PathsThatLeadOut)

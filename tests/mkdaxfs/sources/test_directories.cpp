@@ -168,6 +168,48 @@ TEST_F(Sources, HardLinksToWhatIsExcluded)
                  "/a: that is not in the tree");
 }
 
+TEST_F(Sources, EveryNameAFileOfItsOwn)
+{
+    add_file("a", noise(10000, 1));
+    fs::create_hard_link(source() / "a", source() / "b");
+    fs::create_symlink("x", source() / "l");
+    fs::create_hard_link(source() / "l", source() / "m");
+    ASSERT_EQ(run({source(), "--hard-dereference"}).status, 0);
+    const ImageReader reader(image("other"));
+    EXPECT_EQ(reader.image().inode_count, 5u);
+    for (const char *name : {"a", "b", "l", "m"})
+        EXPECT_EQ(attr_of(reader, name).nlink, 1u) << name;
+    EXPECT_EQ(content_of(reader, "b"), noise(10000, 1));
+    ASSERT_EQ(run({source()}).status, 0);
+    EXPECT_EQ(ImageReader(image("other")).image().inode_count, 3u);
+}
+
+TEST_F(Sources, OneFileSystem)
+{
+    add_file("dir/mounted/under", "u");
+    add_file("dir/beside", "b");
+    const std::string at = source() / "dir/mounted";
+    const std::string said = shell("mount -t tmpfs -o mode=0711 none " + at);
+    if (!said.empty())
+        GTEST_SKIP() << "cannot mount a tmpfs here: " << said;
+    add_file("dir/mounted/inside/file", "i");
+    const ToolResult all = run({source()});
+    EXPECT_EQ(all.status, 0) << all.err;
+    EXPECT_TRUE(ImageReader(image("other")).find("dir/mounted/inside/file"));
+    const ToolResult one = run({source(), "--one-file-system"});
+    EXPECT_EQ(one.status, 0) << one.err;
+    // The root of a source may be a mount itself.
+    const ToolResult merged = run({source(), at, "--one-file-system"});
+    {
+        const ImageReader reader(image("other"));
+        EXPECT_EQ(merged.status, 0) << merged.err;
+        EXPECT_TRUE(reader.find("inside/file") && reader.find("dir/mounted"));
+        EXPECT_FALSE(reader.find("dir/mounted/inside") || reader.find("dir/mounted/under"));
+        EXPECT_EQ(attr_of(reader, "dir/mounted").mode & 07777, 0711u) << "as it is seen";
+    }
+    EXPECT_EQ(shell("umount " + at), "");
+}
+
 // The labels that a file_contexts file gives are those that libselinux's own tool finds.
 TEST_F(Sources, SelinuxLabels)
 {

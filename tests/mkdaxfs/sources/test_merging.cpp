@@ -105,7 +105,7 @@ TEST_F(Sources, MappingOfOwnersTimesAndXattrs)
     ASSERT_EQ(xattrs.size(), 1u);
     EXPECT_EQ(xattrs[0].name, "keep");
     fs::remove(image("other"));
-    expect_error(run({source(), "--exclude-regex", "("}), "expected a regular expression");
+    expect_error(run({source(), "--exclude-regex", "("}), "expected a regular expression", 2);
 }
 
 TEST_F(Sources, ExcludeByGlob)
@@ -137,9 +137,9 @@ TEST_F(Sources, ExcludeByGlob)
     fs::remove(image("other"));
     for (const std::string glob : {"/", ".", "./", "//"})
         expect_error(run({source(), "--exclude", glob}),
-                     "expected a glob for what is below the root, got " + glob);
+                     "expected a glob for what is below the root, got " + glob, 2);
     for (const std::string glob : {"..", "../sub/name", "sub/../name"})
-        expect_error(run({source(), "--exclude", glob}), "expected a glob without \"..\", got " + glob);
+        expect_error(run({source(), "--exclude", glob}), "expected a glob without \"..\", got " + glob, 2);
 }
 
 // What is merged may give a directory's files names that the directory does not have.
