@@ -6,7 +6,7 @@ _daxfs_tools()
 
 	case ${COMP_WORDS[0]##*/} in
 	mkdaxfs | mkfs.daxfs)
-		options='--tar --oci --platform --layers --text --pseudo --list --files-from --device --phys --heap --mount --label --uuid --threads --align --no-dedupe
+		options='--tar --layer --oci --platform --layers --text --pseudo --list --files-from --device --phys --heap --mount --label --uuid --threads --align --no-dedupe
 			--order --digest --exclude --exclude-from --exclude-regex --one-file-system --hard-dereference --xattr-exclude --file-contexts --rules --all-root
 			--force-uid --force-gid --uid-offset --gid-offset --mtime --force --keep-going --no-sync --quiet
 			--json --help --version' ;;

@@ -13,6 +13,7 @@
 #include <CLI/CLI.hpp>
 
 #include "input.hpp"
+#include "tar_reader.hpp"
 
 namespace daxfs {
 
@@ -33,6 +34,11 @@ public:
             };
         }
         return bytes_of_file(open_input(path, stop_), path, stop_);
+    }
+
+    ArchiveInput archive(const std::string &path)
+    {
+        return path == "-" ? ArchiveInput(bytes(path)) : open_archive(path, stop_);
     }
 
     std::istream &text(const std::string &path)

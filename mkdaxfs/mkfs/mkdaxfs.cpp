@@ -96,8 +96,14 @@ DirectoryOptions directory_options(const MkfsOptions &o, Notes &notes)
     return options;
 }
 
+OnWarning warn_on(Streams &streams)
+{
+    return [&](const std::string &line) { streams.err << "mkdaxfs: warning: " << line << '\n'; };
+}
+
 // In the order of the command line.
-void add_sources(SourceList &list, const CLI::App &app, const MkfsOptions &o, Inputs &inputs, Notes &notes)
+void add_sources(SourceList &list, const CLI::App &app, const MkfsOptions &o, Inputs &inputs, Notes &notes,
+                 const OnWarning &warn)
 {
     const PathFilter &filter = o.filter;
     const DirectoryOptions of_directories = directory_options(o, notes);
@@ -109,9 +115,11 @@ void add_sources(SourceList &list, const CLI::App &app, const MkfsOptions &o, In
             const std::string &directory = name == "SOURCE" ? o.sources[i] : o.image;
             list.add(std::make_unique<DirectorySource>(directory, filter, of_directories));
         } else if (name == "--tar") {
-            list.add(std::make_unique<TarSource>(inputs.bytes(o.tar[i]), o.tar[i], filter));
+            list.add(std::make_unique<TarSource>(inputs.archive(o.tar[i]), o.tar[i], filter, warn));
+        } else if (name == "--layer") {
+            list.add(std::make_unique<LayerSource>(inputs.archive(o.layer), o.layer, filter, warn));
         } else if (name == "--oci") {
-            list.add(std::make_unique<OciSource>(o.oci[i], o.platform, filter));
+            list.add(std::make_unique<OciSource>(o.oci[i], o.platform, filter, warn));
         } else if (name == "--list") {
             list.add(std::make_unique<ListSource>(inputs.text(o.list[i]), o.list[i], ListSource::Form::lines,
                                                   filter, of_directories));
@@ -158,7 +166,8 @@ void make_layers(const MkfsOptions &o, Streams &streams, const std::atomic<bool>
         const auto printer =
             print_progress(o, streams, progress, fmt::format("layer {} of {}: ", i + 1, count));
         const auto start = std::chrono::steady_clock::now();
-        OciLayerSource source(image, i, o.filter, below);
+        OciLayerSource source(image, i, o.filter, below,
+                              named_warning(warn_on(streams), fmt::format("layer {}", i + 1)));
         const std::string name = fmt::format("{}.{}", o.image, i + 1);
         refuse_image_instead_of_source(o, name);
         const auto file = std::make_shared<OutputFile>(name, OutputFile::Publish::later, !o.no_sync);
@@ -189,7 +198,7 @@ bool make_image(const CLI::App &app, const MkfsOptions &o, Inputs &inputs, Strea
         refuse_image_instead_of_source(o, target_name(o));
     SourceList sources;
     Notes notes(o, streams.err);
-    add_sources(sources, app, o, inputs, notes);
+    add_sources(sources, app, o, inputs, notes, warn_on(streams));
     Progress progress;
     auto printer = print_progress(o, streams, progress);
     BuildSummary summary = build_image(sources, [&] { return open_target(o, streams.out); }, o.build,

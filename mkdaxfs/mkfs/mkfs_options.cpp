@@ -62,6 +62,10 @@ void declare_sources(CLI::App &app, MkfsOptions &o)
     add_list(app, "--tar", o.tar, "FILE",
              "source: an archive (tar or cpio, compressed or not); - is "
              "standard input");
+    app.add_option("--layer", o.layer,
+                   "the only source: one layer's archive, its whiteouts as overlayfs has them; - is "
+                   "standard input")
+        ->type_name("FILE");
     add_list(app, "--oci", o.oci, "PATH[:TAG]",
              "source: a container image, as an OCI layout (directory or archive) or from docker save");
     app.add_option("--platform", o.platform,
@@ -237,8 +241,11 @@ void complete(const CLI::App &app, MkfsOptions &o, Inputs &inputs)
         throw CLI::ValidationError("--uuid", "expected 32 hexadecimal digits, got " + printable(o.uuid));
     if (o.image.empty() && !o.has_target())
         throw CLI::RequiredError("IMAGE");
-    if (o.directories() + o.other_sources() == 0)
+    const auto others = o.directories() + o.other_sources();
+    if (others == 0 && o.layer.empty())
         throw CLI::RequiredError("SOURCE");
+    if (others != 0 && !o.layer.empty())
+        throw CLI::ValidationError("--layer", "expected no other source with it");
     if (!o.phys.empty())
         o.range = physical_range(o.phys);
     if (!o.digest.empty()) {
@@ -251,7 +258,7 @@ void complete(const CLI::App &app, MkfsOptions &o, Inputs &inputs)
     o.filter = make_filter(app, o, inputs);
     o.build.dedupe = !o.no_dedupe;
     o.build.sync = !o.no_sync;
-    o.build.keep_opaque = o.layers;
+    o.build.keep_opaque = o.layers || !o.layer.empty();
     if (!o.file_contexts.empty())
         o.build.label_of = read_file_contexts(o.file_contexts);
     for (const std::string &file : o.rules)

@@ -25,6 +25,7 @@ struct MkfsOptions {
     std::string directory;            // where the heap's buffer is mounted
     std::vector<std::string> sources; // directories
     std::vector<std::string> tar;
+    std::string layer;
     std::vector<std::string> oci;
     std::string platform;
     std::vector<std::string> text;

@@ -68,6 +68,7 @@ void refuse_image_instead_of_source(const MkfsOptions &o, const std::string &ima
         std::for_each(list->begin(), list->end(), refuse);
     for (const std::string &path : o.oci)
         refuse(split_oci_name(path).first);
+    refuse(o.layer);
     refuse(o.order);
     refuse(o.file_contexts);
 }

@@ -3,7 +3,9 @@
 
 #include <algorithm>
 #include <cstring>
+#include <iterator>
 #include <limits>
+#include <memory>
 #include <stdexcept>
 #include <tuple>
 
@@ -11,9 +13,11 @@
 #include <pwd.h>
 #include <sys/stat.h>
 
+#include <archive.h>
 #include <archive_entry.h>
 #include <fmt/core.h>
 
+#include "acl.hpp"
 #include "daxfs_format.h"
 #include "error.hpp"
 
@@ -21,10 +25,11 @@ namespace daxfs {
 
 namespace {
 
-std::uint32_t to_id(std::int64_t id, const char *what, const std::string &shown)
+std::uint32_t to_number(std::int64_t id, std::uint32_t most, const char *what, const std::string &shown)
 {
-    if (id < 0 || id > UINT32_MAX)
-        throw std::runtime_error(fmt::format("{}: expected a {} of 32 bits, got {}", shown, what, id));
+    if (id < 0 || id > most)
+        throw std::runtime_error(
+            fmt::format("{}: expected a {} from 0 to {}, got {}", shown, what, most, id));
     return static_cast<std::uint32_t>(id);
 }
 
@@ -88,7 +93,7 @@ std::string acl_value(archive_entry *entry, int type, const std::string &shown)
         case ARCHIVE_ENTRY_ACL_GROUP: acl.push_back({0x08, bits, acl_id(tag, id, name, shown)}); break;
         case ARCHIVE_ENTRY_ACL_MASK: acl.push_back({0x10, bits, no_id}); break;
         case ARCHIVE_ENTRY_ACL_OTHER: acl.push_back({0x20, bits, no_id}); break;
-        default: throw std::runtime_error(shown + ": an ACL entry of a kind that Linux has not");
+        default: acl.push_back({0xff, bits, no_id}); break; // none of Linux
         }
     });
     std::sort(acl.begin(), acl.end(), [](const AclEntry &a, const AclEntry &b) {
@@ -102,73 +107,139 @@ std::string acl_value(archive_entry *entry, int type, const std::string &shown)
 
 // Of a file with an ACL that has a mask, the mode's group permissions are the mask. libarchive puts those
 // of the owning group there.
-std::uint16_t mode_of(archive_entry *entry)
+unsigned permissions_with_acl(archive_entry *acl, unsigned permissions)
 {
-    unsigned mode = archive_entry_mode(entry);
-    if (S_ISLNK(mode))
-        return S_IFLNK | 0777; // as symlink(2) makes it, whatever the archive says
-    for_each_acl_entry(entry, ARCHIVE_ENTRY_ACL_TYPE_ACCESS,
+    permissions = (permissions & 07000U) | (archive_entry_perm(acl) & 0777U);
+    for_each_acl_entry(acl, ARCHIVE_ENTRY_ACL_TYPE_ACCESS,
                        [&](int tag, std::uint16_t bits, int, const char *) {
                            if (tag == ARCHIVE_ENTRY_ACL_MASK)
-                               mode = (mode & ~0070U) | bits << 3;
+                               permissions = (permissions & ~0070U) | bits << 3;
                        });
-    return static_cast<std::uint16_t>(mode);
+    return permissions;
 }
+
+using Entry = std::unique_ptr<archive_entry, void (*)(archive_entry *)>;
+
+// Gathers what one entry's metadata is made of.
+class Description {
+public:
+    Description(archive_entry *entry, const TarEntry *tar, const std::string &shown, NotKept &not_kept)
+        : entry_(entry), tar_(tar), shown_(shown), not_kept_(not_kept)
+    {
+        permissions_ = tar ? tar->permissions : archive_entry_perm(entry) & 07777U;
+    }
+
+    EntryMetadata metadata()
+    {
+        check_type();
+        if (tar_)
+            add_pax();
+        add_acl(ARCHIVE_ENTRY_ACL_TYPE_ACCESS, tar_ ? tar_->pax.acl_access : std::nullopt);
+        add_acl(ARCHIVE_ENTRY_ACL_TYPE_DEFAULT, tar_ ? tar_->pax.acl_default : std::nullopt);
+        const unsigned type = archive_entry_filetype(entry_);
+        // Of a symlink as symlink(2) makes it, whatever the archive says.
+        node_.mode = static_cast<std::uint16_t>(type | (type == S_IFLNK ? 0777U : permissions_));
+        add_numbers();
+        return {node_, std::move(xattrs_)};
+    }
+
+private:
+    void check_type() const
+    {
+        const auto type = archive_entry_filetype(entry_);
+        constexpr unsigned types[] = {S_IFREG, S_IFDIR, S_IFLNK, S_IFCHR, S_IFBLK, S_IFIFO, S_IFSOCK};
+        if (std::find(std::begin(types), std::end(types), type) == std::end(types))
+            throw std::runtime_error(fmt::format("{}: expected a file type that Linux has, got mode {:o}",
+                                                 shown_, archive_entry_mode(entry_)));
+    }
+
+    void add_pax()
+    {
+        for (const auto &[kind, what] : tar_->pax.not_kept)
+            not_kept_.add(kind, what + " of " + shown_);
+        if (tar_->has_unknown_type)
+            not_kept_.add(NotKept::type, shown_);
+        for (const auto &[name, value] : tar_->pax.xattrs) {
+            Xattr xattr;
+            if (!split_xattr_name(name, xattr)) {
+                not_kept_.add(NotKept::xattr, printable(name) + " of " + shown_);
+                continue;
+            }
+            check_xattr(xattr.name.size(), value.size(), shown_);
+            if (is_acl_index(xattr.index) && !is_acl(value)) {
+                not_kept_.add(NotKept::acl, shown_);
+                continue;
+            }
+            xattr.value = value;
+            xattrs_.push_back(std::move(xattr));
+        }
+    }
+
+    // Given as text, or by libarchive from a header of Solaris.
+    void add_acl(int type, const std::optional<std::string> &text)
+    {
+        const bool is_access = type == ARCHIVE_ENTRY_ACL_TYPE_ACCESS;
+        const Entry parsed(archive_entry_new(), archive_entry_free);
+        archive_entry *from = entry_;
+        if (text) {
+            archive_entry_set_mode(parsed.get(), static_cast<mode_t>(permissions_));
+            if (text->find('\0') != text->npos ||
+                archive_entry_acl_from_text(parsed.get(), text->c_str(), type) != ARCHIVE_OK)
+                return not_kept_.add(NotKept::acl, shown_);
+            from = parsed.get();
+        }
+        const std::string value = acl_value(from, type, shown_);
+        if (!value.empty() && !is_acl(value))
+            return not_kept_.add(NotKept::acl, shown_);
+        if (is_access && (text || !value.empty()))
+            permissions_ = permissions_with_acl(from, permissions_);
+        if (!value.empty())
+            xattrs_.push_back(
+                {static_cast<std::uint8_t>(is_access ? DAXFS_XATTR_ACL_ACCESS : DAXFS_XATTR_ACL_DEFAULT), "",
+                 value});
+    }
+
+    void add_numbers()
+    {
+        const PaxFields none;
+        const PaxFields &pax = tar_ ? tar_->pax : none;
+        constexpr std::uint32_t last_owner = no_owner - 1;
+        node_.uid = pax.uid ? *pax.uid : to_number(archive_entry_uid(entry_), last_owner, "user id", shown_);
+        node_.gid = pax.gid ? *pax.gid : to_number(archive_entry_gid(entry_), last_owner, "group id", shown_);
+        if (pax.mtime) {
+            std::tie(node_.mtime_sec, node_.mtime_nsec) = *pax.mtime;
+        } else if (archive_entry_mtime_is_set(entry_)) {
+            node_.mtime_sec = archive_entry_mtime(entry_);
+            // libarchive makes this of what is beyond it.
+            if (node_.mtime_sec == INT64_MAX || node_.mtime_sec == INT64_MIN)
+                throw std::runtime_error(shown_ + ": expected a time of 64 bits, got one beyond that");
+        }
+        if (S_ISCHR(node_.mode) || S_ISBLK(node_.mode))
+            node_.data = device(pax.devmajor, archive_entry_rdevmajor(entry_)) << 32 |
+                         device(pax.devminor, archive_entry_rdevminor(entry_));
+    }
+
+    std::uint64_t device(const std::optional<std::uint32_t> &pax, dev_t from_entry) const
+    {
+        return pax ? *pax
+                   : to_number(static_cast<std::int64_t>(from_entry), UINT32_MAX, "device number", shown_);
+    }
+
+    archive_entry *entry_;
+    const TarEntry *tar_;
+    const std::string &shown_;
+    NotKept &not_kept_;
+    unsigned permissions_ = 0;
+    Node node_;
+    std::vector<Xattr> xattrs_;
+};
 
 } // namespace
 
-Node node_of(archive_entry *entry, const std::string &shown)
+EntryMetadata metadata_of(archive_entry *entry, const TarEntry *tar, const std::string &shown,
+                          NotKept &not_kept)
 {
-    Node node;
-    node.mode = mode_of(entry);
-    node.uid = to_id(archive_entry_uid(entry), "user id", shown);
-    node.gid = to_id(archive_entry_gid(entry), "group id", shown);
-    if (archive_entry_mtime_is_set(entry)) {
-        node.mtime_sec = archive_entry_mtime(entry);
-        node.mtime_nsec = static_cast<std::uint32_t>(archive_entry_mtime_nsec(entry)) % 1000000000;
-    }
-    if (S_ISCHR(node.mode) || S_ISBLK(node.mode))
-        node.data = static_cast<std::uint64_t>(to_id(
-                        static_cast<std::int64_t>(archive_entry_rdevmajor(entry)), "device number", shown))
-                        << 32 |
-                    to_id(static_cast<std::int64_t>(archive_entry_rdevminor(entry)), "device number", shown);
-    switch (node.mode & S_IFMT) {
-    case S_IFREG:
-    case S_IFDIR:
-    case S_IFLNK:
-    case S_IFCHR:
-    case S_IFBLK:
-    case S_IFIFO:
-    case S_IFSOCK: return node;
-    default:
-        throw std::runtime_error(
-            fmt::format("{}: expected a file type that Linux has, got mode {:o}", shown, node.mode));
-    }
-}
-
-std::vector<Xattr> xattrs_of(archive_entry *entry, const std::string &shown)
-{
-    std::vector<Xattr> xattrs;
-    const char *name = nullptr;
-    const void *value = nullptr;
-    std::size_t size = 0;
-    archive_entry_xattr_reset(entry);
-    while (archive_entry_xattr_next(entry, &name, &value, &size) == 0) {
-        Xattr xattr;
-        if (!name || !split_xattr_name(name, xattr))
-            continue;
-        check_xattr(xattr.name.size(), size, shown);
-        if (size != 0)
-            xattr.value.assign(static_cast<const char *>(value), size);
-        xattrs.push_back(std::move(xattr));
-    }
-    const std::string access = acl_value(entry, ARCHIVE_ENTRY_ACL_TYPE_ACCESS, shown);
-    if (!access.empty())
-        xattrs.push_back({DAXFS_XATTR_ACL_ACCESS, "", access});
-    const std::string inherited = acl_value(entry, ARCHIVE_ENTRY_ACL_TYPE_DEFAULT, shown);
-    if (!inherited.empty())
-        xattrs.push_back({DAXFS_XATTR_ACL_DEFAULT, "", inherited});
-    return xattrs;
+    return Description(entry, tar, shown, not_kept).metadata();
 }
 
 } // namespace daxfs

@@ -4,17 +4,21 @@
 #include <string>
 #include <vector>
 
+#include "tar_headers.hpp"
 #include "tree.hpp"
 
 struct archive_entry;
 
 namespace daxfs {
 
-// An archive's entry as a node without links, content and xattrs. Throws for what an
-// image cannot hold; `shown` names the entry.
-Node node_of(archive_entry *entry, const std::string &shown);
+struct EntryMetadata {
+    Node node; // without links, content and xattrs
+    std::vector<Xattr> xattrs;
+};
 
-// Its extended attributes, ACLs among them.
-std::vector<Xattr> xattrs_of(archive_entry *entry, const std::string &shown);
+// What an archive says of an entry, of a tar with what its own headers say. Throws for what an image cannot
+// hold; `shown` names the entry, also for what is not kept.
+EntryMetadata metadata_of(archive_entry *entry, const TarEntry *tar, const std::string &shown,
+                          NotKept &not_kept);
 
 } // namespace daxfs

@@ -13,6 +13,7 @@
 #include <zlib.h>
 
 #include "error.hpp"
+#include "workers.hpp"
 
 namespace daxfs {
 
@@ -108,6 +109,8 @@ public:
         check(archive_read_next_header(in_.get(), &entry));
     }
 
+    bool is_plain() const { return archive_filter_code(in_.get(), 0) == ARCHIVE_FILTER_NONE; }
+
     std::size_t read(std::span<std::byte> to)
     {
         const la_ssize_t got = archive_read_data(in_.get(), to.data(), to.size());
@@ -138,40 +141,89 @@ private:
 
 } // namespace
 
+namespace {
+
+// The same bytes, and how they begin.
+struct Begun {
+    std::shared_ptr<std::vector<std::byte>> begin = std::make_shared<std::vector<std::byte>>(buffer_bytes);
+    ReadBytes whole;
+
+    explicit Begun(ReadBytes read)
+    {
+        // Enough to tell, of a pipe that gives a byte at a time, too.
+        std::size_t size = read(*begin);
+        if (size == 1)
+            size += read(std::span(*begin).subspan(1));
+        begin->resize(size);
+        whole = [front = begin, at = std::size_t{0},
+                 read = std::move(read)](std::span<std::byte> to) mutable {
+            if (at == front->size())
+                return read(to);
+            const std::size_t given = std::min(to.size(), front->size() - at);
+            std::memcpy(to.data(), front->data() + at, given);
+            at += given;
+            return given;
+        };
+    }
+    bool is_gzip() const
+    {
+        return begin->size() >= 2 && (*begin)[0] == std::byte{0x1f} && (*begin)[1] == std::byte{0x8b};
+    }
+};
+
+} // namespace
+
 ReadBytes decompressed(ReadBytes read, std::string name)
 {
-    // Enough to tell, of a pipe that gives a byte at a time, too.
-    auto begin = std::make_shared<std::vector<std::byte>>(buffer_bytes);
-    std::size_t size = read(*begin);
-    if (size == 1)
-        size += read(std::span(*begin).subspan(1));
-    begin->resize(size);
-    const bool is_empty = size == 0;
-    const bool is_gzip = size >= 2 && (*begin)[0] == std::byte{0x1f} && (*begin)[1] == std::byte{0x8b};
-    if (is_empty)
+    Begun begun(std::move(read));
+    if (begun.begin->empty())
         return [](std::span<std::byte>) { return std::size_t{0}; };
-    ReadBytes whole = [begin, at = std::size_t{0}, read = std::move(read)](std::span<std::byte> to) mutable {
-        if (at == begin->size())
-            return read(to);
-        const std::size_t given = std::min(to.size(), begin->size() - at);
-        std::memcpy(to.data(), begin->data() + at, given);
-        at += given;
-        return given;
-    };
-    if (is_gzip)
-        return [gzip = std::make_shared<Gunzip>(std::move(whole), std::move(name))](std::span<std::byte> to) {
-            return gzip->read(to);
-        };
-    return [filters = std::make_shared<Filters>(std::move(whole), std::move(name))](std::span<std::byte> to) {
-        return filters->read(to);
-    };
+    if (begun.is_gzip())
+        return [gzip = std::make_shared<Gunzip>(std::move(begun.whole), std::move(name))](
+                   std::span<std::byte> to) { return gzip->read(to); };
+    return [filters = std::make_shared<Filters>(std::move(begun.whole), std::move(name))](
+               std::span<std::byte> to) { return filters->read(to); };
+}
+
+bool is_compressed(ReadBytes read, const std::string &name)
+{
+    Begun begun(std::move(read));
+    return !begun.begin->empty() && (begun.is_gzip() || !Filters(std::move(begun.whole), name).is_plain());
 }
 
 ArchiveStream::ArchiveStream(ReadBytes read) : read_(std::move(read)), buffer_(buffer_bytes) {}
 
+ArchiveStream::ArchiveStream(FilePart part, const std::atomic<bool> *stop)
+    : part_(std::move(part)), buffer_(buffer_bytes)
+{
+    read_ = [this, stop](std::span<std::byte> to) {
+        check_stop(stop);
+        return read_part(to);
+    };
+}
+
+std::size_t ArchiveStream::read_part(std::span<std::byte> to)
+{
+    to = to.first(std::min<std::uint64_t>(to.size(), part_.size - given_));
+    part_.file->read(part_.begin + given_, to);
+    return to.size();
+}
+
+std::int64_t ArchiveStream::skip(archive *, void *self, std::int64_t bytes)
+{
+    auto *stream = static_cast<ArchiveStream *>(self);
+    const std::uint64_t left = stream->part_.size - stream->given_;
+    const std::uint64_t skipped = std::min(static_cast<std::uint64_t>(bytes), left);
+    stream->given_ += skipped;
+    stream->last_ = stream->given_; // the buffer is over
+    stream->kept_.clear();
+    return static_cast<std::int64_t>(skipped);
+}
+
 int ArchiveStream::open(archive *in)
 {
-    return archive_read_open(in, this, nullptr, give, nullptr);
+    in_ = in;
+    return archive_read_open2(in, this, nullptr, give, part_.file ? skip : nullptr, nullptr);
 }
 
 void ArchiveStream::rethrow() const
@@ -196,11 +248,35 @@ ssize_t ArchiveStream::give(archive *in, void *self, const void **bytes)
 
 std::size_t ArchiveStream::next()
 {
+    const la_int64_t used = in_ ? archive_filter_bytes(in_, -1) : -1; // below 0 before there is a filter
+    const std::uint64_t from =
+        std::min(given_, keep_from_.value_or(static_cast<std::uint64_t>(std::max<la_int64_t>(used, 0))));
+    const std::uint64_t kept_at = last_ - kept_.size();
+    kept_.erase(0, from > kept_at ? std::min<std::uint64_t>(from - kept_at, kept_.size()) : 0);
+    const std::uint64_t skip = std::max(from, last_) - last_;
+    kept_.append(reinterpret_cast<const char *>(buffer_.data()) + skip, given_ - last_ - skip);
+    last_ = given_;
     const std::size_t size = read_(buffer_);
     if (const std::size_t used = size_without_zeros(std::span(buffer_).first(size)))
         end_of_data_ = given_ + used;
     given_ += size;
     return size;
+}
+
+std::string_view ArchiveStream::since_kept(std::uint64_t end)
+{
+    const std::uint64_t from = std::exchange(keep_from_, std::nullopt).value_or(given_);
+    const std::string_view buffer(reinterpret_cast<const char *>(buffer_.data()), given_ - last_);
+    end = std::min(end, given_);
+    if (from >= end)
+        return {};
+    if (from >= last_) // nearly always
+        return buffer.substr(from - last_, end - from);
+    const std::uint64_t kept_at = last_ - kept_.size();
+    told_ = from < kept_at ? "" : kept_.substr(from - kept_at, end - from);
+    if (end > last_)
+        told_.append(buffer.substr(0, end - last_));
+    return told_;
 }
 
 bool ArchiveStream::is_zero_from(std::uint64_t from)

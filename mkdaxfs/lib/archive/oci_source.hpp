@@ -5,17 +5,10 @@
 #include <string>
 #include <vector>
 
-#include "blob_store.hpp"
+#include "oci_manifest.hpp"
 #include "source.hpp"
 
 namespace daxfs {
-
-// A layer's file in the store, and the SHA-256 it must have, in hexadecimal digits.
-struct OciLayer {
-    std::string path;
-    std::string sha256;  // of the file; "" when none is given
-    std::string diff_id; // SHA-256 of what it is uncompressed; "" when the first says enough
-};
 
 // A container image: an OCI image layout (directory or archive) or what docker save
 // writes. Its layers are applied in order, whiteouts among them.
@@ -23,7 +16,7 @@ class OciSource : public TreeSource {
 public:
     // where: PATH or PATH:TAG. Without a tag the image must hold one only. Of images for several platforms it
     // is that for `platform` ("arm64", "linux/arm64", "arm/v7"), "" being this machine's architecture.
-    OciSource(std::string where, std::string platform, PathFilter filter);
+    OciSource(std::string where, std::string platform, PathFilter filter, OnWarning warn = {});
 
     std::unique_ptr<Tree> scan(const Workers &workers) override;
     void add_to(TreeBuilder &builder, const Workers &workers) override;
@@ -33,6 +26,7 @@ private:
     std::string where_;
     std::string platform_;
     PathFilter filter_;
+    OnWarning warn_;
     Spool spool_;
 };
 
@@ -47,6 +41,9 @@ public:
     void read_layer(std::size_t layer, const ArchiveTarget &target) const;
 
 private:
+    FilePart plain_part(const std::string &path, const std::string &name,
+                        const std::atomic<bool> *stop) const;
+
     std::string path_;
     std::unique_ptr<BlobStore> blobs_;
     std::vector<OciLayer> layers_;
@@ -56,7 +53,8 @@ private:
 // which gathers the layers' directories: to be used for one layer after the other, the lowest first.
 class OciLayerSource : public TreeSource {
 public:
-    OciLayerSource(const OciImage &image, std::size_t layer, PathFilter filter, TreeBuilder &below);
+    OciLayerSource(const OciImage &image, std::size_t layer, PathFilter filter, TreeBuilder &below,
+                   OnWarning warn = {});
 
     std::unique_ptr<Tree> scan(const Workers &workers) override;
     std::unique_ptr<FileContent> open(const Tree &tree, NodeId node) const override;
@@ -66,12 +64,9 @@ private:
     std::size_t layer_;
     PathFilter filter_;
     TreeBuilder &below_;
+    OnWarning warn_;
     Spool spool_;
 };
-
-// The layers of the image with this tag for this platform, the lowest first.
-std::vector<OciLayer> oci_layers(BlobStore &blobs, const std::string &name, const std::string &tag,
-                                 const std::string &platform);
 
 // PATH or PATH:TAG as its two parts; the tag is "" when there is none.
 std::pair<std::string, std::string> split_oci_name(const std::string &where);

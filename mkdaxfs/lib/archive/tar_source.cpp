@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tar_source.hpp"
 
+#include "error.hpp"
+
 namespace daxfs {
 
-TarSource::TarSource(ReadBytes read, std::string name, PathFilter filter)
-    : read_(std::move(read)), name_(std::move(name)), filter_(std::move(filter))
+TarSource::TarSource(ArchiveInput input, std::string name, PathFilter filter, OnWarning warn)
+    : input_(std::move(input)), name_(std::move(name)), filter_(std::move(filter)), warn_(std::move(warn))
 {
 }
 
@@ -17,10 +19,34 @@ std::unique_ptr<Tree> TarSource::scan(const Workers &workers)
 
 void TarSource::add_to(TreeBuilder &builder, const Workers &workers)
 {
-    read_archive(read_, name_, {builder, spool_, filter_, workers});
+    NotKept not_kept;
+    read_archive(input_, name_, {builder, spool_, filter_, workers, Whiteouts::names, false, &not_kept});
+    not_kept.tell(named_warning(warn_, name_));
 }
 
 std::unique_ptr<FileContent> TarSource::open(const Tree &tree, NodeId node) const
+{
+    return spool_.open(tree, node);
+}
+
+LayerSource::LayerSource(ArchiveInput input, std::string name, PathFilter filter, OnWarning warn)
+    : input_(std::move(input)), name_(std::move(name)), filter_(std::move(filter)), warn_(std::move(warn))
+{
+}
+
+std::unique_ptr<Tree> LayerSource::scan(const Workers &workers)
+{
+    TreeBuilder builder;
+    builder.lies_over_unknown();
+    NotKept not_kept;
+    read_archive(input_, name_, {builder, spool_, filter_, workers, Whiteouts::overlay, false, &not_kept});
+    for (const std::string &path : builder.undescribed())
+        not_kept.add(NotKept::parent, "/" + printable(path));
+    not_kept.tell(named_warning(warn_, name_));
+    return builder.finish();
+}
+
+std::unique_ptr<FileContent> LayerSource::open(const Tree &tree, NodeId node) const
 {
     return spool_.open(tree, node);
 }

@@ -126,7 +126,7 @@ void OutputFile::will_write(std::uint64_t offset, std::uint64_t size)
 
 // The medium works while files are still read, and fsync(2), which alone says what is on it, has little left
 // to wait for: 2.8 s instead of 3.6 for 1.2 GB on ext4, 17 s instead of 23 for 5.2 GB (medians of 7 and 3, on
-// a busy machine; 6.6 and 9.6 s instead of 12.8 and 14.5 on a quieter one).
+// a busy machine).
 void OutputFile::write(std::uint64_t offset, std::span<const std::byte> bytes)
 {
     constexpr std::uint64_t step = 8 << 20;

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <iterator>
+#include <stdexcept>
 
 #include <sys/types.h>
 #include <unistd.h>
@@ -19,46 +21,30 @@ namespace daxfs {
 namespace {
 
 constexpr std::size_t buffer_bytes = 1 << 20;
+constexpr std::uint64_t first_adopted = 1ULL << 63; // no file of the spool's own gets there
 
-class SpooledFile : public FileContent {
+} // namespace
+
+class Spool::File : public FileContent {
 public:
-    SpooledFile(const Spool &spool, std::uint64_t begin, std::uint64_t size)
+    File(const Spool &spool, std::uint64_t begin, std::uint64_t size)
         : spool_(spool), begin_(begin), size_(size)
     {
     }
 
     void read(std::uint64_t offset, std::span<std::byte> to) override { spool_.read(begin_ + offset, to); }
-
-    std::vector<ByteRange> data_ranges() override
+    std::vector<ByteRange> data_ranges() override { return spool_.data_ranges(begin_, size_); }
+    void check_unchanged() override
     {
-        spool_.flush();
-        const auto end = static_cast<off_t>(begin_ + size_);
-        std::vector<ByteRange> ranges;
-        for (auto at = static_cast<off_t>(begin_); at < end;) {
-            const off_t data = lseek(spool_.fd(), at, SEEK_DATA);
-            if (data < 0 && errno == ENXIO)
-                break;
-            const off_t hole = data < 0 ? data : lseek(spool_.fd(), data, SEEK_HOLE);
-            if (hole < 0)
-                return {{0, size_}};
-            if (data >= end)
-                break;
-            ranges.push_back({static_cast<std::uint64_t>(data) - begin_,
-                              static_cast<std::uint64_t>(std::min(hole, end)) - begin_});
-            at = hole;
-        }
-        return ranges;
+        if (const Adopted *adopted = spool_.adopted_at(begin_))
+            adopted->part.file->check_unchanged();
     }
-
-    void check_unchanged() override {}
 
 private:
     const Spool &spool_;
     std::uint64_t begin_;
     std::uint64_t size_;
 };
-
-} // namespace
 
 Spool::Spool() : dir_(temporary_directory()), fd_(open_nameless_file()) {}
 
@@ -67,11 +53,31 @@ void Spool::take(std::uint64_t size)
     constexpr std::uint64_t most = INT64_MAX;
     if (size > most - 4096 || end_ > most - 4096 - size)
         throw std::runtime_error(fmt::format("a file of {} bytes is more than can be kept", size));
+    if (may_have_holes(size)) {
+        std::sort(written_.begin(), written_.end(),
+                  [](const ByteRange &a, const ByteRange &b) { return a.begin < b.begin; });
+        // A smaller one is read as the zeros it is.
+        std::uint64_t done = end_;
+        const auto skip_to = [&](std::uint64_t next) {
+            if (next >= done + smallest_hole)
+                holes_.push_back({done, next});
+        };
+        for (const ByteRange &range : written_) {
+            skip_to(range.begin);
+            done = std::max(done, range.end);
+        }
+        skip_to(end_ + size);
+    }
+    written_.clear();
     end_ = may_have_holes(size) ? round_up(end_ + size, DAXFS_BLOCK_SIZE) : end_ + size;
 }
 
 void Spool::write(std::uint64_t at, std::span<const std::byte> bytes)
 {
+    if (!written_.empty() && written_.back().end == at)
+        written_.back().end += bytes.size();
+    else
+        written_.push_back({at, at + bytes.size()});
     if (!buffer_.empty() &&
         (at != buffer_at_ + buffer_.size() || bytes.size() > buffer_bytes - buffer_.size()))
         flush();
@@ -110,27 +116,63 @@ void Spool::write_through(std::uint64_t at, std::span<const std::byte> bytes) co
     }
 }
 
+std::uint64_t Spool::adopt(const FilePart &part)
+{
+    const std::uint64_t at =
+        adopted_.empty() ? first_adopted : adopted_.back().at + adopted_.back().part.size;
+    if (part.size > UINT64_MAX - at)
+        throw std::runtime_error(fmt::format("expected archives of at most {} bytes, got more", INT64_MAX));
+    adopted_.push_back({at, part});
+    return at;
+}
+
+FilePart Spool::part_at(std::uint64_t at, std::uint64_t size) const
+{
+    const Adopted *adopted = adopted_at(at);
+    return adopted ? FilePart{adopted->part.file, adopted->part.begin + (at - adopted->at), size}
+                   : FilePart();
+}
+
+const Spool::Adopted *Spool::adopted_at(std::uint64_t at) const
+{
+    if (at < first_adopted || adopted_.empty())
+        return nullptr;
+    const auto behind =
+        std::upper_bound(adopted_.begin(), adopted_.end(), at,
+                         [](std::uint64_t wanted, const Adopted &one) { return wanted < one.at; });
+    return &*std::prev(behind);
+}
+
 void Spool::read(std::uint64_t at, std::span<std::byte> to) const
 {
+    if (const Adopted *adopted = adopted_at(at))
+        return adopted->part.file->read(adopted->part.begin + (at - adopted->at), to);
     flush();
-    while (!to.empty()) {
-        const ssize_t got = pread(fd_.get(), to.data(), to.size(), static_cast<off_t>(at));
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got < 0)
-            throw system_failure(errno, "cannot read a temporary file in " + printable(dir_));
-        if (got == 0) { // a hole at the very end
-            std::fill(to.begin(), to.end(), std::byte{0});
-            return;
-        }
-        at += static_cast<std::uint64_t>(got);
-        to = to.subspan(static_cast<std::size_t>(got));
+    if (!read_whole(fd_.get(), at, to, "a temporary file in " + printable(dir_)))
+        std::fill(to.begin(), to.end(), std::byte{0}); // a hole at the very end
+}
+
+std::vector<ByteRange> Spool::data_ranges(std::uint64_t begin, std::uint64_t size) const
+{
+    std::vector<ByteRange> ranges;
+    std::uint64_t done = begin;
+    const auto add_until = [&](std::uint64_t end) {
+        if (end > done)
+            ranges.push_back({done - begin, end - begin});
+    };
+    auto hole = std::lower_bound(holes_.begin(), holes_.end(), begin,
+                                 [](const ByteRange &one, std::uint64_t at) { return one.begin < at; });
+    for (; hole != holes_.end() && hole->begin < begin + size; ++hole) {
+        add_until(hole->begin);
+        done = hole->end;
     }
+    add_until(begin + size);
+    return ranges;
 }
 
 std::unique_ptr<FileContent> Spool::open(const Tree &tree, NodeId node) const
 {
-    return std::make_unique<SpooledFile>(*this, tree.nodes[node].content, tree.nodes[node].size);
+    return std::make_unique<File>(*this, tree.nodes[node].content, tree.nodes[node].size);
 }
 
 } // namespace daxfs

@@ -42,6 +42,7 @@ void TreeBuilder::begin_layer()
     if (layer_ == UINT16_MAX)
         throw std::runtime_error("more than 65535 layers");
     ++layer_;
+    cleared_.clear();
     last_valid_ = false;
 }
 
@@ -121,14 +122,21 @@ void TreeBuilder::clear_below(NodeId dir)
     while (!pending.empty()) {
         const NodeId at = pending.back();
         pending.pop_back();
-        for (std::uint32_t i = tree_->nodes[at].first; i != no_entry; i = next_[i]) {
-            if (tree_->entries[i].parent == no_entry)
-                continue;
-            const NodeId child = tree_->entries[i].node;
-            if (layers_[i] != layer_)
+        // Once in a layer: what comes later is its own.
+        if (!cleared_.insert(at).second)
+            continue;
+        // What is dead leaves the list, which the next layer would walk again.
+        for (std::uint32_t *link = &tree_->nodes[at].first; *link != no_entry;) {
+            const std::uint32_t i = *link;
+            if (tree_->entries[i].parent != no_entry && layers_[i] != layer_)
                 kill(i);
-            else if (S_ISDIR(tree_->nodes[child].mode))
-                pending.push_back(child);
+            if (tree_->entries[i].parent == no_entry) {
+                *link = next_[i];
+                continue;
+            }
+            if (S_ISDIR(tree_->nodes[tree_->entries[i].node].mode))
+                pending.push_back(tree_->entries[i].node);
+            link = &next_[i];
         }
     }
 }
@@ -235,7 +243,8 @@ NodeId TreeBuilder::link(std::string_view path, std::string_view to)
     if (!id)
         throw TreeError("hard link " + shown_path(path) + " to " + shown_path(to) +
                         (below_ ? ": that is not in this layer, make one image of all (without --layers)"
-                                : ": that is not in the tree"));
+                         : below_is_unknown_ ? ": that is not in this layer, make one image of all (--oci)"
+                                             : ": that is not in the tree"));
     if (S_ISDIR(tree_->nodes[*id].mode))
         throw TreeError("hard link " + shown_path(path) + " to the directory " + shown_path(to));
     const Place at = place(path, true);

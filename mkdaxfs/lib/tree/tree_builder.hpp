@@ -20,6 +20,10 @@ namespace daxfs {
 // What marks a directory of a layer that hides all below it, for overlayfs.
 bool is_opaque_mark(const Xattr &xattr);
 
+// The same attribute, or any that overlayfs takes for its own, as a file's that overlayfs is to show: since
+// Linux 6.7 it takes one "overlay." away. False where it is none of overlayfs'.
+bool escape_overlay(Xattr &xattr);
+
 // What cannot be in the tree; one line that names the path.
 struct TreeError : std::runtime_error {
     using std::runtime_error::runtime_error;
@@ -32,6 +36,11 @@ class TreeBuilder {
 public:
     // With `below`, paths lead through the symlinks of lower layers, too; adopt_parents() fills it.
     explicit TreeBuilder(const TreeBuilder *below = nullptr);
+
+    // This tree is one layer, and what lies below it is not known: anything may.
+    void lies_over_unknown() { below_is_unknown_ = true; }
+    // Of such a layer, the directories that it leads through but does not describe, the root aside.
+    std::vector<std::string> undescribed() const;
 
     XattrSets &xattrs() { return tree_->xattrs; }
 
@@ -61,6 +70,8 @@ public:
     bool remove(std::string_view path);
     // What earlier layers put below the directory goes.
     void clear(std::string_view path);
+    // The directory that path is in gets the attribute, unless it has one of that name.
+    void mark_parent(std::string_view path, const Xattr &xattr);
     // What is at path; its last part, if a symlink, is not followed.
     std::optional<NodeId> find(std::string_view path);
     // A regular file that gets its content from this source.
@@ -85,8 +96,9 @@ private:
     Place place(std::string_view path, bool make);
     // Where a walk ended.
     struct Reached {
-        NodeId deepest = 0;    // the last directory of the path that is in this tree
-        bool is_below = false; // is there such a directory in lower layers?
+        NodeId deepest = 0;           // the last directory of the path that is in this tree
+        bool is_below = false;        // is there such a directory in lower layers?
+        bool is_no_directory = false; // what follows it is there, but is none
     };
 
     // `whole` is for messages.
@@ -115,6 +127,7 @@ private:
     std::uint64_t slot_of(NodeId dir, std::string_view name) const;
 
     const TreeBuilder *below_;
+    bool below_is_unknown_ = false;
     std::unique_ptr<Tree> tree_ = std::make_unique<Tree>();
     // By entry: the next one of the same directory (Node::first has the first), and the
     // layer that put it.
@@ -123,6 +136,7 @@ private:
     std::vector<std::uint32_t> slots_; // open addressing: entry + 1
     std::size_t used_slots_ = 0;
     std::unordered_set<NodeId> implied_ = {0};         // directories made, not put
+    std::unordered_set<NodeId> cleared_;               // in this layer
     std::unordered_map<std::string, NodeId> excluded_; // by path as plain_path() has it
     std::uint16_t source_ = 0;
     std::uint16_t layer_ = 0;

@@ -137,8 +137,11 @@ std::optional<NodeId> TreeBuilder::walk(std::string_view path, bool make, Reache
             follow(std::string(tree_->target(node)));
             continue;
         }
-        if (!S_ISDIR(node.mode) && !make)
+        if (!S_ISDIR(node.mode) && !make) {
+            if (reached)
+                reached->is_no_directory = true;
             return std::nullopt;
+        }
         if (!S_ISDIR(node.mode))
             throw leads_through(whole, dir, *part);
         if (make)
@@ -147,7 +150,7 @@ std::optional<NodeId> TreeBuilder::walk(std::string_view path, bool make, Reache
         below.down(*part);
     }
     if (reached)
-        *reached = {dir, below.is_there()};
+        *reached = {dir, below_is_unknown_ || below.is_there(), false};
     return lost ? std::nullopt : std::optional(dir);
 }
 

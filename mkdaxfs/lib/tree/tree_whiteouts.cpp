@@ -21,14 +21,45 @@ bool is_opaque_mark(const Xattr &xattr)
     return xattr.index == opaque.index && xattr.name == opaque.name;
 }
 
+bool escape_overlay(Xattr &xattr)
+{
+    constexpr std::string_view own = "overlay.";
+    if (xattr.index != DAXFS_XATTR_TRUSTED || !xattr.name.starts_with(own))
+        return false;
+    xattr.name.insert(0, own);
+    return true;
+}
+
+void TreeBuilder::mark_parent(std::string_view path, const Xattr &xattr)
+{
+    const Place at = place(path, false);
+    if (at.dir == no_entry)
+        return;
+    const std::uint32_t known = tree_->nodes[at.dir].xattrs;
+    const std::vector<Xattr> all = known == 0 ? std::vector<Xattr>() : tree_->xattrs.decode(known);
+    if (std::none_of(all.begin(), all.end(),
+                     [&](const Xattr &one) { return one.index == xattr.index && one.name == xattr.name; }))
+        add_xattr(at.dir, xattr);
+}
+
+std::vector<std::string> TreeBuilder::undescribed() const
+{
+    std::vector<std::string> paths;
+    for (const NodeId id : implied_) {
+        if (id != 0)
+            paths.push_back(tree_->path(id));
+    }
+    std::sort(paths.begin(), paths.end());
+    return paths;
+}
+
 bool TreeBuilder::leads_through_a_file(std::string_view path)
 {
-    for (std::size_t slash = path.find('/'); slash != path.npos; slash = path.find('/', slash + 1)) {
-        const std::string_view parent = path.substr(0, slash);
-        if (find(parent) && !walk(parent, false))
-            return true;
-    }
-    return false;
+    const std::size_t slash = path.rfind('/');
+    Reached reached;
+    if (slash != path.npos)
+        walk(path.substr(0, slash), false, &reached);
+    return reached.is_no_directory;
 }
 
 void TreeBuilder::hide(std::vector<std::string> paths, std::vector<std::string> directories)

@@ -81,11 +81,12 @@ protected:
 
 // cpio "newc", the initramfs form: of a file with several names, the last has the content.
 inline std::string cpio_entry(const std::string &name, int ino, int nlink, unsigned mode,
-                              const std::string &content)
+                              const std::string &content, const std::string &magic = "070701",
+                              unsigned checksum = 0)
 {
     std::string entry =
-        fmt::format("070701{:08x}{:08x}{:08x}{:08x}{:08x}{:08x}{:08x}{:08x}{:08x}{:08x}{:08x}{:08x}{:08x}",
-                    ino, mode, 0, 0, nlink, 0, content.size(), 8, 1, 0, 0, name.size() + 1, 0);
+        magic + fmt::format("{:08x}{:08x}{:08x}{:08x}{:08x}{:08x}{:08x}{:08x}{:08x}{:08x}{:08x}{:08x}{:08x}",
+                            ino, mode, 0, 0, nlink, 0, content.size(), 8, 1, 0, 0, name.size() + 1, checksum);
     const auto pad = [&] { entry.append((4 - entry.size() % 4) % 4, '\0'); };
     entry += name + '\0';
     pad();

@@ -83,6 +83,36 @@ TEST_F(Sources, CpioWithHardLinks)
     EXPECT_EQ(check_image(reader, [](const Problem &problem) { ADD_FAILURE() << problem.text; }), 0u);
 }
 
+TEST_F(Sources, CpioThatIsNotWhole)
+{
+    const std::string one = cpio_entry("one", 1, 1, 0100644, "1");
+    const std::string two = cpio_entry("two", 2, 1, 0100644, "2");
+    const std::string end = cpio_entry("TRAILER!!!", 0, 1, 0, "");
+    EXPECT_EQ(run({"--tar", "-"}, one + two + end).status, 0);
+    fs::remove(image("other"));
+    std::string odd = two;
+    odd.replace(14, 8, "00zz00zz");
+    for (const std::string &bad : {one + two, one + "JUNK" + two + end, one + "JUNKS" + two + end,
+                                   one + odd + end, one + two.substr(0, two.size() - 3), one.substr(0, 60)}) {
+        SCOPED_TRACE(fmt::format("{} bytes", bad.size()));
+        expect_error(run({"--tar", "-"}, bad), "cannot read the archive -: ");
+    }
+    expect_error(run({"--tar", "-"}, one + "JUNK" + two + end), "expected the header of an entry ");
+    expect_error(run({"--tar", "-"}, one + end + "more"), "expected nothing after its end, got more bytes");
+    expect_error(run({"--tar", "-"}, cpio_entry("one", 1, 1, 0170644, "") + end),
+                 "/one: expected a file type that Linux has, got mode 170644");
+    // The form with checksums, which libarchive does not compare.
+    const auto summed = [&](unsigned sum) {
+        return run({"--tar", "-"}, cpio_entry("one", 1, 1, 0100644, "ab", "070702", sum) +
+                                       cpio_entry("link", 2, 1, 0120777, "one", "070702") +
+                                       cpio_entry("TRAILER!!!", 0, 1, 0, "", "070702"));
+    };
+    EXPECT_EQ(summed('a' + 'b').status, 0);
+    fs::remove(image("other"));
+    expect_error(summed('a' + 'c'),
+                 "archive -: /one: expected the checksum 000000c4, got 000000c3: it is damaged");
+}
+
 TEST_F(Sources, SymlinksHaveTheModeThatLinuxGivesThem)
 {
     fs::create_symlink("x", source() / "link");
