@@ -172,6 +172,8 @@ PaxFields fields_of(const Parts &parts, std::vector<PaxRecord> &global)
     for (const std::string_view body : parts.global) {
         for (PaxRecord &record : split_pax_records(body)) {
             check_global_record(record);
+            // All of them are read for each entry.
+            std::erase_if(global, [&](const PaxRecord &old) { return old.keyword == record.keyword; });
             global.push_back(std::move(record));
         }
     }
