@@ -123,7 +123,7 @@ NARROWEST = 1.2
 
 def foot(figure: Figure, text: str) -> None:
     """Adds a line below everything."""
-    height = figure.get_figheight()
+    height: float = figure.get_figheight()
     more = LINE
     figure.set_figheight(height + more)
 

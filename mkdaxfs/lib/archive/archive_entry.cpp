@@ -203,9 +203,9 @@ private:
     {
         const PaxFields none;
         const PaxFields &pax = tar_ ? tar_->pax : none;
-        constexpr std::uint32_t last_owner = no_owner - 1;
-        node_.uid = pax.uid ? *pax.uid : to_number(archive_entry_uid(entry_), last_owner, "user id", shown_);
-        node_.gid = pax.gid ? *pax.gid : to_number(archive_entry_gid(entry_), last_owner, "group id", shown_);
+        // What Linux has no owner for is refused later, unless an option gives another.
+        node_.uid = pax.uid ? *pax.uid : to_number(archive_entry_uid(entry_), no_owner, "user id", shown_);
+        node_.gid = pax.gid ? *pax.gid : to_number(archive_entry_gid(entry_), no_owner, "group id", shown_);
         if (pax.mtime) {
             std::tie(node_.mtime_sec, node_.mtime_nsec) = *pax.mtime;
         } else if (archive_entry_mtime_is_set(entry_)) {

@@ -157,13 +157,12 @@ public:
 private:
     bool take_number(const PaxRecord &record)
     {
-        constexpr std::uint32_t last_owner = no_owner - 1;
         if (record.keyword == "size")
             fields_.size = size_in(record);
         else if (record.keyword == "uid")
-            fields_.uid = number<std::uint32_t>(record, last_owner);
+            fields_.uid = number<std::uint32_t>(record, no_owner);
         else if (record.keyword == "gid")
-            fields_.gid = number<std::uint32_t>(record, last_owner);
+            fields_.gid = number<std::uint32_t>(record, no_owner);
         else if (record.keyword == "SCHILY.devmajor")
             fields_.devmajor = number<std::uint32_t>(record, UINT32_MAX);
         else if (record.keyword == "SCHILY.devminor")

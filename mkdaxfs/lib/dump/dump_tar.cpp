@@ -28,6 +28,19 @@ namespace daxfs {
 
 namespace {
 
+// libarchive writes -5.75 s as "-6.25", its seconds and nanoseconds side by side; pax(1) and GNU tar mean a
+// decimal number. In the one second before 1970 it has no way to say that, and the fraction is lost.
+void set_mtime(archive_entry *entry, const daxfs_attr &attr)
+{
+    constexpr long second = 1'000'000'000;
+    if (attr.mtime_sec >= 0 || attr.mtime_nsec == 0)
+        archive_entry_set_mtime(entry, attr.mtime_sec, attr.mtime_nsec);
+    else if (attr.mtime_sec == -1)
+        archive_entry_set_mtime(entry, attr.mtime_sec, 0);
+    else
+        archive_entry_set_mtime(entry, attr.mtime_sec + 1, second - static_cast<long>(attr.mtime_nsec));
+}
+
 la_ssize_t put_bytes(archive *to, void *stream, const void *bytes, std::size_t size)
 {
     auto &out = *static_cast<std::ostream *>(stream);
@@ -213,7 +226,7 @@ private:
         archive_entry_set_mode(entry.get(), static_cast<mode_t>(attr.mode));
         archive_entry_set_uid(entry.get(), attr.uid);
         archive_entry_set_gid(entry.get(), attr.gid);
-        archive_entry_set_mtime(entry.get(), attr.mtime_sec, attr.mtime_nsec);
+        set_mtime(entry.get(), attr);
         if (!from.first.empty()) {
             archive_entry_set_hardlink(entry.get(), ("./" + from.first).c_str());
             check(archive_write_header(to_.get(), entry.get()));
