@@ -49,7 +49,8 @@ class Shares(Folder):
         row = shares.rows(self.run, DECLARED)[0][0]
 
         def left(mine, best):
-            measured = replace(row, subject=replace(row.subject, value=mine), best=replace(row.best, value=best))
+            subject, rival = replace(row.subject, value=mine), replace(row.best, value=best)
+            measured = replace(row, subject=subject, best=rival)
             return shares.left_over(DECLARED, measured, 0.005)
 
         self.assertTrue(left(50, 100).startswith("50% less: 50 against 100 of erofs-dax"))
