@@ -98,7 +98,7 @@ def _shares(path: Path, raw: dict[str, Any]) -> Shares:
 
 
 def rows(run: Results, shares: Shares) -> tuple[list[Row], list[str]]:
-    """The rows that have a figure at each place; of the others, one line each that says where they lack one."""
+    """The rows that have a figure at each place; of the others a line each: where they lack one."""
     bases = dict.fromkeys(
         replace(key, kernel="") for key in run.guest_rows
         if key.experiment in shares.experiments and key.kernel and run.metric(key.metric).better < 0
@@ -142,8 +142,9 @@ def left_over(shares: Shares, row: Row, margin: float) -> str:
 def table(run: Results, shares: Shares, found: Sequence[Row]) -> list[str]:
     """Markdown: a row each, the shares in its unit."""
     shown = tables.columns_that_say_something([row.key for row in found])
-    heads = [*(head for head, _ in shown), "metric", "unit", str(shares.start),
-             *(step.name for step in shares.steps), str(shares.places[-1]), "left beside the patch"]  # fmt: skip
+    steps = [step.name for step in shares.steps]
+    heads = [*(head for head, _ in shown), "metric", "unit", str(shares.start), *steps,
+             str(shares.places[-1]), "left beside the patch"]  # fmt: skip
     lines = []
     for row in found:
         metric = run.metric(row.key.metric)
@@ -158,15 +159,15 @@ def table(run: Results, shares: Shares, found: Sequence[Row]) -> list[str]:
 
 
 def section(run: Results) -> list[str]:
-    """Lines of Markdown for each of the file's shares that the run has rows of; [] where it has none."""
+    """Lines of Markdown for each of the file's shares that the run has rows of."""
     lines: list[str] = []
     for shares in load():
         found, missing = rows(run, shares)
         if not found:
             continue
-        lines += [f"## {shares.title}, step by step", "",
-                  "Each share is what its step adds or takes away; they add up to the difference.", ""]  # fmt: skip
-        lines += [f"* {step.name}: {step.means} ({step.to})" for step in shares.steps]
+        lines += [f"## {shares.title}, step by step", ""]
+        lines += ["Each share is what its step adds or takes away; they add up to the difference.", ""]
+        lines += [f"* {s.name}: {s.means} ({s.to})" for s in shares.steps]
         lines += ["", *table(run, shares, found), ""]
         if missing:
             lines += ["Not taken apart:", "", *(f"* {line}" for line in missing), ""]

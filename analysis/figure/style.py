@@ -141,8 +141,9 @@ def foot(figure: Figure, text: str) -> None:
 def page(
     title: str, notes: Sequence[str], panels: Sequence[Panel], left: float, bottom: float = 0.0
 ) -> tuple[Figure, list[Axes]]:
-    """A figure with a title, notes below it, and panels in one column, or two when too tall; in one as wide as
-    two where their labels leave the panels too little of a column.
+    """A figure with a title, notes below it, and panels in one column, or two when too tall.
+
+    In one as wide as two where their labels leave the panels too little of a column.
 
     `left` is the room for labels left of each panel, `bottom` for those below it, in inches.
     """

@@ -35,12 +35,12 @@ class Shares(Folder):
         for row in found:
             self.assertEqual(len(row.steps), 3)
             self.assertAlmostEqual(sum(row.steps), row.figures[-1].value - row.figures[0].value)
-            self.assertEqual([m.filesystem for m in row.figures], ["erofs-dax", "erofs-dax", "daxfs", "daxfs"])
+            self.assertEqual([m.filesystem for m in row.figures], [*["erofs-dax"] * 2, *["daxfs"] * 2])
             self.assertEqual([m.kernel for m in row.figures], ["6.1.0-40", "7.3.4", "7.3.4", "6.1.0-40"])
 
     def test_a_row_without_a_figure_is_named(self):
-        absent = replace(DECLARED, steps=(*DECLARED.steps[:2],
-                                          shares.Step("rest", "", shares.Place("no-such", "7.3"))))  # fmt: skip
+        nowhere = shares.Step("rest", "", shares.Place("no-such", "7.3"))
+        absent = replace(DECLARED, steps=(*DECLARED.steps[:2], nowhere))
         found, missing = shares.rows(self.run, absent)
         self.assertEqual(found, [])
         self.assertTrue(all(line.endswith("no figure of no-such on 7.3") for line in missing))
