@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import enum
 import fnmatch
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import declarations
 import metrics
 from results import Key, Measurement, Results, Row
 
@@ -124,11 +124,7 @@ def _test(claim: str, raw: dict[str, Any]) -> Test:
 
 def load(path: Path = FILE) -> tuple[list[Claim], list[str]]:
     """Claims and limitations; ClaimError in one line."""
-    with path.open("rb") as stream:
-        try:
-            document = tomllib.load(stream)
-        except tomllib.TOMLDecodeError as error:
-            raise ClaimError(f"{path}: {error}") from error
+    document = declarations.read(path, ClaimError)
     try:
         return _claims(document)
     except (KeyError, TypeError) as error:

@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import declarations
 import stats
 import tables
 import units
@@ -75,11 +75,7 @@ class Row:
 
 def load(path: Path = FILE) -> list[Shares]:
     """All of the file; DeclarationError in one line."""
-    with path.open("rb") as stream:
-        try:
-            document = tomllib.load(stream)
-        except tomllib.TOMLDecodeError as error:
-            raise DeclarationError(f"{path}: {error}") from error
+    document = declarations.read(path, DeclarationError)
     return [_shares(path, raw) for raw in document.get("shares", [])]
 
 

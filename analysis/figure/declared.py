@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
 
+import declarations
 from figure import (
     curve as figure_curve,
     distribution as figure_distribution,
@@ -63,11 +63,7 @@ class Declared:
 
 def load(path: Path = FILE) -> list[Declared]:
     """All of the file; DeclarationError in one line."""
-    with path.open("rb") as stream:
-        try:
-            document = tomllib.load(stream)
-        except tomllib.TOMLDecodeError as error:
-            raise DeclarationError(f"{path}: {error}") from error
+    document = declarations.read(path, DeclarationError)
     return [_declared(path, raw) for raw in document.get("figure", [])]
 
 

@@ -257,8 +257,6 @@ vector<string> arguments_at(const string &text, std::size_t &at)
     return arguments;
 }
 
-string filled(const Macro &macro, const vector<string> &arguments);
-
 /// The text with every word that `by` knows replaced.
 string replaced(const string &text, const std::function<bool(const string &, std::size_t &, string &)> &by)
 {
@@ -304,10 +302,8 @@ string expand(const string &text, const Compat &compat)
 }
 
 /// Lines that are empty now where something was, and two empty ones in a row, go.
-string tidied(const string &text, const string &before)
+string tidied(const string &text)
 {
-    const auto old = lines_of(before);
-    const std::set<string> known(old.begin(), old.end());
     string result;
     bool was_empty = true;
     for (const auto &line : lines_of(text)) {
@@ -376,8 +372,7 @@ void generate(const fs::path &kmod, const fs::path &parts, const fs::path &out)
     const auto folder = out / "fs/daxfs";
     fs::create_directories(folder);
     for (const auto &file : files) {
-        const auto source = daxbench::read_file(kmod / file.from);
-        auto text = tidied(expand(without_compat(decide(source)), compat), source);
+        auto text = tidied(expand(without_compat(decide(daxbench::read_file(kmod / file.from))), compat));
         text = edited(std::move(text), file.to);
         if (string(file.to) == "daxfs.h")
             text = with_compat(text, compat);

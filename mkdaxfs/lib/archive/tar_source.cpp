@@ -5,9 +5,14 @@
 
 namespace daxfs {
 
-TarSource::TarSource(ArchiveInput input, std::string name, PathFilter filter, OnWarning warn)
+ArchiveSource::ArchiveSource(ArchiveInput input, std::string name, PathFilter filter, OnWarning warn)
     : input_(std::move(input)), name_(std::move(name)), filter_(std::move(filter)), warn_(std::move(warn))
 {
+}
+
+std::unique_ptr<FileContent> ArchiveSource::open(const Tree &tree, NodeId node) const
+{
+    return spool_.open(tree, node);
 }
 
 std::unique_ptr<Tree> TarSource::scan(const Workers &workers)
@@ -24,16 +29,6 @@ void TarSource::add_to(TreeBuilder &builder, const Workers &workers)
     not_kept.tell(named_warning(warn_, name_));
 }
 
-std::unique_ptr<FileContent> TarSource::open(const Tree &tree, NodeId node) const
-{
-    return spool_.open(tree, node);
-}
-
-LayerSource::LayerSource(ArchiveInput input, std::string name, PathFilter filter, OnWarning warn)
-    : input_(std::move(input)), name_(std::move(name)), filter_(std::move(filter)), warn_(std::move(warn))
-{
-}
-
 std::unique_ptr<Tree> LayerSource::scan(const Workers &workers)
 {
     TreeBuilder builder;
@@ -44,11 +39,6 @@ std::unique_ptr<Tree> LayerSource::scan(const Workers &workers)
         not_kept.add(NotKept::parent, "/" + printable(path));
     not_kept.tell(named_warning(warn_, name_));
     return builder.finish();
-}
-
-std::unique_ptr<FileContent> LayerSource::open(const Tree &tree, NodeId node) const
-{
-    return spool_.open(tree, node);
 }
 
 } // namespace daxfs

@@ -6,17 +6,15 @@
 
 namespace daxfs {
 
-// An archive, read once from its beginning to its end.
-class TarSource : public TreeSource {
+// What every source of one archive has: its input, and the spool for what its files hold.
+class ArchiveSource : public TreeSource {
 public:
     // `name` is for messages; `warn` is told what is not kept.
-    TarSource(ArchiveInput input, std::string name, PathFilter filter, OnWarning warn = {});
+    ArchiveSource(ArchiveInput input, std::string name, PathFilter filter, OnWarning warn = {});
 
-    std::unique_ptr<Tree> scan(const Workers &workers) override;
-    void add_to(TreeBuilder &builder, const Workers &workers) override;
     std::unique_ptr<FileContent> open(const Tree &tree, NodeId node) const override;
 
-private:
+protected:
     ArchiveInput input_;
     std::string name_;
     PathFilter filter_;
@@ -24,20 +22,21 @@ private:
     Spool spool_;
 };
 
-// One layer's archive, its whiteouts as overlayfs has them, whatever it will lie over.
-class LayerSource : public TreeSource {
+// An archive, read once from its beginning to its end.
+class TarSource : public ArchiveSource {
 public:
-    LayerSource(ArchiveInput input, std::string name, PathFilter filter, OnWarning warn = {});
+    using ArchiveSource::ArchiveSource;
 
     std::unique_ptr<Tree> scan(const Workers &workers) override;
-    std::unique_ptr<FileContent> open(const Tree &tree, NodeId node) const override;
+    void add_to(TreeBuilder &builder, const Workers &workers) override;
+};
 
-private:
-    ArchiveInput input_;
-    std::string name_;
-    PathFilter filter_;
-    OnWarning warn_;
-    Spool spool_;
+// One layer's archive, its whiteouts as overlayfs has them, whatever it will lie over.
+class LayerSource : public ArchiveSource {
+public:
+    using ArchiveSource::ArchiveSource;
+
+    std::unique_ptr<Tree> scan(const Workers &workers) override;
 };
 
 } // namespace daxfs
