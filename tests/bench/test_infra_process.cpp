@@ -3,13 +3,18 @@
 #include <algorithm>
 #include <fstream>
 #include <thread>
+#include <vector>
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <gtest/gtest.h>
 
 #include "cache.hpp"
+#include "files.hpp"
 #include "guest.hpp"
 #include "process.hpp"
 
@@ -18,6 +23,32 @@ namespace {
 
 namespace fs = std::filesystem;
 using std::chrono::milliseconds;
+
+// Else PSS would tell who has read the image before.
+TEST(PageCache, HoldsWhatWasReadIntoIt)
+{
+    const TempDir dir;
+    const auto path = dir.path() / "image";
+    constexpr std::size_t size = 8 << 20;
+    constexpr off_t hole_from = off_t{1} << 40; // reading a hole would take hours and all memory
+    write_file(path, std::string(size, 'x'));
+    fs::resize_file(path, hole_from + 4096);
+    const Fd fd = open_or_throw(path, O_RDWR);
+    ASSERT_EQ(::pwrite(fd.get(), "end", 3, hole_from), 3);
+    ASSERT_EQ(::fsync(fd.get()), 0);
+    ASSERT_EQ(::posix_fadvise(fd.get(), 0, 0, POSIX_FADV_DONTNEED), 0);
+
+    read_into_page_cache(path);
+
+    void *const map = ::mmap(nullptr, size, PROT_READ, MAP_SHARED, fd.get(), 0);
+    ASSERT_NE(map, MAP_FAILED);
+    std::vector<unsigned char> resident(size / 4096);
+    ASSERT_EQ(::mincore(map, size, resident.data()), 0);
+    EXPECT_EQ(std::count_if(resident.begin(), resident.end(), [](auto page) { return page & 1; }),
+              static_cast<long>(size / 4096));
+    ::munmap(map, size);
+    EXPECT_THROW(read_into_page_cache(dir.path() / "none"), std::runtime_error);
+}
 
 TEST(RunCommand, GivesStatusOutputAndErrors)
 {

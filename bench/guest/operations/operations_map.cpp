@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Operations on mappings: mmap-touch, munmap, fork.
+#include <cstdint>
+#include <optional>
 #include <stdexcept>
 
 #include <fcntl.h>
@@ -8,6 +10,7 @@
 #include <unistd.h>
 
 #include "operation_parts.hpp"
+#include "withheld.hpp"
 
 namespace daxbench {
 
@@ -95,7 +98,8 @@ public:
 };
 
 /// A child that ends at once, of a process that has touched all of a mapping; a private one has been
-/// written to in one place, as a program's data are, so that the child gets a copy of its page tables.
+/// written to in one place, as a program's data are, so that the child gets a copy of its page tables. The
+/// agent's own memory is kept from it, or the row would move with the agent.
 class Fork : public Touch {
 public:
     explicit Fork(const SelectedFile &file, int flags) : Touch(file, flags, 0)
@@ -112,17 +116,26 @@ public:
         touch_pages(base_, pages_);
         if (protection_ & PROT_WRITE)
             *const_cast<volatile char *>(base_) = 'w';
+        const auto start = reinterpret_cast<std::uintptr_t>(base_);
+        withheld_.emplace(AddressRange{start, start + pages_ * page_size});
+    }
+
+    void after() override
+    {
+        withheld_.reset();
+        Touch::after();
     }
 
     void pass() override
     {
-        const pid_t child = ::fork();
-        if (child == 0)
-            ::_exit(0);
+        const pid_t child = fork_and_leave();
         int status = -1;
         if (child < 0 || ::waitpid(child, &status, 0) != child || status != 0)
             throw_errno("cannot fork");
     }
+
+private:
+    std::optional<WithheldMemory> withheld_;
 };
 
 // Any page, each once.

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "files.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
+#include <limits>
 #include <memory>
 #include <thread>
 #include <vector>
@@ -36,14 +38,13 @@ void write_all(int fd, std::string_view content, const fs::path &path)
     }
 }
 
-// Calls `use` with the file's content in pieces.
-template <typename Use> void read_pieces(const fs::path &path, const Use &use)
+// Calls `use` with what comes from here to `end`, or to the file's end, in pieces.
+template <typename Use> void read_pieces(int fd, off_t end, const fs::path &path, const Use &use)
 {
-    const Fd fd = open_or_throw(path, O_RDONLY);
-    posix_fadvise(fd.get(), 0, 0, POSIX_FADV_SEQUENTIAL);
     std::vector<char> buffer(1 << 20);
-    for (;;) {
-        const auto n = read(fd.get(), buffer.data(), buffer.size());
+    for (off_t at = lseek(fd, 0, SEEK_CUR); at < end;) {
+        const auto wanted = std::min<off_t>(end - at, static_cast<off_t>(buffer.size()));
+        const auto n = read(fd, buffer.data(), static_cast<std::size_t>(wanted));
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
@@ -51,7 +52,16 @@ template <typename Use> void read_pieces(const fs::path &path, const Use &use)
         if (n == 0)
             return;
         use(buffer.data(), static_cast<std::size_t>(n));
+        at += n;
     }
+}
+
+// The whole file so.
+template <typename Use> void read_pieces(const fs::path &path, const Use &use)
+{
+    const Fd fd = open_or_throw(path, O_RDONLY);
+    posix_fadvise(fd.get(), 0, 0, POSIX_FADV_SEQUENTIAL);
+    read_pieces(fd.get(), std::numeric_limits<off_t>::max(), path, use);
 }
 
 std::string hex(const unsigned char *bytes, std::size_t count)
@@ -70,6 +80,20 @@ Fd open_or_throw(const fs::path &path, int flags, mode_t mode)
     if (!fd)
         throw daxfs::system_failure(errno, "opening " + path.string());
     return fd;
+}
+
+void read_into_page_cache(const fs::path &path)
+{
+    const Fd fd = open_or_throw(path, O_RDONLY);
+    for (off_t end = 0;;) {
+        const off_t data = lseek(fd.get(), end, SEEK_DATA);
+        if (data < 0 && errno == ENXIO)
+            return;
+        end = data < 0 ? data : lseek(fd.get(), data, SEEK_HOLE);
+        if (end < 0 || lseek(fd.get(), data, SEEK_SET) < 0)
+            throw daxfs::system_failure(errno, "looking for data in " + path.string());
+        read_pieces(fd.get(), end, path, [](const char *, std::size_t) {});
+    }
 }
 
 void sync_dir(const fs::path &dir)

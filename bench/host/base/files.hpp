@@ -25,6 +25,8 @@ void sync_dir(const std::filesystem::path &dir);
 // Writes aside, fsyncs, renames.
 void write_file(const std::filesystem::path &path, std::string_view content);
 std::string read_file(const std::filesystem::path &path);
+// Reads all of it but its holes and keeps nothing, so that the host has it in its page cache.
+void read_into_page_cache(const std::filesystem::path &path);
 
 // XXH3-128 (32 hex digits) of a file's content or of a text.
 std::string xxh3_file(const std::filesystem::path &path);

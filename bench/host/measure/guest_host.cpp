@@ -58,6 +58,11 @@ private:
     nlohmann::json hello_;
 };
 
+bool counts_host_memory(Driver driver)
+{
+    return driver == Driver::instances || driver == Driver::frames;
+}
+
 class QemuHost : public GuestHost {
 public:
     QemuHost(const World &world, const Catalogue &catalogue, Display &display, GuestHostOptions options)
@@ -72,6 +77,10 @@ public:
             guest_config(world_, catalogue_, cell, instance, options_.log_root / file_name_of(cell.id));
         config.keep = options_.keep;
         config.script = script;
+        // A fault of QEMU's maps what lies around it as far as the host has it in its page cache: where
+        // QEMU's memory is counted, that must not depend on who has read the image before.
+        if (counts_host_memory(cell.driver) && !config.image.empty())
+            read_into_page_cache(config.image);
         return std::make_unique<QemuSession>(std::move(config), display_, options_.keep);
     }
 
