@@ -3,10 +3,11 @@
 // Conditionals are decided by unifdef(1), names that kmod/compat.h gives things of the kernel are replaced by
 // these things, and what then reads oddly is edited. Whatever is not found as expected is an error, so that
 // kmod/ and this file cannot drift apart unseen.
+#include "generate.hpp"
+
 #include <algorithm>
 #include <filesystem>
 #include <functional>
-#include <iostream>
 #include <map>
 #include <regex>
 #include <set>
@@ -101,6 +102,10 @@ static bool daxfs_fault_needs_page(const struct daxfs_fault *fault)
     {"iomap.c", "\tif (!ret)\n\t\tret = dax_iomap_fault(", "\tret = dax_iomap_fault("},
     {"super.c", ".shutdown = (daxfs_shutdown),", ".shutdown\t\t= daxfs_shutdown,"},
     {"dax.c", "region->pfn = (pfn);", "region->pfn = pfn;"},
+    {"daxfs_format.h", " * docs/format.md is the contract; this header is its only spelling in code.\n",
+     " * The tools of user space are made of this same header.\n"},
+    {"dmabuf.c", "mappings that follow are not bracketed: docs/mount-options.md.",
+     "mappings that follow are not bracketed."},
 };
 
 // What a name says better than its value.
@@ -366,6 +371,8 @@ string without_compat(const string &text)
     return result;
 }
 
+} // namespace
+
 void generate(const fs::path &kmod, const fs::path &parts, const fs::path &out)
 {
     const auto compat = read_compat(kmod);
@@ -383,22 +390,4 @@ void generate(const fs::path &kmod, const fs::path &parts, const fs::path &out)
     fs::create_directories(out / "Documentation/filesystems");
     fs::copy_file(parts / "daxfs.rst", out / "Documentation/filesystems/daxfs.rst",
                   fs::copy_options::overwrite_existing);
-}
-
-} // namespace
-
-int main(int argc, char **argv)
-{
-    if (argc != 4) {
-        std::cerr
-            << "usage: generate-daxfs KMOD PARTS OUT: fs/daxfs and its documentation below the folder OUT\n";
-        return 2;
-    }
-    try {
-        generate(argv[1], argv[2], argv[3]);
-        return 0;
-    } catch (const std::exception &error) {
-        std::cerr << "generate-daxfs: " << error.what() << '\n';
-        return 1;
-    }
 }
