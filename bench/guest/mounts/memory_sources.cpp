@@ -111,10 +111,7 @@ void make_cxl_region()
     write_attribute("/sys/bus/cxl/drivers/cxl_region/bind", region);
 }
 
-struct Prepared {
-    std::string source;
-    std::string options; // beside those of the declaration
-};
+using Prepared = PreparedMemory;
 
 Prepared free_device_dax()
 {
@@ -164,16 +161,20 @@ bool is_memory_source(const std::string &source)
     return sources.contains(source);
 }
 
-void mount_memory(const std::string &source, const std::string &options, const std::string &target)
+PreparedMemory prepare_memory(const std::string &source)
 {
-    const auto prepared = sources.at(source)();
+    return sources.at(source)();
+}
+
+void mount_by_helper(const PreparedMemory &memory, const std::string &options, const std::string &target)
+{
     ProcessSpec helper;
-    helper.argv = {"/sbin/mount.daxfs", prepared.source, target, "-o", options + prepared.options};
+    helper.argv = {"/sbin/mount.daxfs", memory.source, target, "-o", options + memory.options};
     helper.env = default_env();
     const auto result = run_process(helper);
     if (result.status != 0)
         throw std::runtime_error(fmt::format("cannot mount {} at {}: mount.daxfs ended with status {}: {}",
-                                             source, target, result.status, trim(result.err)));
+                                             memory.source, target, result.status, trim(result.err)));
 }
 
 } // namespace daxbench

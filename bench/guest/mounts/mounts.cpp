@@ -166,10 +166,10 @@ void mount_filesystem(const std::string &type, const std::string &source, const 
     // Found once: a mount that is made again, and timed, does not look for its device.
     const bool memory = is_memory_source(source);
     const auto device = memory ? source : resolve_source(source);
-    if (memory)
-        mount_memory(source, options, target);
+    if (memory && type == "daxfs")
+        mount_by_helper(prepare_memory(source), options, target);
     else
-        mount_device(type, device, options, target);
+        mount_device(type, memory ? prepare_memory(source).source : device, options, target);
     mounted[target] = {target, type, device, options};
 }
 
