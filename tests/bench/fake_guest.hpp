@@ -2,6 +2,9 @@
 // Guests that answer from a table, and the cells that run in them.
 #pragma once
 
+#include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <functional>
 #include <map>
@@ -9,6 +12,7 @@
 #include <mutex>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -101,7 +105,7 @@ private:
 /// Remembers what was done to it.
 class FakeImage : public WritableImage {
 public:
-    explicit FakeImage(std::vector<string> &calls) : calls_(calls) {}
+    FakeImage(std::vector<string> &calls, std::atomic<int> &writes) : calls_(calls), writes_(writes) {}
     std::uint64_t bytes() const override { return 1 << 20; }
     const std::vector<std::uint64_t> &metadata() const override { return metadata_; }
     string pristine(std::uint64_t, std::size_t size) const override { return string(size, 'p'); }
@@ -109,12 +113,14 @@ public:
     {
         EXPECT_LE(offset % 4096 + bytes.size(), 4096U);
         EXPECT_LE(offset + bytes.size(), this->bytes());
+        ++writes_;
     }
-    void write_other() override {}
+    void write_other() override { ++writes_; }
     void restore() override { calls_.emplace_back("restore"); }
 
 private:
     std::vector<string> &calls_;
+    std::atomic<int> &writes_;
     std::vector<std::uint64_t> metadata_ = {0, 4096, 40960};
 };
 
@@ -122,7 +128,7 @@ class FakeHost : public GuestHost {
 public:
     std::unique_ptr<WritableImage> writable_image(const Cell &) override
     {
-        return std::make_unique<FakeImage>(calls);
+        return std::make_unique<FakeImage>(calls, writes_);
     }
     std::unique_ptr<GuestSession> boot_on(const Cell &cell, int instance, const WritableImage &,
                                           GuestRole role) override
@@ -142,6 +148,18 @@ public:
     }
     void step(const Cell &, const string &) override {}
 
+    /// Until somebody writes to the image, for 20 s at most: on a busy machine no time is enough.
+    void wait_for_a_write()
+    {
+        const auto written = [this] {
+            const std::lock_guard lock(mutex_);
+            return writes_ + std::ranges::count(writer_calls, "overwrite");
+        };
+        const auto before = written();
+        for (int i = 0; i < 4000 && written() == before; ++i)
+            std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+
     Answers answers{{"prove",
                      [](const json &) {
                          return json{{"statx_dax", true}};
@@ -154,6 +172,7 @@ public:
 
 private:
     std::mutex mutex_;
+    std::atomic<int> writes_ = 0;
 };
 
 inline CellInput input_of(Driver driver, int instances)

@@ -2,11 +2,9 @@
 // The driver hostile on fake guests: what it counts where a guest answers, complains, dies or hangs; and what
 // is written over an image.
 #include <algorithm>
-#include <chrono>
 #include <fstream>
 #include <stdexcept>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -53,7 +51,7 @@ protected:
         host_.answers["run"] = [this](const json &args) {
             if (args.at("workload").at("phase") == "prepare")
                 return json{{"files", 3}, {"checkers", {"KASAN"}}};
-            std::this_thread::sleep_for(std::chrono::milliseconds(50)); // meanwhile somebody writes
+            host_.wait_for_a_write();
             return run_();
         };
     }
